@@ -1,0 +1,107 @@
+/**
+ * What an evaluation says while it runs. Both evaluators, nix-eval-jobs and the built-in walker,
+ * are reduced to this stream, and everything behind it (server, `ringmaster run`) reads only this.
+ */
+
+/** An attribute path: names from the root of ci.nix. Names are any strings; the root job is `[]`. */
+export type AttributePath = readonly string[];
+
+/** A place in the repository. */
+export interface SourceLocation {
+  /** Path relative to the repository's root, with `/`. */
+  readonly file: string;
+  /** From 1. */
+  readonly line: number;
+  /** From 1; absent where Nix does not tell. */
+  readonly column?: number;
+}
+
+/** Marks a derivation may carry (Hercules CI); the first that matches counts. */
+export type JobMark = 'regular' | 'may-fail' | 'must-fail' | 'dependencies-only' | 'effect';
+
+/** One attribute that evaluated to a derivation. */
+export interface JobFound {
+  readonly type: 'job';
+  readonly path: AttributePath;
+  readonly drvPath: string;
+  /** The derivation's name, for example `hello-2.12`. */
+  readonly name: string;
+  readonly system: string;
+  /** Output name -> store path; null for content-addressed outputs. */
+  readonly outputs: Readonly<Record<string, string | null>>;
+  readonly mark: JobMark;
+}
+
+/** One attribute that failed to evaluate, or, with the path `[]`, the whole evaluation. */
+export interface EvaluationError {
+  readonly type: 'error';
+  readonly path: AttributePath;
+  /** Nix's message without ANSI colours, with paths of the checkout made relative to it. */
+  readonly message: string;
+  readonly location?: SourceLocation;
+}
+
+/** Something worth saying that fails nothing: a warning, a trace, "nix/ci.nix hides ci.nix". */
+export interface EvaluationNotice {
+  readonly type: 'notice';
+  readonly message: string;
+  readonly location?: SourceLocation;
+}
+
+/** The first event of every evaluation that found a file. */
+export interface EvaluationStarted {
+  readonly type: 'started';
+  /** Chosen file, relative to the repository's root: `nix/ci.nix`, `ci.nix` or `default.nix`. */
+  readonly file: string;
+  /** `nix-eval-jobs 2.33.1`, `built-in (nix 2.8.0)`. */
+  readonly evaluator: string;
+}
+
+export type EvaluationEvent = EvaluationStarted | JobFound | EvaluationError | EvaluationNotice;
+
+/** What the ci.nix of an evaluation may ask for as `src` (only where its pattern names it). */
+export interface SourceArgument {
+  readonly rev: string;
+  readonly ref: string;
+  readonly branch?: string;
+  readonly owner?: string;
+  readonly name?: string;
+  readonly remoteHttpUrl?: string;
+}
+
+export interface EvaluationLimits {
+  /** Seconds for the whole evaluation. */
+  readonly totalSeconds: number;
+  /** Seconds without any progress after which the attribute being evaluated is given up. */
+  readonly attributeSeconds: number;
+  /** Memory of an evaluator process. */
+  readonly memoryMegabytes: number;
+  /** Jobs and errors together. */
+  readonly attributes: number;
+  /** UTF-8 bytes of one message; longer ones are cut. */
+  readonly messageBytes: number;
+}
+
+export const defaultEvaluationLimits: EvaluationLimits = {
+  totalSeconds: 3600,
+  attributeSeconds: 300,
+  memoryMegabytes: 4096,
+  attributes: 50_000,
+  messageBytes: 64 * 1024,
+};
+
+export interface EvaluationRequest {
+  /** Absolute path of a checkout. Its last component should be stable, since `./.` takes its name. */
+  readonly checkout: string;
+  readonly source: SourceArgument;
+  /** Whether the code under evaluation is trusted (decides import-from-derivation and the sandbox). */
+  readonly trusted: boolean;
+  readonly limits: EvaluationLimits;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Evaluates one checkout. The stream always ends, whatever the code under evaluation does:
+ * every failure, the evaluator's own included, is an `error` event. It throws only when cancelled.
+ */
+export type Evaluate = (request: EvaluationRequest) => AsyncIterable<EvaluationEvent>;
