@@ -1,0 +1,42 @@
+/** A repository under CI, as the database has it. */
+export interface Project {
+  readonly id: number;
+  readonly githubRepositoryId: number;
+  readonly installationId: number;
+  readonly owner: string;
+  readonly name: string;
+  readonly defaultBranch: string;
+  readonly private: boolean;
+  readonly enabled: boolean;
+}
+
+/** What git needs to read a repository. Never written to argv, a URL or a git configuration file. */
+export interface GitCredentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** Where a commit is fetched from. */
+export interface GitSource {
+  /** URL without credentials. */
+  readonly url: string;
+  /** Undefined for repositories anybody can read without. */
+  readonly credentials: GitCredentials | undefined;
+}
+
+/** A checked-out commit on disk. */
+export interface Checkout {
+  /** Absolute path; its last component is always `source`, so that `./.` has one name everywhere. */
+  readonly path: string;
+  /** Commit message's first line and author name, for pages and reports. */
+  readonly title: string;
+  readonly author: string;
+  /** Removes it from disk. */
+  release(): Promise<void>;
+}
+
+/** Why a checkout could not be made. `later` failures pass by themselves (network, disk). */
+export type CheckoutResult =
+  | { readonly kind: 'ready'; readonly checkout: Checkout }
+  | { readonly kind: 'later'; readonly reason: string }
+  | { readonly kind: 'failed'; readonly reason: string };
