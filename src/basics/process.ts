@@ -16,6 +16,13 @@ export interface SpawnOptions {
   /** The child's whole environment; nothing is inherited unless given here. */
   readonly env: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
+  /** Runs the program as another user; only root can. Supplementary groups are dropped. */
+  readonly user?: UserIds;
+}
+
+export interface UserIds {
+  readonly uid: number;
+  readonly gid: number;
 }
 
 export interface RunOptions extends SpawnOptions {
@@ -41,6 +48,7 @@ export function startProcess(file: string, args: readonly string[], options: Spa
     env: { ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],
     detached: true,
+    ...options.user,
   });
   // A child that dies early makes writes to its stdin fail; its exit says more than EPIPE would.
   child.stdin.on('error', () => {});
@@ -49,6 +57,39 @@ export function startProcess(file: string, args: readonly string[], options: Spa
   child.once('close', () => options.signal?.removeEventListener('abort', abort));
   if (options.signal?.aborted) abort();
   return child;
+}
+
+/** A program that outlives the one that started it. */
+export interface Daemon {
+  readonly pid: number;
+  /** Resolves when it ends while this process is still there to see it. */
+  readonly exited: Promise<void>;
+}
+
+/**
+ * Starts a program that lives on when this process ends, and that does not keep this process alive.
+ * Everything it prints goes to the open file `output`.
+ */
+export async function startDaemon(
+  file: string,
+  args: readonly string[],
+  options: Omit<SpawnOptions, 'signal'> & { readonly output: number },
+): Promise<Daemon> {
+  const child = spawn(file, [...args], {
+    cwd: options.cwd,
+    env: { ...options.env },
+    stdio: ['ignore', options.output, options.output],
+    detached: true,
+    ...options.user,
+  });
+  child.unref();
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', (error) => reject(startFailure(file, error)));
+  });
+  if (child.pid === undefined) throw new Error(`'${file}' was started without a process id`);
+  return { pid: child.pid, exited };
 }
 
 /** Ends a child and everything it started. SIGKILL cannot be ignored; give SIGTERM to ask first. */
