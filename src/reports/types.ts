@@ -64,7 +64,12 @@ export interface ReportAddress {
 
 /** How one call to GitHub went, as far as the outbox must know. */
 export type SendResult =
-  | { readonly kind: 'sent'; readonly githubId: number | undefined }
+  | {
+      readonly kind: 'sent';
+      readonly githubId: number | undefined;
+      /** Annotations the run has at GitHub (`output.annotations_count`), where the answer tells. */
+      readonly annotationCount?: number;
+    }
   /** Try again, not before so many seconds; `installationWide` pauses everything of the installation. */
   | {
       readonly kind: 'later';
@@ -79,6 +84,7 @@ export type SendResult =
 
 /** The calls the outbox makes; implemented over the GitHub App by `src/github`. Never rejects. */
 export interface ReportTransport {
+  /** Sends all annotations of `check`; the outbox gives at most 50 of them. */
   createCheck(address: ReportAddress, check: DesiredCheck, externalId: string): Promise<SendResult>;
   /** `newAnnotations` are those GitHub does not have yet (it appends). */
   updateCheck(
@@ -87,7 +93,10 @@ export interface ReportTransport {
     check: DesiredCheck,
     newAnnotations: readonly Annotation[],
   ): Promise<SendResult>;
-  /** Looks for a check run of ours with this name and external id, after a create whose answer was lost. */
+  /**
+   * Looks for a check run of ours with this name and external id, after a call whose answer was lost.
+   * `sent` with its id and `annotationCount` when there is one, `gone` when there is none.
+   */
   findCheck(address: ReportAddress, name: string, externalId: string): Promise<SendResult>;
   setStatus(address: ReportAddress, status: DesiredStatus): Promise<SendResult>;
 }
