@@ -1,0 +1,23 @@
+/** A client for the Nix daemon protocol, versions 1.34 to 1.38. */
+export { ConnectionLost, type Transport } from './channel.ts';
+export { type Agreement, type CallOptions, connect, type DaemonConnection } from './connection.ts';
+export type { ActivityKind, DaemonError, DaemonEvent, Reply } from './events.ts';
+export {
+  addIndirectRoot,
+  addTempRoot,
+  type BuildReply,
+  type BuildStatus,
+  buildPathsWithResults,
+  type DaemonSettings,
+  isValidPath,
+  type MissingReply,
+  type Operation,
+  type PathInfo,
+  queryMissing,
+  queryPathInfo,
+  queryValidPaths,
+  setOptions,
+} from './operations.ts';
+export { ConnectionPool, type Lease, type PoolOptions } from './pool.ts';
+export { type ChildTransportOptions, openChildTransport, openSocketTransport } from './transports.ts';
+export { ProtocolError, wireLimits } from './wire.ts';

@@ -1,0 +1,248 @@
+/**
+ * The operations of the daemon that are used: each is a number, its parameters, and how its reply
+ * is read. They are plain values; a connection performs them.
+ */
+import { z } from 'zod';
+import { has } from './versions.ts';
+import {
+  boolean,
+  type Decoder,
+  integer,
+  list,
+  type Part,
+  ProtocolError,
+  path,
+  set,
+  text,
+  unsigned,
+  wireLimits,
+  word,
+} from './wire.ts';
+
+export interface Operation<T> {
+  /** For messages. */
+  readonly name: string;
+  readonly code: number;
+  readonly parameters: readonly Part[];
+  /** Reads the reply as the given minor version of the protocol writes it. */
+  readonly reply: (minor: number) => Decoder<T>;
+}
+
+/** `BuildResult::Status`. Codes are only ever added. */
+const buildStatuses = [
+  'built',
+  'substituted',
+  'already-valid',
+  'permanent-failure',
+  'input-rejected',
+  'output-rejected',
+  'transient-failure',
+  'cached-failure',
+  'timed-out',
+  'misc-failure',
+  'dependency-failed',
+  'log-limit-exceeded',
+  'not-deterministic',
+  'resolves-to-already-valid',
+  'no-substituters',
+  'hash-mismatch',
+  'cancelled',
+] as const;
+
+export type BuildStatus = (typeof buildStatuses)[number];
+
+/** How the daemon says that building one derivation ended. */
+export interface BuildReply {
+  readonly path: string;
+  readonly status: BuildStatus;
+  /** With ANSI colours. */
+  readonly message: string;
+  readonly startedAt: Date;
+  readonly stoppedAt: Date;
+  /** Microseconds, where the daemon tells. */
+  readonly processorTime: { readonly user: bigint | undefined; readonly system: bigint | undefined };
+  /** Output name -> base name of its store path. Newest versions may leave it empty. */
+  readonly outputs: ReadonlyMap<string, string>;
+}
+
+/** Builds or substitutes. A path is a store path, `DRV!*` for all outputs, or `DRV!out,dev`. */
+export function buildPathsWithResults(paths: readonly string[]): Operation<BuildReply[]> {
+  const normalMode = 0;
+  return {
+    name: 'BuildPathsWithResults',
+    code: 46,
+    parameters: [paths, normalMode],
+    reply: (minor) => list(() => buildReply(minor)),
+  };
+}
+
+export interface MissingReply {
+  readonly willBuild: ReadonlySet<string>;
+  readonly willSubstitute: ReadonlySet<string>;
+  readonly unknown: ReadonlySet<string>;
+  readonly downloadBytes: number;
+  readonly narBytes: number;
+}
+
+/** What building these would take. Paths as for `buildPathsWithResults`. */
+export function queryMissing(paths: readonly string[]): Operation<MissingReply> {
+  return { name: 'QueryMissing', code: 40, parameters: [paths], reply: missingReply };
+}
+
+/** Which of these are valid; with `substitute`, after having substituted what can be. */
+export function queryValidPaths(paths: readonly string[], substitute = false): Operation<Set<string>> {
+  return { name: 'QueryValidPaths', code: 31, parameters: [paths, substitute], reply: () => set(path) };
+}
+
+export function isValidPath(storePath: string): Operation<boolean> {
+  return { name: 'IsValidPath', code: 1, parameters: [storePath], reply: boolean };
+}
+
+/** Keeps a path from being collected for as long as this connection lives. */
+export function addTempRoot(storePath: string): Operation<boolean> {
+  return { name: 'AddTempRoot', code: 11, parameters: [storePath], reply: boolean };
+}
+
+/** Tells the collector of a link, made by the caller, from somewhere in the file system to a path. */
+export function addIndirectRoot(link: string): Operation<boolean> {
+  return { name: 'AddIndirectRoot', code: 12, parameters: [link], reply: boolean };
+}
+
+export interface PathInfo {
+  readonly deriver: string | undefined;
+  /** SHA-256 of the NAR in base 16, without a prefix. */
+  readonly narHash: string;
+  readonly narBytes: number;
+  readonly references: ReadonlySet<string>;
+  readonly registeredAt: Date;
+  /** Built here, so trusted without a signature. */
+  readonly ultimate: boolean;
+  readonly signatures: ReadonlySet<string>;
+  readonly contentAddress: string | undefined;
+}
+
+/** What the store knows of a path, or nothing when it is not valid. */
+export function queryPathInfo(storePath: string): Operation<PathInfo | undefined> {
+  return { name: 'QueryPathInfo', code: 26, parameters: [storePath], reply: pathInfo };
+}
+
+export interface DaemonSettings {
+  readonly maxJobs: number;
+  /** 0 for all. */
+  readonly cores: number;
+  readonly useSubstitutes: boolean;
+  /** Build from source what a substituter was to have and cannot deliver. */
+  readonly fallback: boolean;
+  /** Any of Nix's settings. A daemon that does not trust the client ignores most and warns. */
+  readonly overrides: Readonly<Record<string, string>>;
+}
+
+/** Holds for the connection it is performed on. */
+export function setOptions(settings: DaemonSettings): Operation<void> {
+  const overrides = Object.entries(settings.overrides);
+  const keep = { failed: false, going: false };
+  const level = { error: 0, vomit: 7 };
+  const seconds = { maxSilent: 0 };
+  const obsolete = 0;
+  const useBuildHook = true;
+  return {
+    name: 'SetOptions',
+    code: 19,
+    parameters: [
+      keep.failed,
+      keep.going,
+      settings.fallback,
+      level.error,
+      settings.maxJobs,
+      seconds.maxSilent,
+      useBuildHook,
+      // Not verbose: build logs come as events, and need not come as messages too.
+      level.vomit,
+      obsolete,
+      obsolete,
+      settings.cores,
+      settings.useSubstitutes,
+      overrides.length,
+      ...overrides.flat(),
+    ],
+    reply: nothing,
+  };
+}
+
+function* nothing(): Decoder<void> {}
+
+function* missingReply(): Decoder<MissingReply> {
+  return {
+    willBuild: yield* set(path),
+    willSubstitute: yield* set(path),
+    unknown: yield* set(path),
+    downloadBytes: yield* integer(),
+    narBytes: yield* integer(),
+  };
+}
+
+function* pathInfo(): Decoder<PathInfo | undefined> {
+  if (!(yield* boolean())) return undefined;
+  return {
+    deriver: (yield* word()) || undefined,
+    narHash: yield* word(),
+    references: yield* set(path),
+    registeredAt: yield* time(),
+    narBytes: yield* integer(),
+    ultimate: yield* boolean(),
+    signatures: yield* set(word),
+    contentAddress: (yield* word()) || undefined,
+  };
+}
+
+function* buildReply(minor: number): Decoder<BuildReply> {
+  const built = yield* word();
+  const code = yield* integer();
+  const message = yield* text();
+  yield* integer(); // how often it was built
+  yield* boolean(); // whether these differed
+  const startedAt = yield* time();
+  const stoppedAt = yield* time();
+  const timed = has(minor, 'processorTimes');
+  const user = timed ? yield* optionalMicroseconds() : undefined;
+  const system = timed ? yield* optionalMicroseconds() : undefined;
+  const outputs = new Map(yield* list(builtOutput));
+  return {
+    path: built,
+    // A status from the future is a failure of a kind that is not known.
+    status: buildStatuses[code] ?? 'misc-failure',
+    message,
+    startedAt,
+    stoppedAt,
+    processorTime: { user, system },
+    outputs,
+  };
+}
+
+const realisation = z.object({ outPath: z.string() });
+
+/** `sha256:<hash>!<output>` and the realisation as JSON. */
+function* builtOutput(): Decoder<[string, string]> {
+  const id = yield* word();
+  const json = yield* text(wireLimits.jsonBytes);
+  const parsed = realisation.safeParse(parseJson(json));
+  if (!parsed.success) throw new ProtocolError('a built output is not described as expected');
+  return [id.slice(id.indexOf('!') + 1), parsed.data.outPath];
+}
+
+function parseJson(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    throw new ProtocolError('a built output is not JSON');
+  }
+}
+
+function* optionalMicroseconds(): Decoder<bigint | undefined> {
+  return (yield* integer()) === 0 ? undefined : yield* unsigned();
+}
+
+/** Seconds since 1970. */
+function* time(): Decoder<Date> {
+  return new Date((yield* integer()) * 1000);
+}
