@@ -1,0 +1,94 @@
+/**
+ * How an evaluator process is started: the one place where its command line, environment and limits
+ * are put together, so that whatever holds it in is added here and holds for both evaluators.
+ */
+import { access, constants } from 'node:fs/promises';
+import { delimiter, dirname, join } from 'node:path';
+
+export interface EvaluatorProgram {
+  readonly program: string;
+  readonly arguments: readonly string[];
+  /** Directory in which the program starts; private to the evaluation. */
+  readonly directory: string;
+  readonly memoryMegabytes: number;
+}
+
+export interface CommandLine {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Variables that reach an evaluator. Everything else of the server's environment stays outside. */
+const passedVariables = [
+  'HOME',
+  'NIX_CONFIG',
+  'NIX_CONF_DIR',
+  'NIX_REMOTE',
+  'NIX_DAEMON_SOCKET_PATH',
+  'NIX_SSL_CERT_FILE',
+  'SSL_CERT_FILE',
+  'XDG_CACHE_HOME',
+  'TMPDIR',
+];
+
+/** Puts the command line together. `env` is the environment made for Nix children. */
+export async function evaluatorCommandLine(
+  wanted: EvaluatorProgram,
+  env: Readonly<Record<string, string>>,
+): Promise<CommandLine> {
+  const path = searchPath(wanted.program, env.PATH);
+  const limited = await withMemoryLimit(wanted, path);
+  const passed = passedVariables.flatMap((name) => {
+    const value = env[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return {
+    ...limited,
+    cwd: wanted.directory,
+    env: { HOME: wanted.directory, ...Object.fromEntries(passed), PATH: path, NIX_PATH: '' },
+  };
+}
+
+/**
+ * The program's own directory comes first: Nix starts its build hook as `nix` from PATH, and one of
+ * another version breaks import from derivation.
+ */
+function searchPath(program: string, inherited: string | undefined): string {
+  const rest = inherited ?? '/usr/bin:/bin';
+  return program.includes('/') ? `${dirname(program)}${delimiter}${rest}` : rest;
+}
+
+/**
+ * Limits the address space of the process and of each of its children, and writes no core files.
+ * prlimit is part of util-linux; where it is missing (macOS), the shell's ulimit does the same.
+ */
+async function withMemoryLimit(
+  wanted: EvaluatorProgram,
+  path: string,
+): Promise<Pick<CommandLine, 'file' | 'args'>> {
+  const prlimit = await findOnPath('prlimit', path);
+  if (prlimit !== undefined) {
+    const limits = [`--as=${wanted.memoryMegabytes * 1024 * 1024}`, '--core=0'];
+    return { file: prlimit, args: [...limits, '--', wanted.program, ...wanted.arguments] };
+  }
+  const script = 'ulimit -c 0; ulimit -v "$1" 2>/dev/null; shift; exec "$@"';
+  const kilobytes = String(wanted.memoryMegabytes * 1024);
+  return { file: '/bin/sh', args: ['-c', script, 'sh', kilobytes, wanted.program, ...wanted.arguments] };
+}
+
+/** The first executable of that name in a search path. */
+export async function findOnPath(name: string, path: string): Promise<string | undefined> {
+  for (const directory of path.split(delimiter)) {
+    if (directory === '') continue;
+    const candidate = join(directory, name);
+    try {
+      await access(candidate, constants.X_OK);
+      return candidate;
+    } catch {
+      // Not here.
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,151 @@
+/**
+ * What both evaluators have in common: the file search, limits over the whole evaluation, and the
+ * way from raw findings to the events that everybody else reads.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { messageOf, OperatorError } from '../basics/errors.ts';
+import type { Logger } from '../basics/logging.ts';
+import { readDerivationFacts, type StoreLocation } from './derivation-file.ts';
+import type {
+  AttributePath,
+  Evaluate,
+  EvaluationError,
+  EvaluationEvent,
+  EvaluationLimits,
+  EvaluationNotice,
+  EvaluationRequest,
+} from './events.ts';
+import { findEvaluationFile } from './find-file.ts';
+import { cleanError, cutMessage, relativePaths } from './locations.ts';
+import { explainRuleFailure } from './rule-failures.ts';
+import type { Finding, Walk } from './walk.ts';
+
+export interface EvaluateOptions {
+  /** For the `started` event, for example `built-in (nix 2.8.0)`. */
+  readonly name: string;
+  readonly walk: Walk;
+  readonly store: StoreLocation;
+  /** Where private directories of evaluations are made. Default: the system's temporary directory. */
+  readonly temporaryDirectory?: string;
+  readonly log: Logger;
+}
+
+/** Notices of one evaluation; code that traces without end must not fill a database. */
+const maxNotices = 200;
+
+/** Makes the public `evaluate` of one evaluator. */
+export function createEvaluate(options: EvaluateOptions): Evaluate {
+  return async function* evaluate(request) {
+    request.signal.throwIfAborted();
+    const checkout = await realpath(request.checkout);
+    const search = await findEvaluationFile(checkout);
+    if (search.file !== undefined) {
+      yield { type: 'started', file: search.file, evaluator: options.name };
+    }
+    if (!search.found) {
+      yield rootError(search.problem);
+      return;
+    }
+    for (const message of search.notices) yield { type: 'notice', message };
+    yield* limited(options, request, checkout, search.file);
+    request.signal.throwIfAborted();
+  };
+}
+
+/** The walk under the limits that hold for the evaluation as a whole. */
+async function* limited(
+  options: EvaluateOptions,
+  request: EvaluationRequest,
+  checkout: string,
+  file: string,
+): AsyncGenerator<EvaluationEvent> {
+  const { limits } = request;
+  const outOfTime = AbortSignal.timeout(limits.totalSeconds * 1000);
+  const directory = await mkdtemp(join(options.temporaryDirectory ?? tmpdir(), 'ringmaster-evaluation-'));
+  const nonce = `ringmaster-${randomBytes(16).toString('hex')}:`;
+  let attributes = 0;
+  let notices = 0;
+  try {
+    const findings = options.walk({
+      ...request,
+      checkout,
+      file: join(checkout, file),
+      directory,
+      nonce,
+      signal: AbortSignal.any([request.signal, outOfTime]),
+    });
+    const words: Words = { checkout, file, nonce, limits, store: options.store };
+    for await (const finding of findings) {
+      if (finding.kind === 'notice') {
+        notices += 1;
+        if (notices <= maxNotices) yield noticeOf(finding.text, words);
+        continue;
+      }
+      attributes += 1;
+      if (attributes > limits.attributes) {
+        yield rootError(
+          `The evaluation has more than ${limits.attributes} attributes; the rest was not evaluated.`,
+        );
+        return;
+      }
+      yield await eventOf(finding, words);
+    }
+    if (notices > maxNotices) {
+      yield { type: 'notice', message: `${notices - maxNotices} more traces and warnings are not shown.` };
+    }
+    if (outOfTime.aborted && !request.signal.aborted) {
+      yield rootError(`The evaluation took longer than ${limits.totalSeconds} seconds and was ended.`);
+    }
+  } catch (error) {
+    if (request.signal.aborted) return;
+    options.log.error({ err: error }, 'evaluator failed');
+    yield rootError(`The evaluator failed: ${explain(error)}`);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+interface Words {
+  readonly checkout: string;
+  readonly file: string;
+  readonly nonce: string;
+  readonly limits: EvaluationLimits;
+  readonly store: StoreLocation;
+}
+
+async function eventOf(
+  finding: Exclude<Finding, { kind: 'notice' }>,
+  words: Words,
+): Promise<EvaluationEvent> {
+  if (finding.kind === 'error') return errorOf(finding.path, finding.text, words);
+  const { path, name, drvPath, mark } = finding;
+  const facts = await readDerivationFacts(drvPath, words.store);
+  if (facts === undefined) {
+    return errorOf(path, `error: its drvPath, '${drvPath}', is not a derivation in the store`, words);
+  }
+  return { type: 'job', path, drvPath, name, ...facts, mark };
+}
+
+function errorOf(path: AttributePath, text: string, words: Words): EvaluationError {
+  const explained = explainRuleFailure(text, words.nonce, words.file);
+  return { type: 'error', path, ...cleanError(explained ?? text, words.checkout, words.limits.messageBytes) };
+}
+
+function noticeOf(text: string, words: Words): EvaluationNotice {
+  return {
+    type: 'notice',
+    message: cutMessage(relativePaths(text, words.checkout), words.limits.messageBytes),
+  };
+}
+
+function rootError(message: string): EvaluationError {
+  return { type: 'error', path: [], message };
+}
+
+function explain(error: unknown): string {
+  const hint = error instanceof OperatorError ? error.hint : undefined;
+  return hint === undefined ? messageOf(error) : `${messageOf(error)} ${hint}`;
+}

@@ -1,0 +1,42 @@
+import { type Child, killGroup, startProcess } from '../basics/process.ts';
+import type { CommandLine } from './command-line.ts';
+
+/** How an evaluator process ended. */
+export interface ProcessEnd {
+  readonly exitCode: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** Set when the process could not be started. */
+  readonly startError?: NodeJS.ErrnoException;
+}
+
+export interface EvaluatorProcess {
+  readonly child: Child;
+  readonly ended: Promise<ProcessEnd>;
+  /** Ends the process and all it started. */
+  kill(): void;
+}
+
+/** Starts an evaluator and writes its standard input. */
+export function startEvaluator(command: CommandLine, input: string, signal: AbortSignal): EvaluatorProcess {
+  const child = startProcess(command.file, command.args, { cwd: command.cwd, env: command.env, signal });
+  const ended = new Promise<ProcessEnd>((resolve) => {
+    child.once('error', (startError: NodeJS.ErrnoException) =>
+      resolve({ exitCode: null, signal: null, startError }),
+    );
+    child.once('close', (exitCode, endSignal) => resolve({ exitCode, signal: endSignal }));
+  });
+  child.stdin.end(input);
+  return { child, ended, kill: () => killGroup(child) };
+}
+
+/** What to say of a process that ended without words of its own; undefined for a good end. */
+export function describeEnd(end: ProcessEnd, memoryMegabytes: number): string | undefined {
+  if (end.startError) return `The evaluator could not be started: ${end.startError.message}`;
+  if (end.signal === 'SIGKILL' || end.signal === 'SIGABRT' || end.exitCode === 137) {
+    return `The evaluator was killed (${end.signal ?? 'SIGKILL'}), most likely because it needed more than the ${memoryMegabytes} MB of memory it may use.`;
+  }
+  if (end.signal !== null) return `The evaluator was ended by ${end.signal}.`;
+  return end.exitCode === 0
+    ? undefined
+    : `The evaluator ended with exit status ${end.exitCode} and no message.`;
+}

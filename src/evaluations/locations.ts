@@ -1,0 +1,105 @@
+/**
+ * From Nix's error texts to messages for people: where in the repository it went wrong, and the text
+ * without what only our machinery knows (absolute paths, frames of our own expressions).
+ *
+ * Nix 2.8 prints the error first and then, from the inside out, `at FILE:LINE:COLUMN:` with an
+ * excerpt each. Newer versions print the frames first, from the outside in, and the error last.
+ */
+import { stripAnsi } from './error-text.ts';
+import type { SourceLocation } from './events.ts';
+
+export interface CleanedError {
+  readonly message: string;
+  readonly location?: SourceLocation;
+}
+
+const position = /(?:^|\s)at (.+?):(\d+):(\d+)(?=[:\s]|$)/;
+/** Older syntax errors and messages that name a place in their words: `… at /checkout/ci.nix:1:2 called …`. */
+const errorLine = /^\s*error: +\S/;
+
+/** Cleans one error text. `checkout` is the resolved absolute path. */
+export function cleanError(text: string, checkout: string, maxBytes: number): CleanedError {
+  const lines = withoutOurFrames(stripAnsi(text).replaceAll('\r\n', '\n').split('\n'));
+  const location = findLocation(lines, checkout);
+  const message = cutMessage(relativePaths(lines.join('\n').trimEnd(), checkout), maxBytes);
+  return location === undefined ? { message } : { message, location };
+}
+
+/** The innermost place that lies in the checkout. */
+function findLocation(lines: readonly string[], checkout: string): SourceLocation | undefined {
+  const places = lines.flatMap((line, index) => {
+    const location = locationIn(line, checkout);
+    return location === undefined ? [] : [{ index, location }];
+  });
+  const error = lines.findLastIndex((line) => errorLine.test(line));
+  return (places.find(({ index }) => index >= error) ?? places.at(-1))?.location;
+}
+
+function locationIn(line: string, checkout: string): SourceLocation | undefined {
+  const match = position.exec(line);
+  const [, path, row, column] = match ?? [];
+  if (path === undefined || !path.startsWith(`${checkout}/`)) return undefined;
+  return { file: path.slice(checkout.length + 1), line: Number(row), column: Number(column) };
+}
+
+const ourPlace = /^\s*at (?:«(?:stdin|string)»|\((?:stdin|string)\)|«none»):\d+:\d+:?/;
+const frameStart = /^\s*…/;
+const excerpt = /^\s*(?:\d+)?\|/;
+
+/**
+ * Drops positions in our own expressions, with their excerpts and the sentence (`… while …`) that
+ * led to them.
+ */
+function withoutOurFrames(lines: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (let index = 0; index < lines.length; index += 1) {
+    const line = lines[index] ?? '';
+    if (!ourPlace.test(line)) {
+      kept.push(line);
+      continue;
+    }
+    while (kept.at(-1)?.trim() === '') kept.pop();
+    if (frameStart.test(kept.at(-1) ?? '')) kept.pop();
+    while (index + 1 < lines.length && isExcerpt(lines[index + 1] ?? '')) index += 1;
+    kept.push('');
+  }
+  return collapseBlank(kept);
+}
+
+function isExcerpt(line: string): boolean {
+  return line.trim() === '' || excerpt.test(line);
+}
+
+function collapseBlank(lines: readonly string[]): string[] {
+  return lines.filter((line, index) => line.trim() !== '' || (lines[index - 1] ?? '').trim() !== '');
+}
+
+/** Takes the checkout's path out of a text. */
+export function relativePaths(text: string, checkout: string): string {
+  return text.replaceAll(`${checkout}/`, '').replaceAll(checkout, '.');
+}
+
+/**
+ * Cuts a message to a number of UTF-8 bytes, between characters. What is kept is the part with the
+ * error itself: the beginning, or, where frames come first, the end.
+ */
+export function cutMessage(message: string, maxBytes: number): string {
+  const bytes = Buffer.from(message, 'utf8');
+  if (bytes.length <= maxBytes) return message;
+  const framesFirst = /^error:\s*$/m.test(message.slice(0, message.indexOf('\n') + 1));
+  const mark = framesFirst ? 'error: … (beginning cut)\n' : '\n… (cut)';
+  const room = Math.max(0, maxBytes - Buffer.byteLength(mark));
+  if (framesFirst) {
+    let start = bytes.length - room;
+    while (start < bytes.length && isContinuation(bytes[start])) start += 1;
+    return mark.slice(0, maxBytes) + bytes.subarray(start).toString('utf8');
+  }
+  let end = room;
+  while (end > 0 && isContinuation(bytes[end])) end -= 1;
+  return bytes.subarray(0, end).toString('utf8') + mark;
+}
+
+/** Whether a byte is not the first of a character in UTF-8. */
+function isContinuation(byte: number | undefined): boolean {
+  return byte !== undefined && (byte & 0xc0) === 0x80;
+}

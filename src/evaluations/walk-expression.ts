@@ -1,0 +1,58 @@
+/**
+ * The whole walk as one Nix expression that says on stderr, through builtins.trace, what it is
+ * about to force and what came of it. When the process dies, of whatever cause, the last record
+ * names the attribute that killed it, and the walk is taken up again behind it.
+ *
+ * Records are lines `trace: <nonce><kind><JSON>`:
+ *   E {"p":[names],"i":[indices]}                      this attribute is forced next
+ *   J {"p":[names],"name":…,"drvPath":…,"mark":…}      it is a job
+ */
+import { nixIndices, nixString } from './nix-literals.ts';
+import { type RootExpression, traversalDepth, traversalRules } from './traversal-rules.ts';
+
+/** Positions of the names on an attribute path among the sorted names of their sets. */
+export type Cursor = readonly number[];
+
+/**
+ * The expression. With a cursor, everything up to and with that attribute is skipped. A cursor is
+ * made of indices because names can be any bytes and do not survive every trip through JSON.
+ */
+export function walkExpression(root: RootExpression, cursor: Cursor): string {
+  return `let
+${traversalRules(root)}
+  say = kind: record: next: builtins.trace (${nixString(root.nonce)} + kind + builtins.toJSON record) next;
+
+  # always: walk this set without asking for its flag. cursor: what of this subtree is to be skipped.
+  visit = depth: always: path: indices: cursor: value:
+    let
+      kind = classify value;
+    in
+    if kind == "derivation" then
+      let found = job value; in builtins.seq found (say "J" ({ p = path; } // found) null)
+    else if kind == "functor" then
+      if depth > 0 then visit (depth - 1) true path indices cursor (step value) else null
+    else if kind == "set" && (always || flagged value) && depth > 0 then
+      children depth path indices cursor value
+    else null;
+
+  children = depth: path: indices: cursor: set:
+    let
+      names = builtins.attrNames set;
+      first = if cursor == [ ] then 0 else builtins.head cursor;
+      child = index:
+        let
+          name = builtins.elemAt names index;
+          here = path ++ [ name ];
+          at = indices ++ [ index ];
+          below = if cursor != [ ] && index == first then builtins.tail cursor else [ ];
+        in
+        if cursor == [ index ] then null
+        else say "E" { p = here; i = at; } (visit (depth - 1) false here at below set.\${name});
+      count = builtins.length names - first;
+    in
+    builtins.foldl' (_: index: child index) null
+      (builtins.genList (number: first + number) (if count > 0 then count else 0));
+in
+say "E" { p = [ ]; i = [ ]; } (visit ${traversalDepth} true [ ] [ ] ${nixIndices(cursor)} root)
+`;
+}

@@ -1,0 +1,38 @@
+/** The records of `walk-expression.ts`, read back. */
+import { z } from 'zod';
+import type { Cursor } from './walk-expression.ts';
+
+const entered = z.object({ p: z.array(z.string()), i: z.array(z.number().int().nonnegative()) });
+
+export const jobMarks = ['regular', 'may-fail', 'must-fail', 'dependencies-only', 'effect'] as const;
+
+const found = z.object({
+  p: z.array(z.string()),
+  name: z.string(),
+  drvPath: z.string(),
+  mark: z.enum(jobMarks),
+});
+
+export type WalkRecord =
+  | { readonly kind: 'entered'; readonly path: readonly string[]; readonly cursor: Cursor }
+  | {
+      readonly kind: 'found';
+      readonly path: readonly string[];
+      readonly name: string;
+      readonly drvPath: string;
+      readonly mark: (typeof jobMarks)[number];
+    };
+
+/** The record in a line, or undefined for a line that is somebody else's. */
+export function parseWalkRecord(line: string, nonce: string): WalkRecord | undefined {
+  const prefix = `trace: ${nonce}`;
+  if (!line.startsWith(prefix)) return undefined;
+  const kind = line.charAt(prefix.length);
+  const value: unknown = JSON.parse(line.slice(prefix.length + 1));
+  if (kind === 'E') {
+    const record = entered.parse(value);
+    return { kind: 'entered', path: record.p, cursor: record.i };
+  }
+  const { p, ...job } = found.parse(value);
+  return { kind: 'found', path: p, ...job };
+}

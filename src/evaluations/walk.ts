@@ -1,0 +1,33 @@
+/** What both evaluators are before their findings are put into words for people. */
+import type { AttributePath, EvaluationLimits, JobMark, SourceArgument } from './events.ts';
+
+/** A finding as the evaluator gives it: messages are Nix's own, with colours and absolute paths. */
+export type Finding =
+  | {
+      readonly kind: 'derivation';
+      readonly path: AttributePath;
+      readonly name: string;
+      readonly drvPath: string;
+      readonly mark: JobMark;
+    }
+  | { readonly kind: 'error'; readonly path: AttributePath; readonly text: string }
+  | { readonly kind: 'notice'; readonly text: string };
+
+export interface WalkRequest {
+  /** Resolved absolute path of the checkout. */
+  readonly checkout: string;
+  /** Absolute path of the file to evaluate. */
+  readonly file: string;
+  readonly source: SourceArgument;
+  readonly trusted: boolean;
+  readonly limits: EvaluationLimits;
+  /** Private directory for the evaluator's own files; removed after the evaluation. */
+  readonly directory: string;
+  /** Begins the failures that the traversal rules themselves throw. */
+  readonly nonce: string;
+  /** Cancelled, or out of time: the walk kills its processes and ends without a finding. */
+  readonly signal: AbortSignal;
+}
+
+/** Walks a tree and yields what it finds as it finds it. */
+export type Walk = (request: WalkRequest) => AsyncGenerator<Finding>;
