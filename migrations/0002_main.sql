@@ -78,7 +78,8 @@ CREATE TABLE evaluations (
                 CHECK (state IN ('queued', 'evaluating', 'building', 'succeeded', 'failed', 'cancelled')),
   -- Who works on it while `evaluating`.
   process_id    bigint REFERENCES processes (id) ON DELETE SET NULL,
-  tries         int NOT NULL DEFAULT 0,
+  tries         int NOT NULL DEFAULT 0,        -- starts that did not end because the server did
+  postponed     int NOT NULL DEFAULT 0,        -- times it was put back because something was away
   not_before    timestamptz,                   -- git or the disk was away: try again then
   waiting_for   text,                          -- why it waits, for people
   file          text,

@@ -1,4 +1,12 @@
 /** From a checkout to its jobs: what other parts of the program use of evaluation. */
+
+export { attributePathFromUrl, attributePathToUrl, formatAttributePath } from './attribute-path.ts';
+export {
+  type BuildPlan,
+  type Coordinator,
+  type CoordinatorOptions,
+  startCoordinator,
+} from './coordinator.ts';
 export {
   createEvaluator,
   type Evaluator,
@@ -8,3 +16,13 @@ export {
 export * from './events.ts';
 export { type EvaluationFile, evaluationFiles, findEvaluationFile } from './find-file.ts';
 export { formatEvaluationError } from './format-error.ts';
+export { type ClaimedEvaluation, releaseEvaluations } from './queue.ts';
+export { settleAfterBuilds } from './settle.ts';
+export {
+  createSubmitRevision,
+  evaluationsChannel,
+  type OnRevisionChanged,
+  type RevisionSubmission,
+  type SubmitRevision,
+  type SubmittedRevision,
+} from './submit.ts';

@@ -1,0 +1,83 @@
+/**
+ * Recording how an attempt ended, and giving back the builds of attempts that were lost.
+ */
+import type { Knex } from 'knex';
+import { z } from 'zod';
+import type { AttemptResult } from '../builders/index.ts';
+import { buildsChannel } from './enqueue.ts';
+import { finishBuild } from './finish.ts';
+import { lockGraphForFinishing } from './graph-lock.ts';
+import { verdictOf } from './states.ts';
+
+/** Called in the transaction in which builds started or ended. */
+export type OnBuildsChanged = (trx: Knex.Transaction, buildIds: readonly number[]) => Promise<void>;
+
+const attemptRow = z.object({ build_id: z.number(), infrastructure_failures: z.number() });
+
+/** Seconds a build rests after the n-th trouble of its machine. */
+export function restSeconds(failures: number): number {
+  return Math.min(300, 2 ** failures);
+}
+
+/**
+ * Ends an attempt and, by its verdict, the build. Does nothing when the attempt was declared lost
+ * meanwhile: its build then belongs to another attempt. Safe to repeat.
+ */
+export async function completeAttempt(
+  trx: Knex.Transaction,
+  attemptId: number,
+  result: AttemptResult,
+  onBuildsChanged: OnBuildsChanged,
+): Promise<void> {
+  await lockGraphForFinishing(trx);
+  const updated: unknown[] = await trx('attempts')
+    .where({ id: attemptId, state: 'running' })
+    .update({ state: 'ended', status: result.status, message: result.message, finished_at: trx.fn.now() })
+    .returning('build_id');
+  if (updated.length === 0) return;
+  const row: unknown = await trx('builds')
+    .join('attempts', 'attempts.build_id', 'builds.id')
+    .select('attempts.build_id', 'builds.infrastructure_failures')
+    .where('attempts.id', attemptId)
+    .first();
+  const attempt = attemptRow.parse(row);
+  const verdict = verdictOf(result.status, attempt.infrastructure_failures);
+  if (verdict.kind === 'finished') {
+    const ended = await finishBuild(trx, attempt.build_id, { state: verdict.state, message: result.message });
+    await onBuildsChanged(trx, ended);
+  } else {
+    const failures = attempt.infrastructure_failures + 1;
+    await trx('builds')
+      .where({ id: attempt.build_id, state: 'building' })
+      .update({
+        state: 'queued',
+        infrastructure_failures: failures,
+        not_before: trx.raw(`now() + ? * interval '1 second'`, [restSeconds(failures)]),
+      });
+  }
+  await trx.raw('SELECT pg_notify(?, ?)', [buildsChannel, '']);
+}
+
+/**
+ * Gives back what a process was building when it died. Its builders' processes died with it (their
+ * pipes closed), and Nix locks output paths, so a new attempt never runs beside an old one.
+ */
+export async function releaseAttempts(
+  trx: Knex.Transaction,
+  processIds: readonly number[],
+): Promise<readonly number[]> {
+  if (processIds.length === 0) return [];
+  const result: unknown = await trx.raw(
+    `WITH lost AS (
+       UPDATE attempts SET state = 'lost', finished_at = now(), log_complete = true,
+              message = 'The server process that ran this attempt ended.'
+       WHERE state = 'running' AND (process_id IS NULL OR process_id = ANY (:processes)) RETURNING build_id
+     )
+     UPDATE builds SET state = 'queued' FROM lost
+     WHERE builds.id = lost.build_id AND builds.state = 'building' RETURNING builds.id`,
+    { processes: [...processIds] },
+  );
+  const { rows } = z.object({ rows: z.array(z.object({ id: z.number() })) }).parse(result);
+  if (rows.length > 0) await trx.raw('SELECT pg_notify(?, ?)', [buildsChannel, '']);
+  return rows.map((row) => row.id);
+}

@@ -1,0 +1,144 @@
+/**
+ * Turns the missing part of a derivation graph into builds and the edges between them.
+ */
+import type { Knex } from 'knex';
+import { z } from 'zod';
+import { finishBuild } from './finish.ts';
+import { lockGraphForPlanning } from './graph-lock.ts';
+
+/** NOTIFY channel that tells dispatchers of ready builds. */
+export const buildsChannel = 'ringmaster_builds';
+
+/** A derivation that has to be built, with the ones among the same list it needs. */
+export interface WantedBuild {
+  readonly drvPath: string;
+  readonly name: string;
+  readonly system: string;
+  readonly requiredFeatures: readonly string[];
+  readonly outputs: Readonly<Record<string, string | null>>;
+  /** Derivation paths, all of them in the same list. */
+  readonly inputs: readonly string[];
+}
+
+const idAndPath = z.object({ id: z.number(), drv_path: z.string() });
+const rowsOf = z.object({ rows: z.array(idAndPath) });
+
+/**
+ * Makes sure that every wanted derivation has an unfinished build, new or one that other
+ * evaluations already wait for, and returns the builds by derivation path. In one transaction of
+ * the caller's; the number of statements does not grow with the number of builds.
+ */
+export async function enqueueBuilds(
+  trx: Knex.Transaction,
+  wanted: readonly WantedBuild[],
+): Promise<ReadonlyMap<string, number>> {
+  if (wanted.length === 0) return new Map();
+  await lockGraphForPlanning(trx);
+  const drvPaths = wanted.map((build) => build.drvPath);
+  const existing = await unfinishedBuilds(trx, drvPaths);
+  const fresh = wanted.filter((build) => !existing.has(build.drvPath));
+  const builds = new Map([...existing, ...(await insertBuilds(trx, fresh))]);
+  await insertEdges(trx, fresh, builds);
+  await countInputs(
+    trx,
+    fresh.map((build) => idOf(builds, build.drvPath)),
+  );
+  await refuseUnsupported(
+    trx,
+    fresh.map((build) => idOf(builds, build.drvPath)),
+  );
+  await trx.raw('SELECT pg_notify(?, ?)', [buildsChannel, '']);
+  return builds;
+}
+
+async function unfinishedBuilds(trx: Knex.Transaction, drvPaths: readonly string[]) {
+  const result: unknown = await trx.raw(
+    'SELECT id, drv_path FROM builds WHERE finished_at IS NULL AND drv_path = ANY (?)',
+    [[...drvPaths]],
+  );
+  return byPath(result);
+}
+
+async function insertBuilds(trx: Knex.Transaction, builds: readonly WantedBuild[]) {
+  if (builds.length === 0) return new Map<string, number>();
+  // One parameter for all rows: 20,000 builds would not fit into the protocol's 65,535 parameters.
+  const result: unknown = await trx.raw(
+    `INSERT INTO builds (drv_path, name, system, required_features, outputs, state)
+     SELECT b."drvPath", b.name, b.system,
+            ARRAY(SELECT jsonb_array_elements_text(b."requiredFeatures")), b.outputs, 'blocked'
+     FROM jsonb_to_recordset(?::jsonb) AS b ("drvPath" text, name text, system text,
+                                              "requiredFeatures" jsonb, outputs jsonb)
+     RETURNING id, drv_path`,
+    [JSON.stringify(builds.map(({ inputs: _, ...build }) => build))],
+  );
+  return byPath(result);
+}
+
+async function insertEdges(
+  trx: Knex.Transaction,
+  fresh: readonly WantedBuild[],
+  builds: ReadonlyMap<string, number>,
+): Promise<void> {
+  const from: number[] = [];
+  const to: number[] = [];
+  for (const build of fresh) {
+    for (const input of build.inputs) {
+      from.push(idOf(builds, build.drvPath));
+      to.push(idOf(builds, input));
+    }
+  }
+  if (from.length === 0) return;
+  await trx.raw(
+    `INSERT INTO build_inputs (build_id, input_build_id)
+     SELECT * FROM unnest(?::bigint[], ?::bigint[]) ON CONFLICT DO NOTHING`,
+    [from, to],
+  );
+}
+
+/** Counts what each new build waits for, and releases those that wait for nothing. */
+async function countInputs(trx: Knex.Transaction, buildIds: readonly number[]): Promise<void> {
+  await trx.raw(
+    `UPDATE builds b
+     SET pending_inputs = waits.count, state = CASE WHEN waits.count = 0 THEN 'queued' ELSE 'blocked' END
+     FROM (SELECT w.id, count(i.id) AS count
+           FROM unnest(?::bigint[]) AS w (id)
+           LEFT JOIN build_inputs e ON e.build_id = w.id
+           LEFT JOIN builds i ON i.id = e.input_build_id AND i.finished_at IS NULL
+           GROUP BY w.id) waits
+     WHERE b.id = waits.id`,
+    [[...buildIds]],
+  );
+}
+
+/** Ends the builds no registered builder could ever take, so that nothing waits for ever. */
+async function refuseUnsupported(trx: Knex.Transaction, buildIds: readonly number[]): Promise<void> {
+  const result: unknown = await trx.raw(
+    `SELECT b.id, b.system, b.required_features FROM builds b
+     WHERE b.id = ANY (?) AND b.system <> 'builtin' AND NOT EXISTS (
+       SELECT 1 FROM builders k WHERE b.system = ANY (k.systems) AND b.required_features <@ k.features)
+     ORDER BY b.id`,
+    [[...buildIds]],
+  );
+  const refused = z
+    .object({
+      rows: z.array(z.object({ id: z.number(), system: z.string(), required_features: z.array(z.string()) })),
+    })
+    .parse(result);
+  for (const { id, system, required_features } of refused.rows) {
+    const features = required_features.length > 0 ? ` with the features ${required_features.join(', ')}` : '';
+    await finishBuild(trx, id, {
+      state: 'unsupported-system',
+      message: `No builder of this server builds for ${system}${features}.`,
+    });
+  }
+}
+
+function byPath(result: unknown): Map<string, number> {
+  return new Map(rowsOf.parse(result).rows.map((row) => [row.drv_path, row.id]));
+}
+
+function idOf(builds: ReadonlyMap<string, number>, drvPath: string): number {
+  const id = builds.get(drvPath);
+  if (id === undefined) throw new Error(`input ${drvPath} is not among the wanted builds`);
+  return id;
+}

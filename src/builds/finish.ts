@@ -1,0 +1,63 @@
+/**
+ * The end of a build and what follows from it for the builds that need it.
+ */
+import type { Knex } from 'knex';
+import { z } from 'zod';
+import type { FinishedState } from './states.ts';
+
+export interface BuildEnd {
+  readonly state: FinishedState;
+  /** Nix's or our words for a bad end; empty for a good one. */
+  readonly message: string;
+}
+
+const idRows = z.object({ rows: z.array(z.object({ id: z.number() })) });
+
+/**
+ * Ends a build: a good end releases the builds that waited for it alone, a bad one ends all that
+ * depend on it, however far away, as `dependency-failed` naming the culprit. Returns the ids of all
+ * builds that ended with it, itself first; empty when it had ended before.
+ *
+ * The caller's transaction holds the graph lock, for planning or for finishing.
+ */
+export async function finishBuild(
+  trx: Knex.Transaction,
+  buildId: number,
+  end: BuildEnd,
+): Promise<readonly number[]> {
+  const ended = await trx('builds')
+    .where({ id: buildId })
+    .whereNull('finished_at')
+    .update({ state: end.state, message: end.message, finished_at: trx.fn.now() });
+  if (ended === 0) return [];
+  if (end.state === 'succeeded') {
+    await releaseDependents(trx, buildId);
+    return [buildId];
+  }
+  return [buildId, ...(await failDependents(trx, buildId))];
+}
+
+async function releaseDependents(trx: Knex.Transaction, buildId: number): Promise<void> {
+  await trx.raw(
+    `UPDATE builds SET pending_inputs = pending_inputs - 1,
+            state = CASE WHEN pending_inputs = 1 THEN 'queued' ELSE state END
+     WHERE id IN (SELECT build_id FROM build_inputs WHERE input_build_id = ?) AND state = 'blocked'`,
+    [buildId],
+  );
+}
+
+async function failDependents(trx: Knex.Transaction, culprit: number): Promise<readonly number[]> {
+  const result: unknown = await trx.raw(
+    `WITH RECURSIVE doomed (id) AS (
+       SELECT build_id FROM build_inputs WHERE input_build_id = :culprit
+       UNION
+       SELECT e.build_id FROM build_inputs e JOIN doomed d ON e.input_build_id = d.id
+     )
+     UPDATE builds SET state = 'dependency-failed', culprit_build_id = :culprit, finished_at = now(),
+            message = (SELECT 'The dependency ' || name || ' did not build.' FROM builds WHERE id = :culprit)
+     WHERE id IN (SELECT id FROM doomed) AND finished_at IS NULL
+     RETURNING id`,
+    { culprit },
+  );
+  return idRows.parse(result).rows.map((row) => row.id);
+}

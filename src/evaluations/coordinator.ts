@@ -1,0 +1,293 @@
+/**
+ * The evaluator role of a server: claims queued evaluations, checks the commit out, evaluates it,
+ * stores its jobs and queues what has to be built. Every way through `run` ends or re-queues the
+ * evaluation, so nothing stays pending.
+ */
+import type { Knex } from 'knex';
+import { z } from 'zod';
+import { type Logger, messageOf, OperatorError } from '../basics/index.ts';
+import { enqueueBuilds, type WantedBuild } from '../builds/index.ts';
+import { isConnectionError, untilDatabaseAnswers } from '../postgres/index.ts';
+import type { CheckoutResult } from '../projects/index.ts';
+import type { Evaluate, EvaluationError, EvaluationEvent, EvaluationLimits, JobFound } from './events.ts';
+import {
+  type ClaimedEvaluation,
+  claimEvaluation,
+  clearJobs,
+  insertJobs,
+  postponeEvaluation,
+  releaseEvaluations,
+  stillOurs,
+} from './queue.ts';
+import { settle } from './settle.ts';
+import type { OnRevisionChanged } from './submit.ts';
+
+const lookAgainMs = 5_000;
+const jobsPerStatement = 500;
+
+/** What has to be done for the jobs of an evaluation. */
+export interface BuildPlan {
+  /** Derivations to build, inputs included. */
+  readonly wanted: readonly WantedBuild[];
+  /** Derivations of jobs nobody can make, with the reason. */
+  readonly impossible: ReadonlyMap<string, string>;
+}
+
+export interface CoordinatorOptions {
+  readonly db: Knex;
+  readonly processId: number;
+  /** Evaluations at the same time. */
+  readonly concurrency: number;
+  readonly limits: EvaluationLimits;
+  /** Rejects with an OperatorError when this server cannot evaluate at all (Nix is missing). */
+  readonly evaluator: () => Promise<Evaluate>;
+  readonly checkOut: (evaluation: ClaimedEvaluation, signal: AbortSignal) => Promise<CheckoutResult>;
+  readonly plan: (drvPaths: readonly string[]) => Promise<BuildPlan>;
+  readonly onRevisionChanged: OnRevisionChanged;
+  readonly log: Logger;
+}
+
+export interface Coordinator {
+  wake(): void;
+  readonly running: number;
+  /** Claims no more, gives up what runs after `graceMs` and puts it back into the queue. */
+  stop(graceMs: number): Promise<void>;
+}
+
+export function startCoordinator(options: CoordinatorOptions): Coordinator {
+  const { db, log } = options;
+  const cancel = new AbortController();
+  const running = new Set<Promise<void>>();
+  let stopping = false;
+  let filling = false;
+  let again = false;
+  let timer: NodeJS.Timeout | undefined;
+
+  async function fill(): Promise<void> {
+    if (filling) {
+      again = true;
+      return;
+    }
+    filling = true;
+    clearTimeout(timer);
+    try {
+      do {
+        again = false;
+        await claimWhileFree();
+      } while (again && !stopping);
+    } catch (error) {
+      log.warn({ err: error }, 'the evaluation queue does not answer, trying again');
+    } finally {
+      filling = false;
+      if (!stopping) timer = setTimeout(() => void fill(), lookAgainMs);
+    }
+  }
+
+  async function claimWhileFree(): Promise<void> {
+    while (!stopping && running.size < options.concurrency) {
+      const evaluation = await db.transaction(async (trx) => {
+        const claimed = await claimEvaluation(trx, options.processId);
+        if (claimed) await options.onRevisionChanged(trx, claimed.revisionId, 'now');
+        return claimed;
+      });
+      if (!evaluation) return;
+      const run = runEvaluation(options, evaluation, cancel.signal)
+        .catch((error: unknown) =>
+          log.error({ err: error, evaluation: evaluation.id }, 'evaluation broke off'),
+        )
+        .finally(() => {
+          running.delete(run);
+          void fill();
+        });
+      running.add(run);
+    }
+  }
+
+  void fill();
+  return {
+    wake: () => void fill(),
+    get running() {
+      return running.size;
+    },
+    async stop(graceMs) {
+      stopping = true;
+      clearTimeout(timer);
+      const grace = setTimeout(() => cancel.abort(), graceMs);
+      await Promise.all(running);
+      clearTimeout(grace);
+      await db.transaction((trx) => releaseEvaluations(trx, [options.processId], options.onRevisionChanged));
+    },
+  };
+}
+
+async function runEvaluation(
+  options: CoordinatorOptions,
+  evaluation: ClaimedEvaluation,
+  signal: AbortSignal,
+): Promise<void> {
+  const log = options.log.child({ evaluation: evaluation.id });
+  const outcome = await evaluateCommit(options, evaluation, signal).catch(
+    (error: unknown): Outcome => outcomeOfError(error, log),
+  );
+  // Stopped by the server, not by the evaluation: the server gives it back when it stops.
+  if (signal.aborted && outcome.kind !== 'stored') return;
+  await untilDatabaseAnswers(log, signal, () =>
+    options.db.transaction((trx) => finish(trx, options, evaluation, outcome)),
+  );
+  log.info({ sha: evaluation.sha, outcome: outcome.kind }, 'evaluation ended');
+}
+
+type Outcome =
+  | { readonly kind: 'stored'; readonly plan: BuildPlan }
+  | { readonly kind: 'failed'; readonly error: EvaluationError }
+  | { readonly kind: 'later'; readonly reason: string };
+
+function outcomeOfError(error: unknown, log: Logger): Outcome {
+  if (isConnectionError(error)) return { kind: 'later', reason: 'the database was away' };
+  if (error instanceof OperatorError) {
+    const message = error.hint ? `${error.message}\n${error.hint}` : error.message;
+    return { kind: 'failed', error: { type: 'error', path: [], message } };
+  }
+  log.error({ err: error }, 'a bug ended an evaluation');
+  return {
+    kind: 'failed',
+    error: { type: 'error', path: [], message: `Internal error of the server: ${messageOf(error)}` },
+  };
+}
+
+async function evaluateCommit(
+  options: CoordinatorOptions,
+  evaluation: ClaimedEvaluation,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const evaluate = await options.evaluator();
+  const checkedOut = await options.checkOut(evaluation, signal);
+  if (checkedOut.kind === 'later' && !evaluation.waitedTooLong) return checkedOut;
+  if (checkedOut.kind !== 'ready') {
+    return { kind: 'failed', error: { type: 'error', path: [], message: checkedOut.reason } };
+  }
+  const { checkout } = checkedOut;
+  try {
+    await options
+      .db('revisions')
+      .where({ id: evaluation.revisionId })
+      .update({
+        title: options.db.raw(`CASE WHEN title = '' THEN ? ELSE title END`, [checkout.title]),
+        author: options.db.raw(`CASE WHEN author = '' THEN ? ELSE author END`, [checkout.author]),
+      });
+    const events = evaluate({
+      checkout: checkout.path,
+      source: sourceArgument(evaluation),
+      trusted: true,
+      limits: options.limits,
+      signal,
+    });
+    const drvPaths = await store(options.db, evaluation.id, events);
+    return { kind: 'stored', plan: await options.plan(drvPaths) };
+  } finally {
+    await checkout.release();
+  }
+}
+
+function sourceArgument(evaluation: ClaimedEvaluation) {
+  const source = evaluation.sources[0];
+  const branch = source?.kind === 'branch' ? { branch: source.name } : {};
+  return { rev: evaluation.sha, ref: source?.gitRef ?? evaluation.sha, ...branch };
+}
+
+/** Stores the stream in batches as it arrives; returns the derivations of its jobs, each once. */
+async function store(
+  db: Knex,
+  evaluationId: number,
+  events: AsyncIterable<EvaluationEvent>,
+): Promise<readonly string[]> {
+  await db.transaction((trx) => clearJobs(trx, evaluationId));
+  const drvPaths = new Set<string>();
+  const notices: { message: string }[] = [];
+  let batch: (JobFound | EvaluationError)[] = [];
+  let jobs = 0;
+  let errors = 0;
+  const flush = async () => {
+    const rows = batch;
+    batch = [];
+    await db.transaction(async (trx) => {
+      await insertJobs(trx, evaluationId, rows);
+      await trx('evaluations').where({ id: evaluationId }).update({ job_count: jobs, error_count: errors });
+    });
+  };
+  for await (const event of events) {
+    if (event.type === 'started') {
+      const { file, evaluator } = event;
+      await db('evaluations').where({ id: evaluationId }).update({ file, evaluator });
+    } else if (event.type === 'notice') {
+      notices.push({ message: event.message, ...event.location });
+    } else {
+      if (event.type === 'job') {
+        drvPaths.add(event.drvPath);
+        jobs += 1;
+      } else errors += 1;
+      batch.push(event);
+      if (batch.length >= jobsPerStatement) await flush();
+    }
+  }
+  await flush();
+  await db('evaluations')
+    .where({ id: evaluationId })
+    .update({ notices: JSON.stringify(notices) });
+  return [...drvPaths];
+}
+
+async function finish(
+  trx: Knex.Transaction,
+  options: CoordinatorOptions,
+  evaluation: ClaimedEvaluation,
+  outcome: Outcome,
+): Promise<void> {
+  // Given to another process meanwhile, because this one was taken for dead: then that one decides.
+  if (!(await stillOurs(trx, evaluation.id, options.processId))) return;
+  if (outcome.kind === 'later') {
+    await postponeEvaluation(trx, evaluation, outcome.reason);
+  } else {
+    if (outcome.kind === 'failed') {
+      await clearJobs(trx, evaluation.id);
+      await insertJobs(trx, evaluation.id, [outcome.error]);
+      await trx('evaluations').where({ id: evaluation.id }).update({ error_count: 1 });
+    } else {
+      await hangJobsOnBuilds(trx, evaluation.id, outcome.plan);
+    }
+    await trx('evaluations')
+      .where({ id: evaluation.id, state: 'evaluating' })
+      .update({ state: 'building', evaluated_at: trx.fn.now(), process_id: null });
+    await settle(trx, [evaluation.id]);
+  }
+  await options.onRevisionChanged(trx, evaluation.revisionId, 'now');
+}
+
+/** Gives every job of the evaluation its build; a job that needs none is `cached`. */
+async function hangJobsOnBuilds(trx: Knex.Transaction, evaluationId: number, plan: BuildPlan): Promise<void> {
+  const builds = await enqueueBuilds(trx, plan.wanted);
+  await trx.raw(
+    `UPDATE jobs j SET build_id = b.id, cached = false
+     FROM unnest(?::text[], ?::bigint[]) AS b (drv_path, id)
+     WHERE j.evaluation_id = ? AND j.drv_path = b.drv_path`,
+    [[...builds.keys()], [...builds.values()], evaluationId],
+  );
+  if (plan.impossible.size > 0) {
+    const result: unknown = await trx.raw(
+      `UPDATE jobs j SET error = p.reason
+       FROM unnest(?::text[], ?::text[]) AS p (drv_path, reason)
+       WHERE j.evaluation_id = ? AND j.drv_path = p.drv_path RETURNING j.id`,
+      [[...plan.impossible.keys()], [...plan.impossible.values()], evaluationId],
+    );
+    const { rows } = z.object({ rows: z.array(z.unknown()) }).parse(result);
+    await trx('evaluations').where({ id: evaluationId }).increment('error_count', rows.length);
+  }
+  // All outputs are there or can be fetched; point at the build that made them, if it was ours.
+  await trx.raw(
+    `UPDATE jobs j SET cached = true,
+            build_id = (SELECT b.id FROM builds b WHERE b.drv_path = j.drv_path AND b.state = 'succeeded'
+                        ORDER BY b.id DESC LIMIT 1)
+     WHERE j.evaluation_id = ? AND j.build_id IS NULL AND j.error IS NULL`,
+    [evaluationId],
+  );
+}

@@ -1,0 +1,190 @@
+/**
+ * The queue of evaluations: who works on which, and what happens when that goes wrong.
+ */
+import type { Knex } from 'knex';
+import { z } from 'zod';
+import type { EvaluationEvent } from './events.ts';
+import { evaluationsChannel, type OnRevisionChanged } from './submit.ts';
+
+/** Deaths of the server during one evaluation after which it is taken to be the evaluation's fault. */
+export const mostTries = 5;
+
+export interface ClaimedEvaluation {
+  readonly id: number;
+  readonly revisionId: number;
+  readonly projectId: number;
+  readonly sha: string;
+  /** Times it was put back because something outside was away. */
+  readonly postponed: number;
+  /** It was put back for so long that the next time is the last. */
+  readonly waitedTooLong: boolean;
+  /** All places where the commit was seen, the newest first. */
+  readonly sources: readonly { readonly kind: string; readonly name: string; readonly gitRef: string }[];
+}
+
+const claimedRow = z.object({
+  id: z.number(),
+  revision_id: z.number(),
+  project_id: z.number(),
+  sha: z.string(),
+  postponed: z.number(),
+  waited_too_long: z.boolean(),
+  sources: z.array(z.object({ kind: z.string(), name: z.string(), gitRef: z.string() })),
+});
+
+/** Takes the oldest evaluation that may start. */
+export async function claimEvaluation(
+  trx: Knex.Transaction,
+  processId: number,
+): Promise<ClaimedEvaluation | undefined> {
+  const result: unknown = await trx.raw(
+    `WITH taken AS (
+       UPDATE evaluations SET state = 'evaluating', process_id = ?, tries = tries + 1,
+              started_at = coalesce(started_at, now()), waiting_for = NULL, not_before = NULL
+       WHERE id = (SELECT id FROM evaluations
+                   WHERE state = 'queued' AND (not_before IS NULL OR not_before <= now())
+                   ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
+       RETURNING id, revision_id, postponed, queued_at
+     )
+     SELECT taken.id, taken.revision_id, taken.postponed,
+            taken.queued_at < now() - interval '24 hours' AS waited_too_long, r.project_id, r.sha,
+            (SELECT coalesce(jsonb_agg(jsonb_build_object('kind', s.kind, 'name', s.name, 'gitRef', s.git_ref)
+                                       ORDER BY s.seen_at DESC), '[]')
+             FROM revision_sources s WHERE s.revision_id = r.id) AS sources
+     FROM taken JOIN revisions r ON r.id = taken.revision_id`,
+    [processId],
+  );
+  const { rows } = z.object({ rows: z.array(z.unknown()) }).parse(result);
+  if (rows.length === 0) return undefined;
+  const row = claimedRow.parse(rows[0]);
+  return {
+    id: row.id,
+    revisionId: row.revision_id,
+    projectId: row.project_id,
+    sha: row.sha,
+    postponed: row.postponed,
+    waitedTooLong: row.waited_too_long,
+    sources: row.sources,
+  };
+}
+
+/** Whether the evaluation is still claimed by this process; locks its row. */
+export async function stillOurs(
+  trx: Knex.Transaction,
+  evaluationId: number,
+  processId: number,
+): Promise<boolean> {
+  const row: unknown = await trx('evaluations')
+    .select('id')
+    .where({ id: evaluationId, state: 'evaluating', process_id: processId })
+    .forUpdate()
+    .first();
+  return row !== undefined;
+}
+
+/** Puts a claimed evaluation back because something outside is away; says what, for people. */
+export async function postponeEvaluation(
+  trx: Knex.Transaction,
+  evaluation: ClaimedEvaluation,
+  waitingFor: string,
+): Promise<void> {
+  const seconds = Math.min(300, 2 ** (evaluation.postponed + 1));
+  await trx('evaluations')
+    .where({ id: evaluation.id, state: 'evaluating' })
+    .update({
+      state: 'queued',
+      process_id: null,
+      tries: trx.raw('tries - 1'),
+      postponed: evaluation.postponed + 1,
+      waiting_for: waitingFor,
+      not_before: trx.raw(`now() + ? * interval '1 second'`, [seconds]),
+    });
+}
+
+/** Removes what an earlier, interrupted try of this evaluation left. */
+export async function clearJobs(trx: Knex.Transaction, evaluationId: number): Promise<void> {
+  await trx('jobs').where({ evaluation_id: evaluationId }).delete();
+  await trx('evaluations')
+    .where({ id: evaluationId })
+    .update({ job_count: 0, error_count: 0, notices: '[]', file: null, evaluator: null });
+}
+
+/** Writes jobs and errors in one statement. Their order is the evaluation's. */
+export async function insertJobs(
+  trx: Knex.Transaction,
+  evaluationId: number,
+  events: readonly EvaluationEvent[],
+): Promise<void> {
+  const rows = events.flatMap((event) =>
+    event.type === 'job' || event.type === 'error' ? [jobRow(event)] : [],
+  );
+  if (rows.length === 0) return;
+  await trx.raw(
+    `INSERT INTO jobs (evaluation_id, path, drv_path, name, system, outputs, mark,
+                       error, error_file, error_line, error_column)
+     SELECT ?, ARRAY(SELECT jsonb_array_elements_text(j.path)), j."drvPath", j.name, j.system, j.outputs,
+            j.mark, j.error, j.file, j.line, j."column"
+     FROM jsonb_to_recordset(?::jsonb) AS j (path jsonb, "drvPath" text, name text, system text,
+            outputs jsonb, mark text, error text, file text, line int, "column" int)
+     ON CONFLICT (evaluation_id, path) DO NOTHING`,
+    [evaluationId, JSON.stringify(rows)],
+  );
+}
+
+function jobRow(event: Extract<EvaluationEvent, { type: 'job' | 'error' }>) {
+  if (event.type === 'job') {
+    const { path, drvPath, name, system, outputs, mark } = event;
+    return { path: path.map(storable), drvPath, name: storable(name), system, outputs, mark };
+  }
+  return {
+    path: event.path.map(storable),
+    mark: 'regular',
+    error: storable(event.message),
+    file: event.location?.file,
+    line: event.location?.line,
+    column: event.location?.column,
+  };
+}
+
+/** PostgreSQL's text holds no NUL; Nix strings hold none either, messages might. */
+function storable(text: string): string {
+  return text.replaceAll('\0', '\u{fffd}');
+}
+
+/**
+ * Gives back the evaluations of dead processes. One that has been given back too often ends the
+ * server each time it runs, so it is failed instead.
+ */
+export async function releaseEvaluations(
+  trx: Knex.Transaction,
+  processIds: readonly number[],
+  onRevisionChanged: OnRevisionChanged,
+): Promise<void> {
+  const result: unknown = await trx.raw(
+    `UPDATE evaluations SET process_id = NULL,
+            state = CASE WHEN tries < :most THEN 'queued' ELSE 'failed' END,
+            finished_at = CASE WHEN tries < :most THEN NULL ELSE now() END,
+            error_count = CASE WHEN tries < :most THEN 0 ELSE 1 END
+     WHERE state = 'evaluating' AND (process_id IS NULL OR process_id = ANY (:processes))
+     RETURNING id, revision_id, state`,
+    { most: mostTries, processes: [...processIds] },
+  );
+  const { rows } = z
+    .object({ rows: z.array(z.object({ id: z.number(), revision_id: z.number(), state: z.string() })) })
+    .parse(result);
+  for (const row of rows) {
+    if (row.state === 'failed') {
+      await clearJobs(trx, row.id);
+      await trx('evaluations').where({ id: row.id }).update({ error_count: 1 });
+      await insertJobs(trx, row.id, [
+        {
+          type: 'error',
+          path: [],
+          message: `The server ended ${mostTries} times while it evaluated this commit, so it was given up.`,
+        },
+      ]);
+    }
+    await onRevisionChanged(trx, row.revision_id, 'now');
+  }
+  if (rows.length > 0) await trx.raw('SELECT pg_notify(?, ?)', [evaluationsChannel, '']);
+}

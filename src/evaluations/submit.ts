@@ -1,0 +1,124 @@
+/**
+ * The way in: a commit seen on a branch or a pull request becomes a revision, and, when it may
+ * run, an evaluation. Safe to repeat with the same commit from any number of places.
+ */
+import type { Knex } from 'knex';
+import { z } from 'zod';
+import type { Project } from '../projects/index.ts';
+
+/** NOTIFY channel that wakes evaluators. */
+export const evaluationsChannel = 'ringmaster_evaluations';
+
+export interface RevisionSubmission {
+  readonly project: Project;
+  readonly sha: string;
+  readonly trust: { readonly kind: 'trusted' } | { readonly kind: 'needs-approval'; readonly reason: string };
+  readonly title: string;
+  readonly author: string;
+  readonly source: {
+    readonly kind: 'branch' | 'pull-request';
+    /** Branch name, or the pull request's number. */
+    readonly name: string;
+    /** What git fetches: `refs/heads/main`, `refs/pull/7/head`. */
+    readonly gitRef: string;
+    readonly baseBranch?: string;
+    readonly title: string;
+  };
+}
+
+export interface SubmittedRevision {
+  readonly revisionId: number;
+  /** Undefined while the revision needs an approval. */
+  readonly evaluationId: number | undefined;
+  /** Whether this submission started the evaluation. */
+  readonly created: boolean;
+}
+
+export type SubmitRevision = (
+  trx: Knex.Transaction,
+  submission: RevisionSubmission,
+) => Promise<SubmittedRevision>;
+
+/** Called in the transaction in which something about a revision changed that people can see. */
+export type OnRevisionChanged = (
+  trx: Knex.Transaction,
+  revisionId: number,
+  urgency: 'now' | 'soon',
+) => Promise<void>;
+
+/**
+ * A commit is evaluated once, however many branches and pull requests bring it. Trust is only ever
+ * raised: what a branch of the repository holds is trusted, whoever proposed it first.
+ */
+export function createSubmitRevision(onRevisionChanged: OnRevisionChanged): SubmitRevision {
+  return async (trx, submission) => {
+    const revision = await upsertRevision(trx, submission);
+    await upsertSource(trx, revision.id, submission);
+    const evaluation = revision.trust === 'trusted' ? await ensureEvaluation(trx, revision.id) : undefined;
+    await onRevisionChanged(trx, revision.id, 'now');
+    return {
+      revisionId: revision.id,
+      evaluationId: evaluation?.id,
+      created: evaluation?.created ?? false,
+    };
+  };
+}
+
+const revisionRow = z.object({ id: z.number(), trust: z.enum(['trusted', 'needs-approval']) });
+const idRow = z.object({ id: z.number() });
+
+async function upsertRevision(trx: Knex.Transaction, submission: RevisionSubmission) {
+  // The row lock of the upsert makes submissions of one commit wait for each other.
+  const result: unknown = await trx.raw(
+    `INSERT INTO revisions (project_id, sha, trust, trust_reason, title, author)
+     VALUES (:project, :sha, :trust, :reason, :title, :author)
+     ON CONFLICT (project_id, sha) DO UPDATE SET
+       trust = CASE WHEN excluded.trust = 'trusted' THEN 'trusted' ELSE revisions.trust END,
+       trust_reason = CASE WHEN 'trusted' IN (excluded.trust, revisions.trust) THEN NULL
+                           ELSE excluded.trust_reason END,
+       title = CASE WHEN revisions.title = '' THEN excluded.title ELSE revisions.title END,
+       author = CASE WHEN revisions.author = '' THEN excluded.author ELSE revisions.author END
+     RETURNING id, trust`,
+    {
+      project: submission.project.id,
+      sha: submission.sha,
+      trust: submission.trust.kind,
+      reason: submission.trust.kind === 'needs-approval' ? submission.trust.reason : null,
+      title: submission.title,
+      author: submission.author,
+    },
+  );
+  return revisionRow.parse(z.object({ rows: z.array(z.unknown()) }).parse(result).rows[0]);
+}
+
+async function upsertSource(
+  trx: Knex.Transaction,
+  revisionId: number,
+  { source }: RevisionSubmission,
+): Promise<void> {
+  await trx('revision_sources')
+    .insert({
+      revision_id: revisionId,
+      kind: source.kind,
+      name: source.name,
+      git_ref: source.gitRef,
+      base_branch: source.baseBranch ?? null,
+      title: source.title,
+      seen_at: trx.fn.now(),
+    })
+    .onConflict(['revision_id', 'kind', 'name'])
+    .merge();
+}
+
+async function ensureEvaluation(trx: Knex.Transaction, revisionId: number) {
+  const existing: unknown = await trx('evaluations')
+    .select('id')
+    .where('revision_id', revisionId)
+    .orderBy('id', 'desc')
+    .first();
+  if (existing !== undefined) return { id: idRow.parse(existing).id, created: false };
+  const [inserted]: unknown[] = await trx('evaluations').insert({ revision_id: revisionId }).returning('id');
+  const { id } = idRow.parse(inserted);
+  await trx.raw('SELECT pg_notify(?, ?)', [evaluationsChannel, String(id)]);
+  return { id, created: true };
+}

@@ -1,0 +1,40 @@
+export { isConnectionError } from './connection-errors.ts';
+export {
+  type DataDirectoryLock,
+  dataDirectoryHolder,
+  lockDataDirectory,
+} from './data-directory-lock.ts';
+export {
+  type Database,
+  type DatabaseOptions,
+  describeDatabase,
+  type Knex,
+  openDatabase,
+} from './database.ts';
+export {
+  type EmbeddedPostgres,
+  type EmbeddedPostgresOptions,
+  findEmbeddedPostgres,
+  startEmbeddedPostgres,
+} from './embedded/index.ts';
+export { createListener, type Listener, notify, type Subscriber, type Unsubscribe } from './listen.ts';
+export { type MigrationStatus, migrate, migrationStatus } from './migrate.ts';
+export {
+  findDeadProcesses,
+  listProcesses,
+  newTaskWorkerId,
+  type Registration,
+  type RegistrationOptions,
+  reapDeadProcesses,
+  registerProcess,
+  type ServerProcess,
+} from './processes.ts';
+export { addTask, countTasks, releaseTasksOf, removeTask, type TaskOptions } from './task-queue.ts';
+export {
+  startTaskRunner,
+  type TaskContext,
+  type TaskHandler,
+  type TaskRunner,
+  type TaskRunnerOptions,
+} from './tasks.ts';
+export { untilDatabaseAnswers, untilDatabaseAnswers } from './until-database-answers.ts';
