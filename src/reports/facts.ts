@@ -1,0 +1,75 @@
+/** Everything a report says comes from here: what the database knows of one revision at one moment. */
+import type { BuildState } from '../builds/index.ts';
+import type { AttributePath, EvaluationNotice, JobMark, SourceLocation } from '../evaluations/events.ts';
+
+export interface LogTail {
+  readonly attemptId: number;
+  readonly lines: readonly string[];
+  readonly totalLines: number;
+}
+
+export interface BuildFacts {
+  readonly id: number;
+  readonly state: BuildState;
+  /** Nix's words for a bad end. */
+  readonly message: string;
+  /** Of the last attempt. */
+  readonly builder: string | undefined;
+  /** RealiseStatus of the last attempt: tells a build from a download. */
+  readonly attemptStatus: string | undefined;
+  readonly startedAt: Date | undefined;
+  readonly finishedAt: Date | undefined;
+  /** The build whose failure ended this one. */
+  readonly culprit:
+    | { readonly name: string; readonly state: BuildState; readonly message: string }
+    | undefined;
+  /** The end of its log, or of the culprit's; read only for failed builds with a check of their own. */
+  readonly log: LogTail | undefined;
+  /** Where that log is: the culprit's last attempt, or its own. */
+  readonly logAttemptId: number | undefined;
+}
+
+export interface JobFacts {
+  readonly path: AttributePath;
+  readonly mark: JobMark;
+  readonly drvPath: string | undefined;
+  readonly name: string | undefined;
+  readonly system: string | undefined;
+  readonly error: { readonly message: string; readonly location: SourceLocation | undefined } | undefined;
+  /** All outputs were there before. */
+  readonly cached: boolean;
+  readonly build: BuildFacts | undefined;
+}
+
+export type EvaluationState = 'queued' | 'evaluating' | 'building' | 'succeeded' | 'failed' | 'cancelled';
+
+export interface EvaluationFacts {
+  readonly id: number;
+  readonly state: EvaluationState;
+  /** Why it waits, for people: git or the disk was away. */
+  readonly waitingFor: string | undefined;
+  readonly file: string | undefined;
+  readonly evaluator: string | undefined;
+  readonly notices: readonly EvaluationNotice[];
+  readonly queuedAt: Date;
+  readonly startedAt: Date | undefined;
+  readonly evaluatedAt: Date | undefined;
+  readonly finishedAt: Date | undefined;
+}
+
+export interface ReportFacts {
+  readonly revisionId: number;
+  readonly installationId: number;
+  readonly owner: string;
+  readonly repository: string;
+  readonly sha: string;
+  readonly trust: 'trusted' | 'needs-approval';
+  readonly trustReason: string | undefined;
+  /** `pull request #7`, `branch main`. */
+  readonly sources: readonly string[];
+  /** The newest one. */
+  readonly evaluation: EvaluationFacts | undefined;
+  readonly jobs: readonly JobFacts[];
+  /** Names of checks this revision was given before: they are reported to their end. */
+  readonly reportedChecks: readonly string[];
+}

@@ -1,0 +1,20 @@
+/** Addresses of dashboard pages, as reports write them. */
+import { attributePathToUrl } from '../evaluations/attribute-path.ts';
+import type { AttributePath } from '../evaluations/events.ts';
+
+export interface CommitOnDashboard {
+  readonly owner: string;
+  readonly repository: string;
+  readonly sha: string;
+}
+
+/** `https://ci.example.org/acme/hello/commit/<sha>` */
+export function revisionUrl(publicUrl: string, commit: CommitOnDashboard): string {
+  const parts = [commit.owner, commit.repository, 'commit', commit.sha].map(encodeURIComponent);
+  return `${publicUrl.replace(/\/+$/, '')}/${parts.join('/')}`;
+}
+
+/** The page of one attribute: the revision's, with the path by {@link attributePathToUrl}. */
+export function jobUrl(publicUrl: string, commit: CommitOnDashboard, path: AttributePath): string {
+  return `${revisionUrl(publicUrl, commit)}/${attributePathToUrl(path)}`;
+}

@@ -1,0 +1,108 @@
+/** The check of one attribute: what happened, what to look at, how to have the same at home. */
+import type { BuildFacts, JobFacts, ReportFacts } from '../facts.ts';
+import { cutBytesVisibly, cutText, limits } from '../limits.ts';
+import { jobUrl } from '../links.ts';
+import { fenced, inlineCode, joinWithin, plainText, present, safeInline } from '../markdown.ts';
+import type { DesiredCheck } from '../types.ts';
+import { reproductionLine } from './reproduce.ts';
+import type { OwnCheck } from './selection.ts';
+import { durationOf } from './verdict.ts';
+
+/** Bytes of one block of Nix's words; the log below says the rest. */
+const messageBytes = 8 * 1024;
+
+export function planAttribute(facts: ReportFacts, check: OwnCheck, publicUrl: string): DesiredCheck {
+  const { job, verdict } = check.judged;
+  const text = attributeText(job);
+  const base = {
+    kind: 'check',
+    name: check.name,
+    title: cutText(verdict.sentence, limits.title),
+    summary: attributeSummary(facts, check),
+    ...(text === undefined ? {} : { text }),
+    detailsUrl: jobUrl(publicUrl, facts, job.path),
+    ...(job.build?.startedAt ? { startedAt: job.build.startedAt.toISOString() } : {}),
+    annotations: [],
+  } as const;
+  if (verdict.conclusion) {
+    return {
+      ...base,
+      status: 'completed',
+      conclusion: verdict.conclusion,
+      ...completion(job, facts),
+    };
+  }
+  return { ...base, status: verdict.phase === 'building' ? 'in_progress' : 'queued' };
+}
+
+/** A build outlives the cancelled evaluation that wanted it: its check ends with the evaluation. */
+function completion(job: JobFacts, facts: ReportFacts): { readonly completedAt?: string } {
+  const { evaluation } = facts;
+  const known = job.error || job.cached ? evaluation?.evaluatedAt : job.build?.finishedAt;
+  const ended = known ?? evaluation?.finishedAt;
+  return ended ? { completedAt: ended.toISOString() } : {};
+}
+
+function attributeSummary(facts: ReportFacts, { judged }: OwnCheck): string {
+  const { job, verdict, label } = judged;
+  const rows = present([
+    `- Attribute: ${inlineCode(label)}`,
+    job.drvPath && `- Derivation: ${inlineCode(job.drvPath)}`,
+    job.system && `- System: ${inlineCode(job.system)}`,
+    job.build?.builder && `- Builder: ${inlineCode(job.build.builder)}`,
+    job.build && durationOf(job.build) && `- Duration: ${durationOf(job.build)}`,
+    markWords[job.mark] && `- Mark: ${markWords[job.mark]}`,
+  ]);
+  const message = badMessage(job);
+  const reproduce = reproductionLine(facts.evaluation?.file, job.path);
+  const blocks = [
+    rows.join('\n'),
+    ...(message === '' ? [] : [fenced(message)]),
+    ...(reproduce === undefined ? [] : [`To do the same in a checkout:\n\n${fenced(reproduce, 'sh')}`]),
+  ];
+  const head = `${verdict.shape} ${safeInline(cutText(verdict.sentence, 500))}`;
+  return joinWithin(head, blocks, () => '', '\n\n');
+}
+
+const markWords = {
+  regular: '',
+  'may-fail': 'allowed to fail',
+  'must-fail': 'must fail',
+  'dependencies-only': 'only its dependencies are built',
+  effect: 'effect',
+} as const;
+
+function badMessage(job: JobFacts): string {
+  if (job.error) return cutBytesVisibly(job.error.message, messageBytes);
+  const build = job.build;
+  if (!build) return '';
+  const culprit = build.culprit?.message ?? '';
+  const message = [build.message, culprit].filter((part) => part !== '').join('\n');
+  return cutBytesVisibly(message, messageBytes);
+}
+
+function attributeText(job: JobFacts): string | undefined {
+  const log = job.build?.log;
+  if (!job.build || !log || log.lines.length === 0) return undefined;
+  const lines = plainText(log.lines.join('\n')).split('\n');
+  return logBlock(job.build, lines, Math.max(log.totalLines, lines.length));
+}
+
+/** The end of the log: as many of the last lines as fit. */
+function logBlock(build: BuildFacts, lines: readonly string[], total: number): string {
+  // The fence is at most as long as the lines, and is there twice; a quarter is left for the words.
+  const room = Math.floor(limits.outputBytes / 4);
+  let size = 0;
+  let from = lines.length;
+  for (let index = lines.length - 1; index >= 0; index--) {
+    size += Buffer.byteLength(lines[index] ?? '', 'utf8') + 1;
+    if (size > room) break;
+    from = index;
+  }
+  // One line larger than all the room: its beginning says more than nothing.
+  const kept = from === lines.length ? [cutBytesVisibly(lines.at(-1) ?? '', room)] : lines.slice(from);
+  const whose = build.culprit ? ` of ${inlineCode(build.culprit.name)}` : '';
+  const count =
+    kept.length === total ? `Log${whose}` : `Last ${kept.length} of ${total} lines of the log${whose}`;
+  return `${count}:\n\n${fenced(kept.join('\n'))}`;
+}

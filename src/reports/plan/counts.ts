@@ -1,0 +1,31 @@
+/** How many attributes are in which phase, in numbers and in words. */
+import { type JudgedJob, type Phase, phases } from './verdict.ts';
+
+export type Counts = Readonly<Record<Phase, number>> & { readonly all: number };
+
+export function countPhases(judged: readonly JudgedJob[]): Counts {
+  const counts = { bad: 0, cancelled: 0, building: 0, queued: 0, tolerated: 0, good: 0, all: judged.length };
+  for (const { verdict } of judged) counts[verdict.phase]++;
+  return counts;
+}
+
+const words = {
+  bad: 'failed',
+  cancelled: 'cancelled',
+  building: 'building',
+  queued: 'queued',
+  tolerated: 'failed but allowed to',
+  good: 'good',
+} as const satisfies Record<Phase, string>;
+
+/** `2 failed, 1 building, 37 good`; empty when there is nothing to count. */
+export function countsInWords(counts: Counts): string {
+  return phases
+    .filter((phase) => counts[phase] > 0)
+    .map((phase) => `${counts[phase]} ${words[phase]}`)
+    .join(', ');
+}
+
+export function attributes(count: number): string {
+  return count === 1 ? '1 attribute' : `${count} attributes`;
+}

@@ -1,0 +1,120 @@
+/**
+ * The gate: the one check a branch protection needs. It exists for every revision and always ends,
+ * so whatever state the facts are in, it says something.
+ */
+import type { ReportFacts } from '../facts.ts';
+import { cutText, limits } from '../limits.ts';
+import { jobUrl, revisionUrl } from '../links.ts';
+import { inlineCode, joinWithin, present, safeInline, tableCell } from '../markdown.ts';
+import { gateName } from '../names.ts';
+import type { CheckConclusion, DesiredCheck } from '../types.ts';
+import { countPhases, countsInWords } from './counts.ts';
+import { filesLookedFor, type Outcome } from './outcome.ts';
+import { durationOf, type JudgedJob } from './verdict.ts';
+
+export interface GateOptions {
+  readonly publicUrl: string;
+  /** The comment that approves a commit, for example `/ci approve`; undefined where there is none. */
+  readonly approveComment?: string;
+}
+
+export function planGate(
+  facts: ReportFacts,
+  judged: readonly JudgedJob[],
+  outcome: Outcome,
+  options: GateOptions,
+): DesiredCheck {
+  const page = revisionUrl(options.publicUrl, facts);
+  const text = gateTable(facts, judged, options.publicUrl, page);
+  const evaluation = facts.evaluation;
+  const base = {
+    kind: 'check',
+    name: gateName,
+    title: cutText(outcome.title, limits.title),
+    summary: gateSummary(facts, judged, outcome, options, page),
+    ...(text === undefined ? {} : { text }),
+    detailsUrl: page,
+    ...(evaluation?.startedAt ? { startedAt: evaluation.startedAt.toISOString() } : {}),
+    annotations: [],
+  } as const;
+  const conclusion = conclusions[outcome.kind];
+  if (!conclusion) return { ...base, status: outcome.kind === 'waiting' ? 'queued' : 'in_progress' };
+  return {
+    ...base,
+    status: 'completed',
+    conclusion,
+    ...(evaluation?.finishedAt ? { completedAt: evaluation.finishedAt.toISOString() } : {}),
+  };
+}
+
+const conclusions = {
+  // Neutral and skipped would satisfy a required check without anybody's approval.
+  approval: 'action_required',
+  waiting: undefined,
+  working: undefined,
+  good: 'success',
+  bad: 'failure',
+  cancelled: 'cancelled',
+} as const satisfies Record<Outcome['kind'], CheckConclusion | undefined>;
+
+function gateSummary(
+  facts: ReportFacts,
+  judged: readonly JudgedJob[],
+  outcome: Outcome,
+  options: GateOptions,
+  page: string,
+): string {
+  const link = `[Everything about this commit](${page})`;
+  if (outcome.kind === 'approval') {
+    return joinWithin('', [...approvalBlocks(facts, options), link], () => '', '\n\n').trimStart();
+  }
+  const evaluation = facts.evaluation;
+  const root = judged.find(({ job }) => job.error && job.path.length === 0)?.job.error;
+  const blocks = present([
+    evaluation?.file && `File: ${inlineCode(evaluation.file)}`,
+    judged.length > 0 && !root && `Attributes: ${countsInWords(countPhases(judged))}.`,
+    root && `The evaluation failed as a whole: ${inlineCode(cutText(root.message, 2000))}`,
+    outcome.kind === 'bad' &&
+      evaluation &&
+      !evaluation.file &&
+      `Files looked for, in this order: ${filesLookedFor.map((file) => inlineCode(file)).join(', ')}.`,
+    evaluation?.waitingFor && !evaluation.finishedAt && `It waits: ${inlineCode(evaluation.waitingFor)}`,
+    link,
+  ]);
+  return joinWithin(safeInline(cutText(outcome.title, 1000)), blocks, () => '', '\n\n');
+}
+
+function approvalBlocks(facts: ReportFacts, options: GateOptions): readonly string[] {
+  const ways = [
+    ...(options.approveComment === undefined
+      ? []
+      : [`comment ${inlineCode(options.approveComment)} on the pull request`]),
+    'push this very commit to a branch of this repository',
+  ];
+  return [
+    'Nothing of this commit has been evaluated or built: somebody with write permission has to look at it first.',
+    ...(facts.trustReason === undefined ? [] : [`Why: ${safeInline(facts.trustReason)}`]),
+    `After reading the changes, ${ways.join(', or ')}. An approval holds for this commit alone.`,
+  ];
+}
+
+/** All attributes, failed first; as many whole rows as fit. */
+function gateTable(
+  facts: ReportFacts,
+  judged: readonly JudgedJob[],
+  publicUrl: string,
+  page: string,
+): string | undefined {
+  if (judged.length === 0) return undefined;
+  const rows = judged.map(({ job, label, verdict }) => {
+    const name = tableCell(inlineCode(cutText(label, 300)));
+    const link = `[${name}](${jobUrl(publicUrl, facts, job.path)})`;
+    const time = (job.build && durationOf(job.build)) ?? '';
+    return `| ${verdict.shape} | ${link} | ${tableCell(safeInline(cutText(verdict.sentence, 200)))} | ${time} |`;
+  });
+  return joinWithin(
+    '| | Attribute | State | Time |\n|---|---|---|---|',
+    rows,
+    (left) => `\n\n[${left} more](${page})`,
+  );
+}

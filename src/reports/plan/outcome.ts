@@ -1,0 +1,85 @@
+/**
+ * What the revision as a whole comes to. Gate and commit status both say this, in their own form.
+ *
+ *   approval            a person has to approve the commit first
+ *   waiting -> working  not over; `waiting` may say for what
+ *   good | bad | cancelled
+ */
+import type { EvaluationFacts, ReportFacts } from '../facts.ts';
+import { firstLine } from '../markdown.ts';
+import { attributes, type Counts, countPhases, countsInWords } from './counts.ts';
+import type { JudgedJob } from './verdict.ts';
+
+export interface Outcome {
+  readonly kind: 'approval' | 'waiting' | 'working' | 'good' | 'bad' | 'cancelled';
+  /** One sentence, changing with every build that ends. */
+  readonly title: string;
+  /** One sentence that changes only with the phase: commit statuses cannot be updated, only added. */
+  readonly phase: string;
+}
+
+export const filesLookedFor = ['nix/ci.nix', 'ci.nix', 'default.nix'] as const;
+
+export function outcomeOf(facts: ReportFacts, judged: readonly JudgedJob[]): Outcome {
+  if (facts.trust === 'needs-approval') {
+    return steady('approval', 'Approval needed before this commit is evaluated and built');
+  }
+  const evaluation = facts.evaluation;
+  if (!evaluation) return steady('waiting', 'Waiting to be evaluated');
+  switch (evaluation.state) {
+    case 'queued':
+      return steady(
+        'waiting',
+        evaluation.waitingFor ? `Waiting: ${firstLine(evaluation.waitingFor)}` : 'Waiting to be evaluated',
+      );
+    case 'evaluating':
+      return steady('working', evaluation.file ? `Evaluating ${evaluation.file}` : 'Evaluating');
+    case 'building': {
+      const counts = countPhases(judged);
+      return {
+        kind: 'working',
+        title: `Building: ${countsInWords(counts)}`,
+        phase: `Building ${attributes(counts.all)}`,
+      };
+    }
+    default:
+      return ended(evaluation, judged);
+  }
+}
+
+function ended(evaluation: EvaluationFacts, judged: readonly JudgedJob[]): Outcome {
+  const counts = countPhases(judged);
+  const root = judged.find(({ job }) => job.error && job.path.length === 0)?.job.error;
+  if (root) return steady('bad', `Evaluation failed: ${firstLine(root.message)}`);
+  if (counts.bad > 0) return steady('bad', summary(counts));
+  if (evaluation.state === 'cancelled') {
+    return steady('cancelled', counts.all > 0 ? `Cancelled: ${countsInWords(counts)}` : 'Cancelled');
+  }
+  if (evaluation.state === 'failed' && counts.all === 0) {
+    return steady('bad', noFile(evaluation));
+  }
+  if (counts.cancelled > 0) return steady('cancelled', `Cancelled: ${countsInWords(counts)}`);
+  if (counts.all === 0) {
+    return steady('good', `Nothing to build: ${evaluation.file ?? 'the file'} has no derivations`);
+  }
+  return steady('good', summary(counts));
+}
+
+function noFile(evaluation: EvaluationFacts): string {
+  return evaluation.file === undefined
+    ? `Nothing to evaluate: there is no ${filesLookedFor.join(', no ')}`
+    : 'Evaluation failed';
+}
+
+/** `2 of 40 attributes failed`, `All 40 attributes are good`. */
+function summary(counts: Counts): string {
+  if (counts.bad > 0) return `${counts.bad} of ${attributes(counts.all)} failed`;
+  if (counts.tolerated > 0) {
+    return `${counts.good} of ${attributes(counts.all)} are good, ${counts.tolerated} failed but may fail`;
+  }
+  return counts.all === 1 ? '1 attribute is good' : `All ${counts.all} attributes are good`;
+}
+
+function steady(kind: Outcome['kind'], title: string): Outcome {
+  return { kind, title, phase: title };
+}

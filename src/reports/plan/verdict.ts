@@ -1,0 +1,143 @@
+/** What one attribute's row in the database means, in the words every report uses. */
+import { isFailure, stateWords } from '../../builds/index.ts';
+import { formatDuration } from '../duration.ts';
+import type { BuildFacts, EvaluationFacts, JobFacts } from '../facts.ts';
+import { firstLine, plainLine } from '../markdown.ts';
+import { displayPath } from '../names.ts';
+import type { CheckConclusion } from '../types.ts';
+
+/** In the order in which people want to see them. */
+export const phases = ['bad', 'cancelled', 'building', 'queued', 'tolerated', 'good'] as const;
+export type Phase = (typeof phases)[number];
+
+export interface Verdict {
+  readonly phase: Phase;
+  /** Shape, so that colour is never all there is. */
+  readonly shape: string;
+  /** One sentence: state, then cause. */
+  readonly sentence: string;
+  /** Exactly when it is over. */
+  readonly conclusion: CheckConclusion | undefined;
+}
+
+/** A job with its meaning; the planner works on these. */
+export interface JudgedJob {
+  readonly job: JobFacts;
+  readonly label: string;
+  readonly verdict: Verdict;
+}
+
+const shapes = {
+  bad: '❌',
+  cancelled: '🚫',
+  building: '🌓',
+  queued: '⚪',
+  tolerated: '⚠️',
+  good: '✅',
+} as const;
+const hollowCross = '✖️';
+
+/** Judges the jobs of an evaluation, worst first and by path within each phase. */
+export function judgeJobs(jobs: readonly JobFacts[], evaluation: EvaluationFacts): readonly JudgedJob[] {
+  return jobs
+    .map((job) => ({ job, label: displayPath(job.path), verdict: judge(job, evaluation) }))
+    .sort((a, b) => rank(a) - rank(b) || compare(a.label, b.label));
+}
+
+function rank(judged: JudgedJob): number {
+  return phases.indexOf(judged.verdict.phase);
+}
+
+/** By code unit, so that the order is the same on every machine. */
+export function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function judge(job: JobFacts, evaluation: EvaluationFacts): Verdict {
+  if (job.error) {
+    return over('bad', `Evaluation failed: ${firstLine(job.error.message)}`, 'failure');
+  }
+  if (job.cached) return marked(job, over('good', 'Already built', 'success'));
+  const finished = job.build ? judgeBuild(job.build) : undefined;
+  if (finished?.conclusion) return marked(job, finished);
+  // A cancelled evaluation no longer waits for builds that others may still want.
+  if (evaluation.finishedAt) return over('cancelled', 'Cancelled before it was built', 'cancelled');
+  return finished ?? underWay('queued', 'Queued');
+}
+
+function judgeBuild(build: BuildFacts): Verdict {
+  switch (build.state) {
+    case 'blocked':
+      return underWay('queued', 'Queued: waiting for its dependencies');
+    case 'queued':
+      return underWay('queued', 'Queued');
+    case 'building':
+      return underWay('building', build.builder ? `Building on ${plainLine(build.builder)}` : 'Building');
+    case 'succeeded':
+      return over('good', goodSentence(build), 'success');
+    case 'cancelled':
+      return over('cancelled', 'Cancelled', 'cancelled');
+    case 'timed-out':
+    case 'silent-timeout':
+      return over('bad', badSentence(build), 'timed_out');
+    case 'dependency-failed':
+      return { ...over('bad', badSentence(build), 'failure'), shape: hollowCross };
+    default:
+      return over('bad', badSentence(build), 'failure');
+  }
+}
+
+function goodSentence(build: BuildFacts): string {
+  if (build.attemptStatus === 'already-valid') return 'Already built';
+  const verb = build.attemptStatus === 'substituted' ? 'Fetched from a cache' : 'Built';
+  const duration = durationOf(build);
+  return duration === undefined ? verb : `${verb} in ${duration}`;
+}
+
+function badSentence(build: BuildFacts): string {
+  if (build.state === 'dependency-failed') {
+    return build.culprit ? `Dependency failed: ${plainLine(build.culprit.name)}` : 'Dependency failed';
+  }
+  const word = stateWords[build.state];
+  const state = `${word.charAt(0).toUpperCase()}${word.slice(1)}`;
+  if (build.state === 'failed') {
+    const exit =
+      /(?:failed|exited) with (exit code \d+)/.exec(build.message) ??
+      /due to (signal \d+)/.exec(build.message);
+    if (exit?.[1])
+      return exit[1].startsWith('signal') ? `Failed: ended by ${exit[1]}` : `Failed with ${exit[1]}`;
+  }
+  const cause =
+    build.state === 'failed' || build.state === 'unsupported-system' ? firstLine(build.message) : '';
+  if (cause !== '') return `${state}: ${cause}`;
+  const duration = durationOf(build);
+  return duration !== undefined && build.state === 'timed-out' ? `${state} after ${duration}` : state;
+}
+
+/** How long the build took, in words; undefined while it is not over. */
+export function durationOf(build: BuildFacts): string | undefined {
+  if (!build.startedAt || !build.finishedAt) return undefined;
+  return formatDuration(build.finishedAt.getTime() - build.startedAt.getTime());
+}
+
+/** Applies the derivation's mark to how its build ended. */
+function marked(job: JobFacts, verdict: Verdict): Verdict {
+  const isBad = verdict.phase === 'bad';
+  if (job.mark === 'may-fail' && isBad) {
+    return over('tolerated', `${verdict.sentence} (allowed to fail)`, 'neutral');
+  }
+  if (job.mark !== 'must-fail') return verdict;
+  if (verdict.phase === 'good') {
+    return over('bad', `${verdict.sentence}, but it is marked as one that must fail`, 'failure');
+  }
+  const failed = job.build !== undefined && isFailure(job.build.state);
+  return failed ? over('good', `${verdict.sentence}, as it must`, 'success') : verdict;
+}
+
+function over(phase: Phase, sentence: string, conclusion: CheckConclusion): Verdict {
+  return { phase, shape: shapes[phase], sentence, conclusion };
+}
+
+function underWay(phase: 'building' | 'queued', sentence: string): Verdict {
+  return { phase, shape: shapes[phase], sentence, conclusion: undefined };
+}
