@@ -19,6 +19,7 @@ export {
 } from './embedded/index.ts';
 export { createListener, type Listener, notify, type Subscriber, type Unsubscribe } from './listen.ts';
 export { type MigrationStatus, migrate, migrationStatus } from './migrate.ts';
+export { canJudge, identifySelf, isAlive, type ProcessIdentity } from './process-identity.ts';
 export {
   findDeadProcesses,
   listProcesses,
@@ -37,4 +38,4 @@ export {
   type TaskRunner,
   type TaskRunnerOptions,
 } from './tasks.ts';
-export { untilDatabaseAnswers, untilDatabaseAnswers } from './until-database-answers.ts';
+export { untilDatabaseAnswers } from './until-database-answers.ts';

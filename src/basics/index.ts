@@ -1,0 +1,3 @@
+export * from './errors.ts';
+export * from './logging.ts';
+export * from './process.ts';

@@ -1,0 +1,36 @@
+/** Which failures mean "the database is away", as against "the statement is wrong". */
+
+/** Socket errors (Node) and SQLSTATE codes after which the same statement may work again. */
+const connectionCodes = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ENOENT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  '53300', // too many connections
+  '57P01', // terminated by an administrator (shutdown)
+  '57P02', // crash of another backend
+  '57P03', // starting up or shutting down
+]);
+
+/** Messages of pg, pg-pool and knex that carry no code. */
+const connectionMessages =
+  /Connection terminated|Connection ended|Client has encountered a connection error|timeout exceeded when trying to connect|Timeout acquiring a connection|Client was closed and is not queryable/;
+
+/**
+ * Whether an error says that the connection or the server went away. The transaction, if there was
+ * one, is rolled back unless its COMMIT was under way, so work that is retried must be idempotent.
+ */
+export function isConnectionError(error: unknown): boolean {
+  if (error instanceof AggregateError && error.errors.some(isConnectionError)) return true;
+  if (!(error instanceof Error)) return false;
+  if ('code' in error && typeof error.code === 'string') {
+    // Class 08: connection exceptions.
+    if (connectionCodes.has(error.code) || /^08...$/.test(error.code)) return true;
+  }
+  return connectionMessages.test(error.message) || isConnectionError(error.cause);
+}

@@ -1,0 +1,66 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { silentLogger } from '../basics/index.ts';
+import { isConnectionError } from './connection-errors.ts';
+import { describeDatabase, openDatabase, parseBigint } from './database.ts';
+import { createTestDatabase, type TestDatabase, testServers } from './test-database.ts';
+
+describe.each(testServers)('a database on $name', (server) => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await createTestDatabase(server);
+  });
+  afterAll(() => database.drop());
+
+  it('returns bigint and count() as numbers', async () => {
+    const result = await database.knex.raw('select 9007199254740991::bigint as big, count(*) as many');
+    expect(result.rows).toEqual([{ big: 9007199254740991, many: 1 }]);
+  });
+
+  it('fails a statement whose bigint a number would round', async () => {
+    await expect(database.knex.raw('select 9007199254740993::bigint')).rejects.toThrow(/does not fit/);
+  });
+
+  it('tells a lost connection from a wrong statement, and works again after one', async () => {
+    const killed = database.knex.transaction(async (trx) => {
+      const pid = await trx.raw('select pg_backend_pid() as pid');
+      await database.pool.query('select pg_terminate_backend($1)', [pid.rows[0].pid]);
+      await trx.raw('select 1');
+    });
+    expect(isConnectionError(await killed.catch((error) => error))).toBe(true);
+    const wrong = await database.knex.raw('select nonsense').catch((error) => error);
+    expect(isConnectionError(wrong)).toBe(false);
+    const again = await database.knex.raw('select 1 as one');
+    expect(again.rows).toEqual([{ one: 1 }]);
+  });
+
+  it('survives that the server ends idle connections', async () => {
+    await database.pool.query('select 1');
+    const client = await database.pool.connect();
+    await client.query(
+      'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+    );
+    client.release();
+    expect((await database.pool.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+    const again = await database.knex.raw('select 1 as one');
+    expect(again.rows).toEqual([{ one: 1 }]);
+  });
+});
+
+describe('opening a database', () => {
+  it('says which database does not answer, without the password', async () => {
+    const opened = openDatabase('postgresql://me:hunter2@127.0.0.1:1/ci', silentLogger());
+    const error = await opened.catch((thrown) => thrown);
+    expect(error).toMatchObject({ code: 'database-unreachable', exitStatus: 3 });
+    expect(error.message).toContain('127.0.0.1:1/ci');
+    expect(error.message).not.toContain('hunter2');
+  });
+
+  it('describes a server behind a socket by its directory', () => {
+    expect(describeDatabase('postgresql://u:p@/ci?host=%2Frun%2Fpg')).toBe('/run/pg/ci');
+    expect(describeDatabase('nonsense')).toBe('the configured database');
+  });
+
+  it('reads negative bigints', () => {
+    expect(parseBigint('-5')).toBe(-5);
+  });
+});
