@@ -24,6 +24,20 @@ export interface GitSource {
   readonly credentials: GitCredentials | undefined;
 }
 
+/** The way to read one repository, opened only when something must be fetched. */
+export type GitAccess =
+  | {
+      readonly kind: 'ready';
+      readonly source: GitSource;
+      /** Ends the access (revokes the credentials). Never rejects. */
+      close(): Promise<void>;
+    }
+  | { readonly kind: 'later'; readonly reason: string }
+  | { readonly kind: 'failed'; readonly reason: string };
+
+/** Opens the way to a project's repository. Never rejects. */
+export type OpenGitAccess = (project: Project) => Promise<GitAccess>;
+
 /** A checked-out commit on disk. */
 export interface Checkout {
   /** Absolute path; its last component is always `source`, so that `./.` has one name everywhere. */

@@ -1,0 +1,191 @@
+/**
+ * A bare repository per project that keeps what was fetched, so that the next commit costs only
+ * its difference. It is a cache: whatever is wrong with it, it is thrown away and made anew.
+ *
+ * Every fetched commit has a ref of its own. Git writes that ref last, so a commit with a ref is
+ * there whole, whatever was killed in between.
+ */
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Logger, messageOf } from '../basics/index.ts';
+import { failureOf, type GitFailure, type GitRun, runGit } from './git.ts';
+import { acquireLock } from './mirror-lock.ts';
+import type { GitSource } from './types.ts';
+
+export interface MirrorsOptions {
+  readonly dataDir: string;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly log: Logger;
+  /** Milliseconds for one fetch. */
+  readonly fetchTimeoutMs: number;
+}
+
+export interface Mirror {
+  readonly path: string;
+  /** Whether the commit is there whole. */
+  has(sha: string): Promise<boolean>;
+  /** Brings the commit; undefined when it is there then. */
+  fetch(wanted: WantedCommit): Promise<GitFailure | undefined>;
+  /** Throws the mirror away and starts an empty one. */
+  recreate(): Promise<void>;
+}
+
+export interface WantedCommit {
+  readonly source: GitSource;
+  readonly sha: string;
+  /** Asked for when the server does not give single commits. */
+  readonly gitRef: string;
+  readonly signal: AbortSignal | undefined;
+}
+
+export interface Mirrors {
+  /** Works on a mirror while nobody else does. 'busy' when another process keeps it too long. */
+  use<T>(projectId: number, work: (mirror: Mirror) => Promise<T>, signal?: AbortSignal): Promise<T | 'busy'>;
+}
+
+/** Milliseconds for what needs no network. */
+const localTimeoutMs = 60_000;
+/** How far back from a branch's tip a commit is looked for, when it cannot be had by itself. */
+const fallbackDepth = 100;
+/** Commits after which a mirror starts anew: its packs and refs are never collected otherwise. */
+const maxCommits = 250;
+const refPrefix = 'refs/ringmaster/';
+
+/** The mirrors below one data directory. */
+export function createMirrors(options: MirrorsOptions): Mirrors {
+  const root = join(options.dataDir, 'mirrors');
+  /** The last piece of work per mirror in this process; the next one starts when it has ended. */
+  const queues = new Map<number, Promise<unknown>>();
+  /** Mirrors that this process has found or put in order. */
+  const orderly = new Set<number>();
+
+  async function exclusively<T>(id: number, work: () => Promise<T>): Promise<T> {
+    const previous = queues.get(id) ?? Promise.resolve();
+    const turn = previous.then(work, work);
+    queues.set(id, turn);
+    try {
+      return await turn;
+    } finally {
+      if (queues.get(id) === turn) queues.delete(id);
+    }
+  }
+
+  async function locked<T>(id: number, work: (mirror: Mirror) => Promise<T>, signal?: AbortSignal) {
+    await mkdir(root, { recursive: true, mode: 0o700 });
+    const path = join(root, `${id}.git`);
+    const lock = await acquireLock(join(root, `${id}.lock`), {
+      waitMs: 2 * options.fetchTimeoutMs,
+      signal,
+    });
+    if (!lock) return 'busy' as const;
+    try {
+      if (lock.takenOver || !orderly.has(id)) {
+        await endOrphans(path);
+        await removeLocks(path);
+        orderly.add(id);
+      }
+      const mirror = openMirror(path, options, () => orderly.delete(id));
+      if (!(await isRepository(path))) await mirror.recreate();
+      return await work(mirror);
+    } finally {
+      await lock.release();
+    }
+  }
+
+  return { use: (id, work, signal) => exclusively(id, () => locked(id, work, signal)) };
+}
+
+function openMirror(path: string, options: MirrorsOptions, onKilled: () => void): Mirror {
+  const git = (args: readonly string[], more: Partial<GitRun> = {}) =>
+    runGit([`--git-dir=${path}`, ...args], {
+      cwd: path,
+      environment: options.environment,
+      timeoutMs: localTimeoutMs,
+      ...more,
+    });
+  const refOf = (sha: string) => `${refPrefix}${sha}`;
+
+  async function has(sha: string): Promise<boolean> {
+    const found = await git(['rev-parse', '--verify', '--quiet', `${refOf(sha)}^{tree}`]);
+    return found.exitCode === 0;
+  }
+
+  async function fetchOnce(
+    wanted: WantedCommit,
+    what: string,
+    depth: number,
+  ): Promise<GitFailure | undefined> {
+    const result = await git(
+      [
+        'fetch',
+        '--quiet',
+        '--no-tags',
+        '--no-write-fetch-head',
+        '--no-auto-maintenance',
+        '--no-recurse-submodules',
+        `--depth=${depth}`,
+        '--end-of-options',
+        wanted.source.url,
+        `+${what}:${what === wanted.sha ? refOf(wanted.sha) : `${refPrefix}tip`}`,
+      ],
+      { source: wanted.source, timeoutMs: options.fetchTimeoutMs, signal: wanted.signal },
+    );
+    if (result.endedBy !== 'itself' || result.signal) onKilled();
+    return result.exitCode === 0 ? undefined : failureOf(result, options.fetchTimeoutMs);
+  }
+
+  async function fetch(wanted: WantedCommit): Promise<GitFailure | undefined> {
+    if ((await countRefs(git)) >= maxCommits) await recreate();
+    const failure = await fetchOnce(wanted, wanted.sha, 1);
+    if (failure?.kind !== 'no-commit') return failure;
+    const onRef = await fetchOnce(wanted, wanted.gitRef, fallbackDepth);
+    if (onRef) return onRef;
+    const kept = await git(['update-ref', refOf(wanted.sha), `${wanted.sha}^{commit}`]);
+    return kept.exitCode === 0 ? undefined : failure;
+  }
+
+  async function recreate(): Promise<void> {
+    await rm(path, { recursive: true, force: true });
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    const made = await git(['init', '--quiet', '--bare', '--template=', '--initial-branch=none', path]);
+    if (made.exitCode !== 0) throw new Error(failureOf(made, localTimeoutMs).reason);
+  }
+
+  return { path, has, fetch, recreate };
+}
+
+async function countRefs(git: (args: readonly string[]) => ReturnType<typeof runGit>): Promise<number> {
+  const refs = await git(['for-each-ref', '--format=%(refname)', refPrefix]);
+  return refs.exitCode === 0 ? refs.stdout.split('\n').length - 1 : 0;
+}
+
+async function isRepository(path: string): Promise<boolean> {
+  const head = await readFile(join(path, 'HEAD'), 'utf8').catch(() => '');
+  return head.startsWith('ref: ');
+}
+
+/**
+ * Ends what a server that was killed has left running on the mirror: git leads a process group of
+ * its own and goes on without us. Only where /proc tells.
+ */
+async function endOrphans(path: string): Promise<void> {
+  const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name));
+  for (const pid of pids) {
+    const words = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+    if (!words.split('\0').includes(`--git-dir=${path}`)) continue;
+    try {
+      process.kill(-Number(pid), 'SIGKILL');
+    } catch (error) {
+      // It ended by itself, or it leads no group, so that its leader ends it.
+      if (messageOf(error).includes('EPERM')) throw error;
+    }
+  }
+}
+
+/** Lock files of a git that was killed; nobody else works here while we hold the mirror's lock. */
+async function removeLocks(path: string): Promise<void> {
+  const entries = await readdir(path, { recursive: true }).catch(() => []);
+  for (const entry of entries) {
+    if (/\.lock$|(^|\/)tmp_[^/]*$/.test(entry)) await rm(join(path, entry), { recursive: true, force: true });
+  }
+}
