@@ -1,1 +1,20 @@
+export { chooseAccess, layoutOf, type StoreAccess } from './access.ts';
+export {
+  type DerivationGraph,
+  DerivationSyntaxError,
+  derivationGraph,
+  derivationName,
+  formatDerivation,
+  isFixedOutput,
+  parseDerivation,
+  readDerivation,
+  realPath,
+  requiredSystemFeatures,
+  type StoreLayout,
+} from './derivation.ts';
+export { type Environment, type NixEnvironmentOptions, nixEnvironment } from './environment.ts';
+export { type DetectOptions, detectNix, type LocalNix, type NixPrograms } from './local-nix.ts';
+export { type LocalStoreOptions, openLocalStore } from './local-store.ts';
+export { isGood } from './outcome.ts';
+export { type DaemonStoreOptions, openDaemonStore } from './store.ts';
 export type * from './types.ts';
