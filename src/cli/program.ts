@@ -1,0 +1,211 @@
+/**
+ * The commands with their options and help. Nothing here does any work: the code of a command is
+ * loaded when it runs, so that `--help` and `--version` are quick.
+ */
+import { Command, InvalidArgumentError } from 'commander';
+import type { CommandBody } from './command-line.ts';
+import type { GlobalOptions } from './context.ts';
+
+export interface ProgramHost {
+  readonly version: string;
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+  /** Runs the chosen command. */
+  readonly perform: (options: GlobalOptions, body: CommandBody) => Promise<void>;
+}
+
+/** The whole command line. */
+export function createProgram(host: ProgramHost): Command {
+  const program = new Command('ringmaster')
+    .description('Continuous integration for Nix repositories on GitHub.')
+    .option('--config <file>', 'read this configuration file')
+    .option('--verbose', 'say more: debug messages on stderr, build logs while they are written')
+    .option('--quiet', 'say less: one line an event, errors only')
+    .option('--no-color', 'no colours (so does NO_COLOR; FORCE_COLOR=1 forces them)')
+    .version(host.version, '-V, --version', 'print version, commit and Node version')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand('help [command]', 'show help of a command')
+    .exitOverride()
+    .configureOutput({ writeOut: host.stdout, writeErr: host.stderr })
+    .configureHelp({ showGlobalOptions: true })
+    .showHelpAfterError("hint: 'ringmaster --help' shows what there is.");
+  const perform = (body: CommandBody) => host.perform(globalOptionsOf(program), body);
+
+  addRun(program, perform);
+  addServe(program, perform);
+  addDoctor(program, perform);
+  addMigrate(program, perform);
+  addConfig(program, perform);
+  examples(program, [
+    ['ringmaster run', 'evaluate and build the repository in this folder'],
+    ['ringmaster serve', 'start the server on http://127.0.0.1:3000'],
+    ['ringmaster doctor', 'say what is missing on this machine'],
+  ]);
+  program.addHelpText(
+    'after',
+    '\nExit status: 0 good, 1 something failed, 2 wrong usage, 3 configuration or a missing program,\n' +
+      '130 and 143 after SIGINT and SIGTERM.',
+  );
+  return program;
+}
+
+type Perform = (body: CommandBody) => Promise<void>;
+
+/** The options given before or after the command's name. */
+export function globalOptionsOf(program: Command): GlobalOptions {
+  const given: { config?: string; verbose?: boolean; quiet?: boolean; color?: boolean } = program.opts();
+  return {
+    verbose: given.verbose === true,
+    quiet: given.quiet === true,
+    color: given.color !== false,
+    ...(given.config === undefined ? {} : { config: given.config }),
+  };
+}
+
+function addRun(program: Command, perform: Perform): void {
+  const command = program
+    .command('run')
+    .summary('evaluate and build a checkout here, as the server would')
+    .description(
+      'Evaluates nix/ci.nix, ci.nix or default.nix of a checkout and builds every attribute, as the\n' +
+        'server would, without a server, a database or GitHub. Builds all that can be built, whatever fails.',
+    )
+    .argument('[path]', 'the checkout', '.')
+    .option('--json', 'print one JSON object a line on stdout')
+    .option('--no-build', 'stop after the evaluation')
+    .option(
+      '-j, --jobs <n>',
+      'builds at the same time (default: builds.slots of the configuration)',
+      wholeNumber,
+    )
+    .action((path: string, options: { json?: boolean; build: boolean; jobs?: number }) =>
+      perform(async (context) => {
+        const { run } = await import('./run.ts');
+        return run(context, {
+          path,
+          json: options.json === true,
+          build: options.build,
+          ...(options.jobs === undefined ? {} : { jobs: options.jobs }),
+        });
+      }),
+    );
+  examples(command, [
+    ['ringmaster run', 'the repository in this folder'],
+    ['ringmaster run ~/src/hello --no-build', 'only evaluate'],
+    ['ringmaster run --json | jq \'select(.type == "build" and .status == "failed")\'', 'for programs'],
+  ]);
+}
+
+function addServe(program: Command, perform: Perform): void {
+  const command = program
+    .command('serve')
+    .summary('start the server')
+    .description(
+      'Starts the server: webhooks, evaluations, builds, reports to GitHub, pages and API. Without any\n' +
+        'configuration it brings its own PostgreSQL and builds on this machine.',
+    )
+    .option('--port <n>', 'listen on this port (also PORT)', portNumber)
+    .option('--host <address>', 'listen on this address (also HOST)')
+    .option('--data-dir <dir>', 'keep everything here (also RINGMASTER_DATA_DIR)')
+    .option('--roles <list>', 'run only these roles, separated by commas')
+    .action((options: ServeFlags) =>
+      perform(async (context) => {
+        const { serve } = await import('./serve.ts');
+        return serve(context, options);
+      }),
+    );
+  examples(command, [
+    ['ringmaster serve', 'everything in one process'],
+    ['DATABASE_URL=postgres://… ringmaster serve --roles web,scheduler', 'some roles, shared database'],
+  ]);
+}
+
+/** Options of `serve` as given; what is absent comes from environment, file or default. */
+export interface ServeFlags {
+  readonly port?: number;
+  readonly host?: string;
+  readonly dataDir?: string;
+  readonly roles?: string;
+}
+
+function addDoctor(program: Command, perform: Perform): void {
+  const command = program
+    .command('doctor')
+    .summary('say what is missing on this machine')
+    .description(
+      'Checks everything a server or `ringmaster run` needs, and says what to do about what is missing.',
+    )
+    .option('--json', 'print one JSON document')
+    .action((options: { json?: boolean }) =>
+      perform(async (context) => {
+        const { doctor } = await import('./doctor.ts');
+        return doctor(context, { json: options.json === true });
+      }),
+    );
+  examples(command, [['ringmaster doctor', 'exit status 3 when something needed is missing']]);
+}
+
+function addMigrate(program: Command, perform: Perform): void {
+  const command = program
+    .command('migrate')
+    .description('Brings the database to the state this version needs.');
+  const up = command
+    .command('up')
+    .description('Applies the pending migrations. The server does this by itself when it starts.')
+    .option('--json', 'print one JSON document')
+    .action((options: { json?: boolean }) =>
+      perform(async (context) => {
+        const { migrateUp } = await import('./migrate.ts');
+        return migrateUp(context, { json: options.json === true });
+      }),
+    );
+  const status = command
+    .command('status')
+    .description('Prints which migrations are applied and which are pending.')
+    .option('--json', 'print one JSON document')
+    .action((options: { json?: boolean }) =>
+      perform(async (context) => {
+        const { migrateStatus } = await import('./migrate.ts');
+        return migrateStatus(context, { json: options.json === true });
+      }),
+    );
+  examples(command, [['DATABASE_URL=postgres://… ringmaster migrate up', 'before a new version starts']]);
+  examples(up, [['ringmaster migrate up', 'of the database that is configured, or the built-in one']]);
+  examples(status, [['ringmaster migrate status', 'exit status 1 when something is pending']]);
+}
+
+function addConfig(program: Command, perform: Perform): void {
+  const command = program.command('config').description('Reads the configuration.');
+  const show = command
+    .command('show')
+    .description('Prints every value that is in force and where it came from. Secrets are masked.')
+    .option('--json', 'print one JSON document')
+    .action((options: { json?: boolean }) =>
+      perform(async (context) => {
+        const { configShow } = await import('./config.ts');
+        return configShow(context, { json: options.json === true });
+      }),
+    );
+  const lines = [
+    ['ringmaster config show --config ./ringmaster.toml', 'as a server with that file would see it'],
+  ] as const;
+  examples(command, lines);
+  examples(show, lines);
+}
+
+function examples(command: Command, lines: readonly (readonly [command: string, meaning: string])[]): void {
+  const text = lines.map(([line, meaning]) => `  $ ${line}\n      ${meaning}`).join('\n');
+  command.addHelpText('after', `\nExamples:\n${text}`);
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= 1 && value <= 1024) return value;
+  throw new InvalidArgumentError('It must be a whole number from 1 to 1024.');
+}
+
+function portNumber(text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value <= 65_535) return value;
+  throw new InvalidArgumentError('It must be a port number from 0 to 65535.');
+}
