@@ -103,6 +103,8 @@ CREATE TABLE builds (
   id                 bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   trust_domain       text NOT NULL DEFAULT 'trusted',
   drv_path           text NOT NULL,
+  -- Only its inputs are wanted (development shells); it ends well as soon as they are there.
+  inputs_only        boolean NOT NULL DEFAULT false,
   name               text NOT NULL,
   system             text NOT NULL,
   required_features  text[] NOT NULL DEFAULT '{}',
@@ -119,7 +121,7 @@ CREATE TABLE builds (
   started_at         timestamptz,
   finished_at        timestamptz
 );
-CREATE UNIQUE INDEX builds_one_unfinished ON builds (trust_domain, drv_path) WHERE finished_at IS NULL;
+CREATE UNIQUE INDEX builds_one_unfinished ON builds (trust_domain, drv_path, inputs_only) WHERE finished_at IS NULL;
 CREATE INDEX builds_ready ON builds (id) WHERE state = 'queued';
 CREATE INDEX builds_by_derivation ON builds (drv_path, id DESC);
 

@@ -16,12 +16,21 @@ export interface WantedBuild {
   readonly system: string;
   readonly requiredFeatures: readonly string[];
   readonly outputs: Readonly<Record<string, string | null>>;
-  /** Derivation paths, all of them in the same list. */
+  /** Only its inputs are to be built, not itself: it ends well when they have. */
+  readonly inputsOnly: boolean;
+  /** Derivation paths, all of them in the same list and not `inputsOnly` there. */
   readonly inputs: readonly string[];
 }
 
-const idAndPath = z.object({ id: z.number(), drv_path: z.string() });
-const rowsOf = z.object({ rows: z.array(idAndPath) });
+/** The builds that stand for wanted derivations. */
+export interface EnqueuedBuilds {
+  /** By derivation path. */
+  readonly whole: ReadonlyMap<string, number>;
+  readonly inputsOnly: ReadonlyMap<string, number>;
+}
+
+const buildRow = z.object({ id: z.number(), drv_path: z.string(), inputs_only: z.boolean() });
+const rowsOf = z.object({ rows: z.array(buildRow) });
 
 /**
  * Makes sure that every wanted derivation has an unfinished build, new or one that other
@@ -31,60 +40,65 @@ const rowsOf = z.object({ rows: z.array(idAndPath) });
 export async function enqueueBuilds(
   trx: Knex.Transaction,
   wanted: readonly WantedBuild[],
-): Promise<ReadonlyMap<string, number>> {
-  if (wanted.length === 0) return new Map();
+): Promise<EnqueuedBuilds> {
+  if (wanted.length === 0) return { whole: new Map(), inputsOnly: new Map() };
   await lockGraphForPlanning(trx);
-  const drvPaths = wanted.map((build) => build.drvPath);
-  const existing = await unfinishedBuilds(trx, drvPaths);
-  const fresh = wanted.filter((build) => !existing.has(build.drvPath));
-  const builds = new Map([...existing, ...(await insertBuilds(trx, fresh))]);
+  const existing = await unfinishedBuilds(
+    trx,
+    wanted.map((build) => build.drvPath),
+  );
+  const fresh = wanted.filter((build) => !among(existing, build).has(build.drvPath));
+  const inserted = await insertBuilds(trx, fresh);
+  const builds = {
+    whole: new Map([...existing.whole, ...inserted.whole]),
+    inputsOnly: new Map([...existing.inputsOnly, ...inserted.inputsOnly]),
+  };
+  const freshIds = fresh.map((build) => idOf(among(builds, build), build.drvPath));
   await insertEdges(trx, fresh, builds);
-  await countInputs(
-    trx,
-    fresh.map((build) => idOf(builds, build.drvPath)),
-  );
-  await refuseUnsupported(
-    trx,
-    fresh.map((build) => idOf(builds, build.drvPath)),
-  );
+  await countInputs(trx, freshIds);
+  await refuseUnsupported(trx, freshIds);
   await trx.raw('SELECT pg_notify(?, ?)', [buildsChannel, '']);
   return builds;
 }
 
-async function unfinishedBuilds(trx: Knex.Transaction, drvPaths: readonly string[]) {
-  const result: unknown = await trx.raw(
-    'SELECT id, drv_path FROM builds WHERE finished_at IS NULL AND drv_path = ANY (?)',
-    [[...drvPaths]],
-  );
-  return byPath(result);
+function among(builds: EnqueuedBuilds, build: WantedBuild): ReadonlyMap<string, number> {
+  return build.inputsOnly ? builds.inputsOnly : builds.whole;
 }
 
-async function insertBuilds(trx: Knex.Transaction, builds: readonly WantedBuild[]) {
-  if (builds.length === 0) return new Map<string, number>();
+async function unfinishedBuilds(trx: Knex.Transaction, drvPaths: readonly string[]): Promise<EnqueuedBuilds> {
+  const result: unknown = await trx.raw(
+    'SELECT id, drv_path, inputs_only FROM builds WHERE finished_at IS NULL AND drv_path = ANY (?)',
+    [[...drvPaths]],
+  );
+  return bySort(result);
+}
+
+async function insertBuilds(trx: Knex.Transaction, builds: readonly WantedBuild[]): Promise<EnqueuedBuilds> {
+  if (builds.length === 0) return { whole: new Map(), inputsOnly: new Map() };
   // One parameter for all rows: 20,000 builds would not fit into the protocol's 65,535 parameters.
   const result: unknown = await trx.raw(
-    `INSERT INTO builds (drv_path, name, system, required_features, outputs, state)
-     SELECT b."drvPath", b.name, b.system,
+    `INSERT INTO builds (drv_path, inputs_only, name, system, required_features, outputs, state)
+     SELECT b."drvPath", b."inputsOnly", b.name, b.system,
             ARRAY(SELECT jsonb_array_elements_text(b."requiredFeatures")), b.outputs, 'blocked'
-     FROM jsonb_to_recordset(?::jsonb) AS b ("drvPath" text, name text, system text,
+     FROM jsonb_to_recordset(?::jsonb) AS b ("drvPath" text, "inputsOnly" boolean, name text, system text,
                                               "requiredFeatures" jsonb, outputs jsonb)
-     RETURNING id, drv_path`,
+     RETURNING id, drv_path, inputs_only`,
     [JSON.stringify(builds.map(({ inputs: _, ...build }) => build))],
   );
-  return byPath(result);
+  return bySort(result);
 }
 
 async function insertEdges(
   trx: Knex.Transaction,
   fresh: readonly WantedBuild[],
-  builds: ReadonlyMap<string, number>,
+  builds: EnqueuedBuilds,
 ): Promise<void> {
   const from: number[] = [];
   const to: number[] = [];
   for (const build of fresh) {
     for (const input of build.inputs) {
-      from.push(idOf(builds, build.drvPath));
-      to.push(idOf(builds, input));
+      from.push(idOf(among(builds, build), build.drvPath));
+      to.push(idOf(builds.whole, input));
     }
   }
   if (from.length === 0) return;
@@ -99,7 +113,9 @@ async function insertEdges(
 async function countInputs(trx: Knex.Transaction, buildIds: readonly number[]): Promise<void> {
   await trx.raw(
     `UPDATE builds b
-     SET pending_inputs = waits.count, state = CASE WHEN waits.count = 0 THEN 'queued' ELSE 'blocked' END
+     SET pending_inputs = waits.count,
+         state = CASE WHEN waits.count > 0 THEN 'blocked' WHEN inputs_only THEN 'succeeded' ELSE 'queued' END,
+         finished_at = CASE WHEN waits.count = 0 AND inputs_only THEN now() END
      FROM (SELECT w.id, count(i.id) AS count
            FROM unnest(?::bigint[]) AS w (id)
            LEFT JOIN build_inputs e ON e.build_id = w.id
@@ -114,7 +130,7 @@ async function countInputs(trx: Knex.Transaction, buildIds: readonly number[]): 
 async function refuseUnsupported(trx: Knex.Transaction, buildIds: readonly number[]): Promise<void> {
   const result: unknown = await trx.raw(
     `SELECT b.id, b.system, b.required_features FROM builds b
-     WHERE b.id = ANY (?) AND b.system <> 'builtin' AND NOT EXISTS (
+     WHERE b.id = ANY (?) AND b.system <> 'builtin' AND NOT b.inputs_only AND NOT EXISTS (
        SELECT 1 FROM builders k WHERE b.system = ANY (k.systems) AND b.required_features <@ k.features)
      ORDER BY b.id`,
     [[...buildIds]],
@@ -133,8 +149,11 @@ async function refuseUnsupported(trx: Knex.Transaction, buildIds: readonly numbe
   }
 }
 
-function byPath(result: unknown): Map<string, number> {
-  return new Map(rowsOf.parse(result).rows.map((row) => [row.drv_path, row.id]));
+function bySort(result: unknown): EnqueuedBuilds {
+  const { rows } = rowsOf.parse(result);
+  const ids = (inputsOnly: boolean) =>
+    new Map(rows.filter((row) => row.inputs_only === inputsOnly).map((row) => [row.drv_path, row.id]));
+  return { whole: ids(false), inputsOnly: ids(true) };
 }
 
 function idOf(builds: ReadonlyMap<string, number>, drvPath: string): number {

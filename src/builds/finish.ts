@@ -31,19 +31,25 @@ export async function finishBuild(
     .update({ state: end.state, message: end.message, finished_at: trx.fn.now() });
   if (ended === 0) return [];
   if (end.state === 'succeeded') {
-    await releaseDependents(trx, buildId);
-    return [buildId];
+    return [buildId, ...(await releaseDependents(trx, buildId))];
   }
   return [buildId, ...(await failDependents(trx, buildId))];
 }
 
-async function releaseDependents(trx: Knex.Transaction, buildId: number): Promise<void> {
-  await trx.raw(
+/** Returns those that ended with it: they wanted nothing but their inputs. */
+async function releaseDependents(trx: Knex.Transaction, buildId: number): Promise<readonly number[]> {
+  const result: unknown = await trx.raw(
     `UPDATE builds SET pending_inputs = pending_inputs - 1,
-            state = CASE WHEN pending_inputs = 1 THEN 'queued' ELSE state END
-     WHERE id IN (SELECT build_id FROM build_inputs WHERE input_build_id = ?) AND state = 'blocked'`,
+            state = CASE WHEN pending_inputs > 1 THEN state WHEN inputs_only THEN 'succeeded' ELSE 'queued' END,
+            finished_at = CASE WHEN pending_inputs = 1 AND inputs_only THEN now() END
+     WHERE id IN (SELECT build_id FROM build_inputs WHERE input_build_id = ?) AND state = 'blocked'
+     RETURNING id, finished_at IS NOT NULL AS ended`,
     [buildId],
   );
+  const { rows } = z
+    .object({ rows: z.array(z.object({ id: z.number(), ended: z.boolean() })) })
+    .parse(result);
+  return rows.filter((row) => row.ended).map((row) => row.id);
 }
 
 async function failDependents(trx: Knex.Transaction, culprit: number): Promise<readonly number[]> {

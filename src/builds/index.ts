@@ -1,5 +1,13 @@
 export { type ClaimedBuild, claimBuilds } from './claim.ts';
 export { completeAttempt, type OnBuildsChanged, releaseAttempts } from './complete.ts';
 export { type Dispatcher, type DispatcherOptions, startDispatcher } from './dispatcher.ts';
-export { buildsChannel, enqueueBuilds, type WantedBuild } from './enqueue.ts';
+export { buildsChannel, type EnqueuedBuilds, enqueueBuilds, type WantedBuild } from './enqueue.ts';
+export {
+  type LocalBuildFinished,
+  type LocalRunEvent,
+  type LocalRunOptions,
+  type LocalRunWish,
+  runLocally,
+} from './local-run.ts';
+export { type BuildPlan, type BuildWish, planMissing } from './missing.ts';
 export * from './states.ts';

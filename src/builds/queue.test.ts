@@ -29,15 +29,13 @@ describe.each(testServers)('the build queue on $name', (server) => {
       })
       .returning('id');
     processId = row.id;
-    await database
-      .knex('builders')
-      .insert({
-        name: 'local',
-        kind: 'local',
-        systems: builder.systems,
-        features: builder.features,
-        slots: 2,
-      });
+    await database.knex('builders').insert({
+      name: 'local',
+      kind: 'local',
+      systems: builder.systems,
+      features: builder.features,
+      slots: 2,
+    });
   });
   beforeEach(async () => {
     await database.knex.raw('TRUNCATE builds, attempts, build_inputs CASCADE');
@@ -75,7 +73,7 @@ describe.each(testServers)('the build queue on $name', (server) => {
     const first = await enqueue([wanted('shared')]);
     await claimAll();
     const second = await enqueue([wanted('other', ['shared']), wanted('shared')]);
-    expect(second.get(drv('shared'))).toBe(first.get(drv('shared')));
+    expect(second.whole.get(drv('shared'))).toBe(first.whole.get(drv('shared')));
     expect(await claimAll()).toEqual([]);
     await end('shared', 'built');
     expect(await claimAll()).toEqual(['other']);
@@ -115,6 +113,23 @@ describe.each(testServers)('the build queue on $name', (server) => {
     expect(await states()).toEqual({ long: 'succeeded' });
     const attempts = await database.knex('attempts').orderBy('id').pluck('state');
     expect(attempts).toEqual(['lost', 'ended']);
+  });
+
+  test('a shell of which only the inputs are wanted ends with them and is never built', async () => {
+    const shell = { ...wanted('shell', ['tool', 'lib']), inputsOnly: true };
+    await enqueue([shell, wanted('tool'), wanted('lib')]);
+    expect((await claimAll()).sort()).toEqual(['lib', 'tool']);
+    expect(await end('tool', 'built')).toEqual(['tool']);
+    expect((await end('lib', 'built')).sort()).toEqual(['lib', 'shell']);
+    expect(await states()).toEqual({ shell: 'succeeded', tool: 'succeeded', lib: 'succeeded' });
+    expect(await claimAll()).toEqual([]);
+  });
+
+  test('what is wanted whole by one and for its inputs by another is built, once', async () => {
+    await enqueue([{ ...wanted('tool', ['lib']), inputsOnly: true }, wanted('tool', ['lib']), wanted('lib')]);
+    expect(await claimAll()).toEqual(['lib']);
+    expect((await end('lib', 'built')).sort()).toEqual(['lib', 'tool']);
+    expect(await claimAll()).toEqual(['tool']);
   });
 
   test('a system or feature no builder has ends the build at once with the reason', async () => {
@@ -258,6 +273,7 @@ function wanted(name: string, inputs: readonly string[] = []): WantedBuild {
     name,
     system: 'x86_64-linux',
     requiredFeatures: [],
+    inputsOnly: false,
     outputs: { out: `/nix/store/${name}` },
     inputs: inputs.map(drv),
   };

@@ -6,7 +6,7 @@
 import type { Knex } from 'knex';
 import { z } from 'zod';
 import { type Logger, messageOf, OperatorError } from '../basics/index.ts';
-import { enqueueBuilds, type WantedBuild } from '../builds/index.ts';
+import { type BuildPlan, type BuildWish, enqueueBuilds } from '../builds/index.ts';
 import { isConnectionError, untilDatabaseAnswers } from '../postgres/index.ts';
 import type { CheckoutResult } from '../projects/index.ts';
 import type { Evaluate, EvaluationError, EvaluationEvent, EvaluationLimits, JobFound } from './events.ts';
@@ -25,14 +25,6 @@ import type { OnRevisionChanged } from './submit.ts';
 const lookAgainMs = 5_000;
 const jobsPerStatement = 500;
 
-/** What has to be done for the jobs of an evaluation. */
-export interface BuildPlan {
-  /** Derivations to build, inputs included. */
-  readonly wanted: readonly WantedBuild[];
-  /** Derivations of jobs nobody can make, with the reason. */
-  readonly impossible: ReadonlyMap<string, string>;
-}
-
 export interface CoordinatorOptions {
   readonly db: Knex;
   readonly processId: number;
@@ -42,7 +34,7 @@ export interface CoordinatorOptions {
   /** Rejects with an OperatorError when this server cannot evaluate at all (Nix is missing). */
   readonly evaluator: () => Promise<Evaluate>;
   readonly checkOut: (evaluation: ClaimedEvaluation, signal: AbortSignal) => Promise<CheckoutResult>;
-  readonly plan: (drvPaths: readonly string[]) => Promise<BuildPlan>;
+  readonly plan: (wishes: readonly BuildWish[]) => Promise<BuildPlan>;
   readonly onRevisionChanged: OnRevisionChanged;
   readonly log: Logger;
 }
@@ -182,8 +174,8 @@ async function evaluateCommit(
       limits: options.limits,
       signal,
     });
-    const drvPaths = await store(options.db, evaluation.id, events);
-    return { kind: 'stored', plan: await options.plan(drvPaths) };
+    const wishes = await store(options.db, evaluation.id, events);
+    return { kind: 'stored', plan: await options.plan(wishes) };
   } finally {
     await checkout.release();
   }
@@ -195,14 +187,14 @@ function sourceArgument(evaluation: ClaimedEvaluation) {
   return { rev: evaluation.sha, ref: source?.gitRef ?? evaluation.sha, ...branch };
 }
 
-/** Stores the stream in batches as it arrives; returns the derivations of its jobs, each once. */
+/** Stores the stream in batches as it arrives; returns what its jobs wish to be built. */
 async function store(
   db: Knex,
   evaluationId: number,
   events: AsyncIterable<EvaluationEvent>,
-): Promise<readonly string[]> {
+): Promise<readonly BuildWish[]> {
   await db.transaction((trx) => clearJobs(trx, evaluationId));
-  const drvPaths = new Set<string>();
+  const wishes: BuildWish[] = [];
   const notices: { message: string }[] = [];
   let batch: (JobFound | EvaluationError)[] = [];
   let jobs = 0;
@@ -223,7 +215,7 @@ async function store(
       notices.push({ message: event.message, ...event.location });
     } else {
       if (event.type === 'job') {
-        drvPaths.add(event.drvPath);
+        wishes.push({ drvPath: event.drvPath, itself: event.mark !== 'dependencies-only' });
         jobs += 1;
       } else errors += 1;
       batch.push(event);
@@ -234,7 +226,7 @@ async function store(
   await db('evaluations')
     .where({ id: evaluationId })
     .update({ notices: JSON.stringify(notices) });
-  return [...drvPaths];
+  return wishes;
 }
 
 async function finish(
@@ -268,9 +260,10 @@ async function hangJobsOnBuilds(trx: Knex.Transaction, evaluationId: number, pla
   const builds = await enqueueBuilds(trx, plan.wanted);
   await trx.raw(
     `UPDATE jobs j SET build_id = b.id, cached = false
-     FROM unnest(?::text[], ?::bigint[]) AS b (drv_path, id)
-     WHERE j.evaluation_id = ? AND j.drv_path = b.drv_path`,
-    [[...builds.keys()], [...builds.values()], evaluationId],
+     FROM unnest(?::bigint[]) AS ids (id) JOIN builds b ON b.id = ids.id
+     WHERE j.evaluation_id = ? AND j.drv_path = b.drv_path
+       AND b.inputs_only = (j.mark = 'dependencies-only')`,
+    [[...builds.whole.values(), ...builds.inputsOnly.values()], evaluationId],
   );
   if (plan.impossible.size > 0) {
     const result: unknown = await trx.raw(

@@ -2,7 +2,6 @@
 
 export { attributePathFromUrl, attributePathToUrl, formatAttributePath } from './attribute-path.ts';
 export {
-  type BuildPlan,
   type Coordinator,
   type CoordinatorOptions,
   startCoordinator,
