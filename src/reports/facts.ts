@@ -1,6 +1,6 @@
 /** Everything a report says comes from here: what the database knows of one revision at one moment. */
 import type { BuildState } from '../builds/index.ts';
-import type { AttributePath, EvaluationNotice, JobMark, SourceLocation } from '../evaluations/events.ts';
+import type { AttributePath, EvaluationNotice, JobMark, SourceLocation } from '../evaluations/index.ts';
 
 export interface LogTail {
   readonly attemptId: number;

@@ -1,6 +1,6 @@
 /** Addresses of dashboard pages, as reports write them. */
-import { attributePathToUrl } from '../evaluations/attribute-path.ts';
-import type { AttributePath } from '../evaluations/events.ts';
+import { attributePathToUrl } from '../evaluations/index.ts';
+import type { AttributePath } from '../evaluations/index.ts';
 
 export interface CommitOnDashboard {
   readonly owner: string;

@@ -2,6 +2,7 @@
  * The gate: the one check a branch protection needs. It exists for every revision and always ends,
  * so whatever state the facts are in, it says something.
  */
+import { evaluationFiles } from '../../evaluations/index.ts';
 import type { ReportFacts } from '../facts.ts';
 import { cutText, limits } from '../limits.ts';
 import { jobUrl, revisionUrl } from '../links.ts';
@@ -9,7 +10,7 @@ import { inlineCode, joinWithin, present, safeInline, tableCell } from '../markd
 import { gateName } from '../names.ts';
 import type { CheckConclusion, DesiredCheck } from '../types.ts';
 import { countPhases, countsInWords } from './counts.ts';
-import { filesLookedFor, type Outcome } from './outcome.ts';
+import type { Outcome } from './outcome.ts';
 import { durationOf, type JudgedJob } from './verdict.ts';
 
 export interface GateOptions {
@@ -77,7 +78,7 @@ function gateSummary(
     outcome.kind === 'bad' &&
       evaluation &&
       !evaluation.file &&
-      `Files looked for, in this order: ${filesLookedFor.map((file) => inlineCode(file)).join(', ')}.`,
+      `Files looked for, in this order: ${evaluationFiles.map((file) => inlineCode(file)).join(', ')}.`,
     evaluation?.waitingFor && !evaluation.finishedAt && `It waits: ${inlineCode(evaluation.waitingFor)}`,
     link,
   ]);

@@ -5,6 +5,7 @@
  *   waiting -> working  not over; `waiting` may say for what
  *   good | bad | cancelled
  */
+import { evaluationFiles } from '../../evaluations/index.ts';
 import type { EvaluationFacts, ReportFacts } from '../facts.ts';
 import { firstLine } from '../markdown.ts';
 import { attributes, type Counts, countPhases, countsInWords } from './counts.ts';
@@ -17,8 +18,6 @@ export interface Outcome {
   /** One sentence that changes only with the phase: commit statuses cannot be updated, only added. */
   readonly phase: string;
 }
-
-export const filesLookedFor = ['nix/ci.nix', 'ci.nix', 'default.nix'] as const;
 
 export function outcomeOf(facts: ReportFacts, judged: readonly JudgedJob[]): Outcome {
   if (facts.trust === 'needs-approval') {
@@ -67,7 +66,7 @@ function ended(evaluation: EvaluationFacts, judged: readonly JudgedJob[]): Outco
 
 function noFile(evaluation: EvaluationFacts): string {
   return evaluation.file === undefined
-    ? `Nothing to evaluate: there is no ${filesLookedFor.join(', no ')}`
+    ? `Nothing to evaluate: there is no ${evaluationFiles.join(', no ')}`
     : 'Evaluation failed';
 }
 

@@ -1,5 +1,5 @@
 /** The command that builds one attribute of a checkout by hand. */
-import type { AttributePath } from '../../evaluations/events.ts';
+import type { AttributePath } from '../../evaluations/index.ts';
 
 const plainName = /^[A-Za-z_][A-Za-z0-9_'-]*$/;
 /** What nix-build's attribute paths can hold between quotes: they know no escapes. */

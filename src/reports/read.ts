@@ -1,0 +1,219 @@
+/** Loads what a report says from the database: five queries, and one more for each log's end. */
+import type { Knex } from 'knex';
+import { z } from 'zod';
+import { failureStates, finishedStates, unfinishedStates } from '../builds/index.ts';
+import { tailLog } from '../logs/index.ts';
+import type { BuildFacts, EvaluationFacts, JobFacts, ReportFacts } from './facts.ts';
+import { chooseOwnChecks } from './plan/selection.ts';
+import { judgeJobs } from './plan/verdict.ts';
+
+/** What is read of a log: the most that is shown. */
+const tail = { lines: 60, maxBytes: 16 * 1024 } as const;
+
+const buildState = z.enum([...unfinishedStates, ...finishedStates]);
+const notice = z.object({
+  type: z.literal('notice'),
+  message: z.string(),
+  location: z
+    .object({ file: z.string(), line: z.number(), column: z.number().exactOptional() })
+    .exactOptional(),
+});
+
+const revisionRow = z.object({
+  sha: z.string(),
+  trust: z.enum(['trusted', 'needs-approval']),
+  trust_reason: z.string().nullable(),
+  owner: z.string(),
+  name: z.string(),
+  installation_id: z.number(),
+});
+
+const sourceRow = z.object({ kind: z.enum(['branch', 'pull-request']), name: z.string() });
+
+const evaluationRow = z.object({
+  id: z.number(),
+  state: z.enum(['queued', 'evaluating', 'building', 'succeeded', 'failed', 'cancelled']),
+  waiting_for: z.string().nullable(),
+  file: z.string().nullable(),
+  evaluator: z.string().nullable(),
+  notices: z.array(z.unknown()),
+  queued_at: z.date(),
+  started_at: z.date().nullable(),
+  evaluated_at: z.date().nullable(),
+  finished_at: z.date().nullable(),
+});
+
+const jobRow = z.object({
+  path: z.array(z.string()),
+  mark: z.enum(['regular', 'may-fail', 'must-fail', 'dependencies-only', 'effect']),
+  drv_path: z.string().nullable(),
+  name: z.string().nullable(),
+  system: z.string().nullable(),
+  error: z.string().nullable(),
+  error_file: z.string().nullable(),
+  error_line: z.number().nullable(),
+  error_column: z.number().nullable(),
+  cached: z.boolean(),
+  build_id: z.number().nullable(),
+  build_state: buildState.nullable(),
+  build_message: z.string().nullable(),
+  build_started_at: z.date().nullable(),
+  build_finished_at: z.date().nullable(),
+  attempt_id: z.number().nullable(),
+  attempt_builder: z.string().nullable(),
+  attempt_status: z.string().nullable(),
+  culprit_name: z.string().nullable(),
+  culprit_state: buildState.nullable(),
+  culprit_message: z.string().nullable(),
+  culprit_attempt_id: z.number().nullable(),
+});
+
+/** Undefined when there is no such revision. Call it in a transaction that holds the revision. */
+export async function readReportFacts(db: Knex, revisionId: number): Promise<ReportFacts | undefined> {
+  const found: unknown = await db('revisions')
+    .join('projects', 'projects.id', 'revisions.project_id')
+    .select('sha', 'trust', 'trust_reason', 'owner', 'projects.name', 'installation_id')
+    .where('revisions.id', revisionId)
+    .first();
+  if (found === undefined) return undefined;
+  const revision = revisionRow.parse(found);
+  const evaluation = await readEvaluation(db, revisionId);
+  const facts: ReportFacts = {
+    revisionId,
+    installationId: revision.installation_id,
+    owner: revision.owner,
+    repository: revision.name,
+    sha: revision.sha,
+    trust: revision.trust,
+    trustReason: revision.trust_reason ?? undefined,
+    sources: await readSources(db, revisionId),
+    evaluation,
+    jobs: evaluation ? await readJobs(db, evaluation.id) : [],
+    reportedChecks: await readReportedChecks(db, revisionId),
+  };
+  return withLogs(db, facts);
+}
+
+async function readEvaluation(db: Knex, revisionId: number): Promise<EvaluationFacts | undefined> {
+  const found: unknown = await db('evaluations')
+    .where('revision_id', revisionId)
+    .orderBy('id', 'desc')
+    .first();
+  if (found === undefined) return undefined;
+  const row = evaluationRow.parse(found);
+  return {
+    id: row.id,
+    state: row.state,
+    waitingFor: row.waiting_for ?? undefined,
+    file: row.file ?? undefined,
+    evaluator: row.evaluator ?? undefined,
+    // A notice of a form this version does not know is no reason to report nothing.
+    notices: row.notices.flatMap((value) => notice.safeParse(value).data ?? []),
+    queuedAt: row.queued_at,
+    startedAt: row.started_at ?? undefined,
+    evaluatedAt: row.evaluated_at ?? undefined,
+    finishedAt: row.finished_at ?? undefined,
+  };
+}
+
+async function readSources(db: Knex, revisionId: number): Promise<readonly string[]> {
+  const rows: unknown = await db('revision_sources')
+    .select('kind', 'name')
+    .where('revision_id', revisionId)
+    .orderBy(['kind', 'name']);
+  return z
+    .array(sourceRow)
+    .parse(rows)
+    .map(({ kind, name }) => (kind === 'branch' ? `branch ${name}` : `pull request #${name}`));
+}
+
+async function readReportedChecks(db: Knex, revisionId: number): Promise<readonly string[]> {
+  const rows: unknown = await db('reports')
+    .select('name')
+    .where({ revision_id: revisionId, kind: 'check' })
+    .orderBy('id');
+  return z
+    .array(z.object({ name: z.string() }))
+    .parse(rows)
+    .map((row) => row.name);
+}
+
+async function readJobs(db: Knex, evaluationId: number): Promise<readonly JobFacts[]> {
+  const result: unknown = await db.raw(
+    `SELECT j.path, j.mark, j.drv_path, j.name, j.system, j.error, j.error_file, j.error_line, j.error_column,
+            j.cached, b.id AS build_id, b.state AS build_state, b.message AS build_message,
+            b.started_at AS build_started_at, b.finished_at AS build_finished_at,
+            a.id AS attempt_id, a.builder AS attempt_builder, a.status AS attempt_status,
+            c.name AS culprit_name, c.state AS culprit_state, c.message AS culprit_message,
+            ca.id AS culprit_attempt_id
+     FROM jobs j
+     LEFT JOIN builds b ON b.id = j.build_id
+     LEFT JOIN LATERAL (SELECT id, builder, status FROM attempts WHERE build_id = b.id
+                        ORDER BY id DESC LIMIT 1) a ON true
+     LEFT JOIN builds c ON c.id = b.culprit_build_id
+     LEFT JOIN LATERAL (SELECT id FROM attempts WHERE build_id = c.id ORDER BY id DESC LIMIT 1) ca ON true
+     WHERE j.evaluation_id = ?
+     ORDER BY j.id`,
+    [evaluationId],
+  );
+  const { rows } = z.object({ rows: z.array(jobRow) }).parse(result);
+  return rows.map(jobFacts);
+}
+
+function jobFacts(row: z.infer<typeof jobRow>): JobFacts {
+  return {
+    path: row.path,
+    mark: row.mark,
+    drvPath: row.drv_path ?? undefined,
+    name: row.name ?? undefined,
+    system: row.system ?? undefined,
+    error: row.error === null ? undefined : { message: row.error, location: locationOf(row) },
+    cached: row.cached,
+    build: buildFacts(row),
+  };
+}
+
+function locationOf(row: z.infer<typeof jobRow>) {
+  if (row.error_file === null || row.error_line === null) return undefined;
+  const column = row.error_column === null ? {} : { column: row.error_column };
+  return { file: row.error_file, line: row.error_line, ...column };
+}
+
+function buildFacts(row: z.infer<typeof jobRow>): BuildFacts | undefined {
+  if (row.build_id === null || row.build_state === null) return undefined;
+  const culprit =
+    row.culprit_name === null || row.culprit_state === null
+      ? undefined
+      : { name: row.culprit_name, state: row.culprit_state, message: row.culprit_message ?? '' };
+  return {
+    id: row.build_id,
+    state: row.build_state,
+    message: row.build_message ?? '',
+    builder: row.attempt_builder ?? undefined,
+    attemptStatus: row.attempt_status ?? undefined,
+    startedAt: row.build_started_at ?? undefined,
+    finishedAt: row.build_finished_at ?? undefined,
+    culprit,
+    logAttemptId: (culprit ? row.culprit_attempt_id : row.attempt_id) ?? undefined,
+    log: undefined,
+  };
+}
+
+const failed: ReadonlySet<string> = new Set(failureStates);
+
+/** Adds the ends of the logs that a check of its own will show: of failures only. */
+async function withLogs(db: Knex, facts: ReportFacts): Promise<ReportFacts> {
+  if (!facts.evaluation) return facts;
+  const shown = chooseOwnChecks(facts, judgeJobs(facts.jobs, facts.evaluation));
+  const builds = shown.flatMap(({ judged }) => judged.job.build ?? []).filter(({ state }) => failed.has(state));
+  const attempts = new Set(builds.flatMap((build) => build.logAttemptId ?? []));
+  const logs = new Map<number, BuildFacts['log']>();
+  for (const attemptId of attempts) {
+    logs.set(attemptId, { attemptId, ...(await tailLog(db, attemptId, tail)) });
+  }
+  const jobs = facts.jobs.map((job) => {
+    const log = job.build?.logAttemptId === undefined ? undefined : logs.get(job.build.logAttemptId);
+    return job.build && log && failed.has(job.build.state) ? { ...job, build: { ...job.build, log } } : job;
+  });
+  return { ...facts, jobs };
+}
