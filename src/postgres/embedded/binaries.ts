@@ -1,5 +1,5 @@
 /** Finds the programs `initdb` and `postgres`, and makes them readable for the user that runs them. */
-import { cp, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { cp, mkdir, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
 import { OperatorError, runProcess, type UserIds } from '../../basics/index.ts';
@@ -106,7 +106,7 @@ async function versionOf(directory: string, user: UserIds | undefined): Promise<
 
 /** Copies `bin`, `lib` and `share` (60 MB); a copy that was interrupted is not taken for a whole one. */
 async function copyPrograms(directory: string, target: string): Promise<string> {
-  const source = dirname(directory);
+  const source = dirname(await realpath(directory));
   const { mtimeMs } = await stat(join(directory, 'postgres'));
   const copy = join(target, `programs-${Math.trunc(mtimeMs)}`);
   if (!(await hasPrograms(join(copy, 'bin')))) {

@@ -20,11 +20,15 @@ export interface ClusterPlace {
   readonly user?: UserIds;
 }
 
-/** Clusters that cannot live in their data directory. */
-const sharedPlace = '/var/lib/ringmaster';
+/** For clusters that cannot live in their data directory. */
+const systemPlace = '/var/lib/ringmaster';
 
 /** Chooses and creates the place for the cluster of a data directory. */
-export async function choosePlace(dataDir: string, log: Logger): Promise<ClusterPlace> {
+export async function choosePlace(
+  dataDir: string,
+  log: Logger,
+  sharedPlace = systemPlace,
+): Promise<ClusterPlace> {
   await mkdir(dataDir, { recursive: true, mode: 0o750 });
   const wanted = join(dataDir, 'postgres');
   const existing = await ownerOf(join(wanted, 'data'));
@@ -36,18 +40,19 @@ export async function choosePlace(dataDir: string, log: Logger): Promise<Cluster
   }
   const user = await chooseUser(existing, await ownerOf(dataDir));
   // A dangling symlink is an error to be seen (the disk behind it is not mounted), so no mkdir.
-  if (!(await exists(wanted))) await createRoot(dataDir, wanted, user, log);
+  if (!(await exists(wanted))) await createRoot(dataDir, sharedPlace, user, log);
   const root = await realpath(wanted);
   await chown(root, user.uid, user.gid);
   await chmod(root, 0o700);
   // A cluster of root's, for example from a restored backup, can run for nobody.
-  if (existing?.uid === 0) await giveAway(join(root, 'data'), user, log);
+  if (existing?.uid === 0) await giveAway(root, user, log);
   if (!(await reaches(root, user))) await openDirectory(dataDir, user);
   if (!(await reaches(root, user))) throw unreachableCluster(root, user);
   return { root, user };
 }
 
-async function createRoot(dataDir: string, wanted: string, user: UserIds, log: Logger): Promise<void> {
+async function createRoot(dataDir: string, sharedPlace: string, user: UserIds, log: Logger): Promise<void> {
+  const wanted = join(dataDir, 'postgres');
   if (!(await reaches(dataDir, user))) await openDirectory(dataDir, user);
   if (await reaches(dataDir, user)) {
     await mkdir(wanted, { mode: 0o700 });

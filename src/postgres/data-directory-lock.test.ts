@@ -1,0 +1,73 @@
+import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { dataDirectoryHolder, lockDataDirectory } from './data-directory-lock.ts';
+import { identifySelf } from './process-identity.ts';
+
+describe('the lock of a data directory', () => {
+  let dataDir: string;
+  let file: string;
+  beforeEach(async () => {
+    dataDir = await mkdtemp(join(tmpdir(), 'ringmaster-lock-'));
+    file = join(dataDir, 'ringmaster.lock');
+  });
+  afterEach(() => rm(dataDir, { recursive: true }));
+
+  it('is there while it is held and gone after its release', async () => {
+    const lock = await lockDataDirectory(join(dataDir, 'made', 'on', 'demand'));
+    expect(await dataDirectoryHolder(lock.dataDir)).toMatchObject({ pid: process.pid });
+    await lock.release();
+    expect(await dataDirectoryHolder(lock.dataDir)).toBeUndefined();
+    expect(await readdir(lock.dataDir)).toEqual([]);
+  });
+
+  it('lets one in when many come at once', async () => {
+    const all = await Promise.allSettled([1, 2, 3, 4, 5].map(() => lockDataDirectory(dataDir)));
+    const inside = all.filter((one) => one.status === 'fulfilled');
+    expect(inside).toHaveLength(1);
+    expect(await readdir(dataDir)).toEqual(['ringmaster.lock']);
+    await inside[0]?.value.release();
+  });
+
+  it('lets one in when many find the lock of a dead process', async () => {
+    await writeFile(file, JSON.stringify({ ...(await identifySelf()), pidStarted: '1' }));
+    const all = await Promise.allSettled([1, 2, 3, 4, 5].map(() => lockDataDirectory(dataDir)));
+    const inside = all.filter((one) => one.status === 'fulfilled');
+    expect(inside).toHaveLength(1);
+    await inside[0]?.value.release();
+  });
+
+  it.each([
+    ['whose pid is gone', { pid: 2 ** 30 }],
+    ['whose pid belongs to another process now', { pidStarted: '1' }],
+    ['from before the last boot', { bootId: 'another' }],
+  ])('is taken over from a process %s', async (_what, difference) => {
+    await writeFile(file, JSON.stringify({ ...(await identifySelf()), ...difference }));
+    const lock = await lockDataDirectory(dataDir);
+    expect(await dataDirectoryHolder(dataDir)).toEqual(await identifySelf());
+    await lock.release();
+  });
+
+  it('is taken over when a crash left it empty', async () => {
+    await writeFile(file, '');
+    const lock = await lockDataDirectory(dataDir);
+    await lock.release();
+  });
+
+  it('of another container holds while its file is touched', async () => {
+    await writeFile(file, JSON.stringify({ ...(await identifySelf()), pidNamespace: 'pid:[1]' }));
+    await expect(lockDataDirectory(dataDir)).rejects.toMatchObject({ code: 'data-directory-in-use' });
+    const earlier = new Date(Date.now() - 31_000);
+    await utimes(file, earlier, earlier);
+    const lock = await lockDataDirectory(dataDir);
+    await lock.release();
+  });
+
+  it('leaves the lock of its successor alone', async () => {
+    const lock = await lockDataDirectory(dataDir);
+    await writeFile(file, 'another');
+    await lock.release();
+    expect(await readFile(file, 'utf8')).toBe('another');
+  });
+});
