@@ -1,3 +1,4 @@
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { OperatorError } from '../basics/errors.ts';
 import type { Logger } from '../basics/logging.ts';
@@ -6,7 +7,10 @@ import { findOnPath } from './command-line.ts';
 import type { StoreLocation } from './derivation-file.ts';
 import { createEvaluate } from './evaluate.ts';
 import type { Evaluate } from './events.ts';
+import { createJobsWalk } from './nix-eval-jobs.ts';
+import { type JobsProgram, probeJobsProgram } from './nix-eval-jobs-program.ts';
 import { defaultAllowedUris } from './restrictions.ts';
+import type { Walk } from './walk.ts';
 import { createWalker } from './walker.ts';
 
 /** The Nix to evaluate with. */
@@ -29,6 +33,10 @@ export interface EvaluatorOptions {
   /** URI prefixes that evaluations may fetch from. */
   readonly allowedUris?: readonly string[];
   readonly temporaryDirectory?: string;
+  /** Worker processes of nix-eval-jobs. Default: a process a core, at most 4. */
+  readonly workers?: number;
+  /** Where nix-eval-jobs puts links that keep the .drv files it made from being collected. */
+  readonly gcRootsDirectory?: string;
 }
 
 export interface Evaluator {
@@ -42,13 +50,47 @@ export async function createEvaluator(options: EvaluatorOptions): Promise<Evalua
   const { nix, log } = options;
   const allowedUris = options.allowedUris ?? defaultAllowedUris;
   const program = await nixInstantiate(nix);
-  const version = await nixVersion(program, nix.env);
-  const name = `built-in (nix ${version})`;
-  const walk = createWalker({ program, env: nix.env, allowedUris, log });
-  const store = nix.store ?? storeLocation(nix.env.NIX_REMOTE);
-  const temporaryDirectory = options.temporaryDirectory;
-  const common = { store, log, ...(temporaryDirectory === undefined ? {} : { temporaryDirectory }) };
-  return { name, evaluate: createEvaluate({ ...common, name, walk }) };
+  const builtIn = createWalker({ program, env: nix.env, allowedUris, log });
+  const make = (name: string, walk: Walk): Evaluator => ({
+    name,
+    evaluate: createEvaluate({
+      name,
+      walk,
+      log,
+      store: nix.store ?? storeLocation(nix.env.NIX_REMOTE),
+      temporaryDirectory: options.temporaryDirectory ?? tmpdir(),
+    }),
+  });
+  const jobs = options.prefer === 'built-in' ? undefined : await jobsProgram(options);
+  if (jobs === undefined) return make(`built-in (nix ${await nixVersion(program, nix.env)})`, builtIn);
+  const { gcRootsDirectory } = options;
+  const walk = createJobsWalk({
+    jobs,
+    env: nix.env,
+    allowedUris,
+    workers: options.workers ?? Math.min(4, availableParallelism()),
+    fallback: builtIn,
+    log,
+    ...(gcRootsDirectory === undefined ? {} : { gcRootsDirectory }),
+  });
+  return make(`nix-eval-jobs ${jobs.version}`.trim(), walk);
+}
+
+/** The nix-eval-jobs to use, if there is one that can be used. */
+async function jobsProgram({ nix, log, prefer }: EvaluatorOptions): Promise<JobsProgram | undefined> {
+  const program = nix.nixEvalJobs ?? (await findOnPath('nix-eval-jobs', nix.env.PATH ?? ''));
+  const found = program === undefined ? 'it is not on PATH' : await probeJobsProgram(program, nix.env, log);
+  if (typeof found !== 'string') return found;
+  if (prefer === 'nix-eval-jobs') {
+    throw new OperatorError({
+      code: 'nix-eval-jobs-unusable',
+      message: `nix-eval-jobs cannot be used: ${found}.`,
+      hint: 'Install nix-eval-jobs 2.28.1 or newer, or let the built-in evaluator be used.',
+      exitStatus: 3,
+    });
+  }
+  if (program !== undefined) log.warn({ program, reason: found }, 'nix-eval-jobs is not used');
+  return undefined;
 }
 
 async function nixInstantiate(nix: EvaluatorNix): Promise<string> {

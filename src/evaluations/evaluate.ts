@@ -4,7 +4,6 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { messageOf, OperatorError } from '../basics/errors.ts';
 import type { Logger } from '../basics/logging.ts';
@@ -21,15 +20,15 @@ import type {
 import { findEvaluationFile } from './find-file.ts';
 import { cleanError, cutMessage, relativePaths } from './locations.ts';
 import { explainRuleFailure } from './rule-failures.ts';
-import type { Finding, Walk } from './walk.ts';
+import type { AttributeFinding, Walk } from './walk.ts';
 
 export interface EvaluateOptions {
   /** For the `started` event, for example `built-in (nix 2.8.0)`. */
   readonly name: string;
   readonly walk: Walk;
   readonly store: StoreLocation;
-  /** Where private directories of evaluations are made. Default: the system's temporary directory. */
-  readonly temporaryDirectory?: string;
+  /** Where private directories of evaluations are made. */
+  readonly temporaryDirectory: string;
   readonly log: Logger;
 }
 
@@ -64,7 +63,7 @@ async function* limited(
 ): AsyncGenerator<EvaluationEvent> {
   const { limits } = request;
   const outOfTime = AbortSignal.timeout(limits.totalSeconds * 1000);
-  const directory = await mkdtemp(join(options.temporaryDirectory ?? tmpdir(), 'ringmaster-evaluation-'));
+  const directory = await mkdtemp(join(options.temporaryDirectory, 'ringmaster-evaluation-'));
   const nonce = `ringmaster-${randomBytes(16).toString('hex')}:`;
   let attributes = 0;
   let notices = 0;
@@ -116,10 +115,7 @@ interface Words {
   readonly store: StoreLocation;
 }
 
-async function eventOf(
-  finding: Exclude<Finding, { kind: 'notice' }>,
-  words: Words,
-): Promise<EvaluationEvent> {
+async function eventOf(finding: AttributeFinding, words: Words): Promise<EvaluationEvent> {
   if (finding.kind === 'error') return errorOf(finding.path, finding.text, words);
   const { path, name, drvPath, mark } = finding;
   const facts = await readDerivationFacts(drvPath, words.store);

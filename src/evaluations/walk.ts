@@ -13,6 +13,9 @@ export type Finding =
   | { readonly kind: 'error'; readonly path: AttributePath; readonly text: string }
   | { readonly kind: 'notice'; readonly text: string };
 
+/** A finding that belongs to an attribute. */
+export type AttributeFinding = Exclude<Finding, { kind: 'notice' }>;
+
 export interface WalkRequest {
   /** Resolved absolute path of the checkout. */
   readonly checkout: string;

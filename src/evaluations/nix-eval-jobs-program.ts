@@ -1,0 +1,52 @@
+/** What the installed nix-eval-jobs can do. */
+import type { Logger } from '../basics/logging.ts';
+import { runProcess } from '../basics/process.ts';
+
+export interface JobsProgram {
+  readonly program: string;
+  /** For people: `2.33.1`, or empty where it does not tell. */
+  readonly version: string;
+}
+
+/** The first version in which `restrict-eval` has an effect; before, it is switched off again. */
+const firstRestricting = [2, 28, 1] as const;
+
+/** Options that are always used, and one that shows that a nameless version is new enough. */
+const needed = ['--workers', '--max-memory-size', '--meta', '--expr', '--gc-roots-dir'];
+const newerThanRestricting = '--select';
+
+/**
+ * Asks a nix-eval-jobs for its version and options. Returns why it cannot be used as a string: too
+ * old to restrict what the code under evaluation may read, or not to be started at all.
+ */
+export async function probeJobsProgram(
+  program: string,
+  env: Readonly<Record<string, string>>,
+  log: Logger,
+): Promise<JobsProgram | string> {
+  const options = { env, timeoutMs: 30_000, maxOutputBytes: 1024 * 1024 };
+  const help = await runProcess(program, ['--help'], options);
+  if (help.exitCode !== 0) return `'${program} --help' failed: ${help.stderr.trim()}`;
+  const missing = needed.filter((option) => !help.stdout.includes(option));
+  if (missing.length > 0) return `it has no ${missing.join(', ')}`;
+  // Not every version knows the option.
+  const answer = await runProcess(program, ['--version'], options);
+  const version = answer.exitCode === 0 ? (answer.stdout.match(/\d+\.\d+(?:\.\d+)?/)?.[0] ?? '') : '';
+  log.debug({ program, version }, 'found nix-eval-jobs');
+  if (version === '' && !help.stdout.includes(newerThanRestricting)) {
+    return 'it does not tell its version and is older than 2.31';
+  }
+  if (version !== '' && !atLeast(version, firstRestricting)) {
+    return `version ${version} cannot restrict evaluation, ${firstRestricting.join('.')} and newer can`;
+  }
+  return { program, version };
+}
+
+function atLeast(version: string, wanted: readonly number[]): boolean {
+  const parts = version.split('.').map(Number);
+  for (const [index, number] of wanted.entries()) {
+    const part = parts[index] ?? 0;
+    if (part !== number) return part > number;
+  }
+  return true;
+}

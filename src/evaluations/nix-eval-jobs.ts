@@ -1,0 +1,215 @@
+/**
+ * The evaluator over nix-eval-jobs: several worker processes, memory bounded by restarting them.
+ *
+ *   run ──exit 0──> done
+ *    │  a worker died at a named path ──> error there; run again without what is answered
+ *    │  it died at once and silently, the first time ──> run again (creating a store is a race)
+ *    └─ anything else: silence, an unnamed crash, too many deaths
+ *         ──> the built-in walker does what is left; it finds every culprit
+ */
+
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from '../basics/logging.ts';
+import { evaluatorCommandLine } from './command-line.ts';
+import { noticeIn, stripAnsi } from './error-text.ts';
+import { startEvaluator } from './evaluator-process.ts';
+import type { AttributePath } from './events.ts';
+import { collectLastWords } from './last-words.ts';
+import { readLines } from './lines.ts';
+import { type JobsDeath, parseJobsDeath, parseJobsLine } from './nix-eval-jobs-lines.ts';
+import type { JobsProgram } from './nix-eval-jobs-program.ts';
+import { restrictionArguments } from './restrictions.ts';
+import type { AttributeFinding, Finding, Walk, WalkRequest } from './walk.ts';
+import { startWatchdog } from './watchdog.ts';
+import { unwrapPath, wrapperExpression } from './wrapper-expression.ts';
+
+export interface JobsOptions {
+  readonly jobs: JobsProgram;
+  readonly env: Readonly<Record<string, string>>;
+  readonly allowedUris: readonly string[];
+  readonly workers: number;
+  /** Keeps the .drv files from being collected while the evaluation lasts. */
+  readonly gcRootsDirectory?: string;
+  /** Takes over where nix-eval-jobs does not get on. */
+  readonly fallback: Walk;
+  readonly log: Logger;
+}
+
+/** Deaths of workers in one evaluation before the built-in walker takes over. */
+const maxCrashes = 5;
+
+/** Bytes of one line: an error with a deep trace may be long. */
+const maxLineBytes = 10 * 1024 * 1024;
+
+interface Progress {
+  /** Paths of the wrapped tree that have their answer. */
+  readonly answered: Set<string>;
+  /** Attribute paths as JSON, for the walker that may take over. */
+  readonly reported: Set<string>;
+}
+
+type RunEnd = { readonly kind: 'done' } | { readonly kind: 'silent' } | JobsDeath;
+
+/** The walk over nix-eval-jobs. */
+export function createJobsWalk(options: JobsOptions): Walk {
+  return async function* walk(request) {
+    const progress: Progress = { answered: new Set(), reported: new Set() };
+    let crashes = 0;
+    for (let run = 1; ; run += 1) {
+      const before = progress.answered.size;
+      const end: RunEnd = yield* runOnce(options, request, progress, run);
+      if (end.kind === 'done' || request.signal.aborted) return;
+      options.log.debug({ end, run }, 'nix-eval-jobs did not finish');
+      const culprit = end.kind === 'crash' && end.wrappedPath ? unwrapPath(end.wrappedPath) : undefined;
+      if (end.kind === 'crash' && end.wrappedPath && culprit && crashes < maxCrashes) {
+        crashes += 1;
+        yield* report(progress, end.wrappedPath, {
+          kind: 'error',
+          path: culprit,
+          text: `error: ${end.text}`,
+        });
+        if (culprit.length === 0) return;
+        continue;
+      }
+      if (end.kind === 'failure' && run === 1 && before === progress.answered.size) continue;
+      break;
+    }
+    options.log.warn('nix-eval-jobs does not get on; the built-in evaluator does the rest');
+    yield* unreported(options.fallback(request), progress.reported);
+  };
+}
+
+async function* runOnce(
+  options: JobsOptions,
+  request: WalkRequest,
+  progress: Progress,
+  run: number,
+): AsyncGenerator<Finding, RunEnd> {
+  const { limits } = request;
+  const skipFile = progress.answered.size > 0 ? join(request.directory, `skip-${run}.json`) : undefined;
+  if (skipFile !== undefined) await writeFile(skipFile, JSON.stringify([...progress.answered]));
+  const command = await evaluatorCommandLine(
+    {
+      program: options.jobs.program,
+      arguments: [
+        ...['--workers', String(options.workers)],
+        // Looked at between attributes only; the hard limit is the address space.
+        ...['--max-memory-size', String(Math.floor(limits.memoryMegabytes * 0.75))],
+        ...(options.gcRootsDirectory === undefined ? [] : ['--gc-roots-dir', options.gcRootsDirectory]),
+        ...['--meta', '--show-trace'],
+        ...restrictionArguments({ ...request, allowedUris: options.allowedUris }),
+        ...(skipFile === undefined ? [] : ['-I', `__ringmaster-skip=${skipFile}`]),
+        ...['--expr', wrapperExpression({ ...request, ...(skipFile === undefined ? {} : { skipFile }) })],
+      ],
+      directory: request.directory,
+      memoryMegabytes: limits.memoryMegabytes,
+    },
+    options.env,
+  );
+  const evaluator = startEvaluator(command, '', request.signal);
+  let silent = false;
+  let unreadable: string | undefined;
+  const watchdog = startWatchdog(limits.attributeSeconds * 1000, () => {
+    silent = true;
+    evaluator.kill();
+  });
+  const lastWords = collectLastWords(limits.messageBytes);
+  const traces: string[] = [];
+  const heard = readStderr(evaluator.child.stderr, lastWords.add, traces);
+  try {
+    for await (const line of readLines(evaluator.child.stdout, maxLineBytes)) {
+      const answer = readAnswer(line.text);
+      // The last line of a killed process may be half a line; the path is asked for again.
+      if (answer === undefined) {
+        unreadable = line.text.slice(0, 200);
+        continue;
+      }
+      watchdog.progress();
+      watchdog.pause();
+      for (const text of traces.splice(0)) yield { kind: 'notice', text };
+      yield* report(progress, answer.wrappedPath, answer.finding);
+      watchdog.resume();
+    }
+    await heard;
+    for (const text of traces.splice(0)) yield { kind: 'notice', text };
+    const end = await evaluator.ended;
+    if (end.startError) throw end.startError;
+    if (end.exitCode === 0 && unreadable === undefined) return { kind: 'done' };
+    if (end.exitCode === 0) return { kind: 'failure', text: `a line that cannot be read: ${unreadable}` };
+    return silent ? { kind: 'silent' } : parseJobsDeath(lastWords.lines());
+  } finally {
+    watchdog.stop();
+    evaluator.kill();
+    await heard.catch(() => {});
+  }
+}
+
+/** Traces kept between two answers. */
+const maxTraces = 200;
+
+async function readStderr(
+  stream: Parameters<typeof readLines>[0],
+  add: (line: string) => void,
+  traces: string[],
+): Promise<void> {
+  for await (const { text } of readLines(stream, maxLineBytes)) {
+    const plain = stripAnsi(text);
+    add(plain);
+    const notice = noticeIn(plain);
+    if (notice !== undefined && traces.length < maxTraces) traces.push(notice);
+  }
+}
+
+interface Answer {
+  readonly wrappedPath: readonly string[];
+  readonly finding: AttributeFinding;
+}
+
+/** The finding in a line; undefined for a line that is not whole, or not of the wrapped tree. */
+function readAnswer(text: string): Answer | undefined {
+  let line: ReturnType<typeof parseJobsLine>;
+  try {
+    line = parseJobsLine(text);
+  } catch {
+    return undefined;
+  }
+  const path = unwrapPath(line.attrPath);
+  if (path === undefined) return undefined;
+  const finding: AttributeFinding =
+    'error' in line
+      ? { kind: 'error', path, text: line.error }
+      : { kind: 'derivation', path, name: line.name, drvPath: line.drvPath, mark: line.meta.mark };
+  return { wrappedPath: line.attrPath, finding };
+}
+
+async function* report(
+  progress: Progress,
+  wrappedPath: readonly string[],
+  finding: AttributeFinding,
+): AsyncGenerator<Finding> {
+  const key = wrappedPath.join('.');
+  if (progress.answered.has(key)) return;
+  progress.answered.add(key);
+  progress.reported.add(JSON.stringify(finding.path));
+  yield finding;
+}
+
+/** What a second walk finds beyond the first; what lies below a reported path was lost with it. */
+async function* unreported(
+  findings: AsyncIterable<Finding>,
+  reported: ReadonlySet<string>,
+): AsyncGenerator<Finding> {
+  for await (const finding of findings) {
+    // Traces of what is evaluated again would be said twice.
+    if (finding.kind === 'notice') continue;
+    if (!hasReportedPrefix(finding.path, reported)) yield finding;
+  }
+}
+
+function hasReportedPrefix(path: AttributePath, reported: ReadonlySet<string>): boolean {
+  for (let length = 0; length <= path.length; length += 1) {
+    if (reported.has(JSON.stringify(path.slice(0, length)))) return true;
+  }
+  return false;
+}

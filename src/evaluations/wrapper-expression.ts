@@ -1,0 +1,89 @@
+/**
+ * The tree of a repository in a form in which nix-eval-jobs, whose own rules differ, finds exactly
+ * the jobs of the Hercules rules. Everything is lazy: a node is looked at when nix-eval-jobs asks.
+ *
+ * - The root is one level down, at `r`: an error there is an ordinary line instead of a dead process.
+ * - What is not to be walked is `{ }`, which is silent in every version (null is not).
+ * - Names are encoded, since numbers, quotes, dots and the empty name have meanings in its paths.
+ * - A job is a derivation of the barest kind, with nothing of the user's that could throw when it is
+ *   looked at: its outPath is its drvPath. Outputs and system are read from the .drv file later.
+ * - Marks travel in `meta`, which every version can print.
+ */
+import { nixString } from './nix-literals.ts';
+import { type RootExpression, traversalDepth, traversalRules } from './traversal-rules.ts';
+
+/** Characters of names that mean something in attribute paths, or make messages hard to read back. */
+const encoded = ['%', '.', '"', "'", '\\', '$', ' ', '\n', '\r', '\t'] as const;
+
+/** The name of the root in the wrapped tree. */
+const rootName = 'r';
+
+export interface WrapperExpression extends RootExpression {
+  /** A JSON file with a list of wrapped paths to leave out, each `r._name._name`. */
+  readonly skipFile?: string;
+}
+
+/** The expression for `nix-eval-jobs --expr`. */
+export function wrapperExpression(wanted: WrapperExpression): string {
+  const skipped = wanted.skipFile
+    ? `builtins.listToAttrs (map (name: { inherit name; value = true; })
+    (builtins.fromJSON (builtins.readFile ${nixString(wanted.skipFile)})))`
+    : '{ }';
+  return `let
+${traversalRules(wanted)}
+  skipped = ${skipped};
+
+  encode = name: "_" + builtins.replaceStrings
+    [ ${encoded.map(nixString).join(' ')} ]
+    [ ${encoded.map((character) => nixString(percent(character))).join(' ')} ]
+    name;
+
+  show = found: {
+    type = "derivation";
+    inherit (found) name drvPath;
+    outPath = found.drvPath;
+    system = "of the derivation";
+    meta = { inherit (found) mark; };
+  };
+
+  tree = depth: always: path: value:
+    let
+      kind = classify value;
+    in
+    if kind == "derivation" then show (job value)
+    else if kind == "functor" then if depth > 0 then tree (depth - 1) true path (step value) else { }
+    else if kind == "set" && (always || flagged value) && depth > 0 then
+      builtins.listToAttrs (map (child depth path value) (builtins.attrNames value))
+      // { recurseForDerivations = true; }
+    else { };
+
+  child = depth: path: set: name:
+    let
+      here = path + "." + encode name;
+    in
+    {
+      name = encode name;
+      value = if skipped ? \${here} then { } else tree (depth - 1) false here set.\${name};
+    };
+in
+{
+  recurseForDerivations = true;
+  ${rootName} = tree ${traversalDepth} true ${nixString(rootName)} root;
+}
+`;
+}
+
+function percent(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
+}
+
+/** The repository's attribute path for a path of the wrapped tree, or undefined for any other path. */
+export function unwrapPath(wrapped: readonly string[]): readonly string[] | undefined {
+  const [root, ...names] = wrapped;
+  if (root !== rootName || names.some((name) => !name.startsWith('_'))) return undefined;
+  return names.map((name) =>
+    name
+      .slice(1)
+      .replace(/%([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+  );
+}

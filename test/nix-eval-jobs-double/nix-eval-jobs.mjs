@@ -1,0 +1,286 @@
+#!/usr/bin/env node
+/**
+ * A double of nix-eval-jobs for tests, on plain nix-instantiate (from PATH).
+ *
+ * What it does as the real one (2.33) does: the options that Ringmaster uses; the order of questions
+ * (smallest attribute path first); auto-calling the root, everything on the way and every answer;
+ * `recurseForDerivations` forced as a bool wherever it stands, the root included; looking names that
+ * are numbers up as list indices; forcing outputs of derivations; one JSON line for each derivation
+ * or error, with the same keys in the same order; errors on stderr too; exit status 0 as soon as the
+ * root evaluates, else 1 with "worker error" and no line; the words with which it dies when a worker
+ * dies, and the loss of what was not yet answered.
+ *
+ * What it does not: run several workers, look at memory, flakes, --apply, --constituents,
+ * --check-cache-status, --show-input-drvs, --select; quotes inside attribute paths. It keeps no
+ * session, so code shared by attributes is evaluated again after each error.
+ *
+ * Faults, by environment (a path is spelled with dots):
+ *   DOUBLE_VERSION=2.33.1     what --version says; empty: the option is unknown
+ *   DOUBLE_WITHOUT=--select   an option to leave out of --help
+ *   DOUBLE_KILL_AT=r._a       the worker is killed at that path
+ *   DOUBLE_CRASH_AT=r._a      the worker exits with status 1 at that path
+ *   DOUBLE_NAMELESS_AT=r._a   the same, without naming the path
+ *   DOUBLE_HALF_AT=r._a       half a line is printed, then it is killed
+ *   DOUBLE_HANG_AT=r._a       it says nothing more
+ *   DOUBLE_STUMBLE=FILE       exits with 1 at once if FILE does not exist, and creates it
+ *   DOUBLE_PAD=BYTES          pads each line with a key of that length
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const knownOptions = {
+  workers: 1,
+  'max-memory-size': 1,
+  'gc-roots-dir': 1,
+  meta: 0,
+  'show-trace': 0,
+  expr: 0,
+  select: 1,
+  'force-recurse': 0,
+  impure: 0,
+  apply: 1,
+  'no-instantiate': 0,
+  option: 2,
+  help: 0,
+  constituents: 0,
+};
+
+const fault = (name) => process.env[`DOUBLE_${name}`] ?? '';
+const version = process.env.DOUBLE_VERSION ?? '2.33.1';
+
+function parseArguments(argv) {
+  const wanted = {
+    meta: false,
+    forceRecurse: false,
+    expression: false,
+    trace: [],
+    nix: [],
+    source: undefined,
+  };
+  for (let index = 0; index < argv.length; index += 1) {
+    const word = argv[index];
+    if (word === '-E' || word === '--expr') wanted.expression = true;
+    else if (word === '-I') wanted.nix.push('-I', argv[++index]);
+    else if (word === '--option') wanted.nix.push(word, argv[++index], argv[++index]);
+    else if (word === '--meta') wanted.meta = true;
+    else if (word === '--force-recurse') wanted.forceRecurse = true;
+    else if (word === '--show-trace') wanted.nix.push(word);
+    else if (word === '--help') help();
+    else if (word === '--version' && version !== '') finish(`nix-eval-jobs ${version}\n`);
+    else if (word.startsWith('--')) {
+      const size = knownOptions[word.slice(2)];
+      if (size === undefined) fail(`error: unrecognised flag '${word}'\n`);
+      index += size;
+    } else wanted.source = word;
+  }
+  if (wanted.source === undefined) fail(`error: no expression specified\n`);
+  return wanted;
+}
+
+function help() {
+  const lines = Object.keys(knownOptions)
+    .map((name) => `  --${name}`)
+    .filter((line) => line.trim() !== fault('WITHOUT'));
+  finish(`USAGE: nix-eval-jobs [options] expr\n\n${lines.join('\n')}\n`);
+}
+
+function finish(text) {
+  process.stdout.write(text);
+  process.exit(0);
+}
+
+function fail(text) {
+  process.stderr.write(text);
+  process.exit(1);
+}
+
+/** What a worker does with one path, as Nix. Answers and questions are traced, as JSON. */
+const workerRules = `
+  patternOf = f: let parts = builtins.split "<attrspat([^>]*)>" (builtins.toXML f); in
+    if builtins.length parts == 1 then null else builtins.head (builtins.elemAt parts 1);
+  call = v:
+    if builtins.isAttrs v && v ? __functor then call (v.__functor v)
+    else if builtins.isFunction v && patternOf v != null then v { } else v;
+  isNumber = name: builtins.match "[0-9]+" name != null;
+  find = v: path:
+    if path == [ ] then v
+    else
+      let
+        name = builtins.head path;
+        rest = builtins.tail path;
+        set = call v;
+      in
+      if name == "" then throw "empty attribute name in selection path"
+      else if isNumber name then
+        if builtins.isList set then find (builtins.elemAt set (builtins.fromJSON name)) rest
+        else throw "the expression selected by the selection path should be a list but is \${builtins.typeOf set}"
+      else if !(builtins.isAttrs set) then throw "the expression selected by the selection path should be a set"
+      else if !(set ? \${name}) then throw "attribute '\${name}' in selection path not found"
+      else find set.\${name} rest;
+  text = builtins.unsafeDiscardStringContext;
+  outputsOf = d:
+    if d ? outputs
+    then builtins.foldl' (_: o: builtins.seq d.\${o}.outPath null) null d.outputs
+    else builtins.seq d.outPath null;
+  bool = v: if builtins.isBool v then v else throw "value is \${builtins.typeOf v} while a Boolean was expected";
+  answer = path:
+    let
+      v = call (find root path);
+    in
+    if !(builtins.isAttrs v) then { attrs = [ ]; }
+    else if v ? type && v.type == "derivation" then
+      if !(v ? name) then throw "derivation name missing"
+      else builtins.seq (outputsOf v) ({
+        name = text v.name;
+        drvPath = text v.drvPath;
+      } // (if withMeta then { meta = if v ? meta then builtins.mapAttrs (_: x: builtins.deepSeq x x) v.meta else null; } else { }))
+    else
+      let
+        recurse =
+          if forceRecurse then true
+          else if v ? recurseForDerivations then bool v.recurseForDerivations
+          else path == [ ];
+      in
+      { attrs = if recurse then builtins.attrNames v else [ ]; };
+`;
+
+const nixString = (text) => JSON.stringify(text).replaceAll('$', '\\$');
+
+function questions(wanted, paths) {
+  const root = wanted.expression ? `(${wanted.source}\n)` : `(import ${nixString(resolve(wanted.source))})`;
+  return `let
+  withMeta = ${wanted.meta};
+  forceRecurse = ${wanted.forceRecurse};
+${workerRules}
+  root = call ${root};
+  say = kind: value: next: builtins.trace ("@double@" + kind + builtins.toJSON value) next;
+  ask = path: say "Q" path (let a = answer path; in builtins.deepSeq a (say "A" a null));
+in builtins.seq root (say "R" null (builtins.foldl' (_: path: ask path) null
+  (builtins.fromJSON ${nixString(JSON.stringify(paths))})))`;
+}
+
+/** Asks paths in order until one kills the process. Returns how many were answered and the error. */
+function askInOrder(wanted, paths, onAnswer) {
+  return new Promise((done) => {
+    const child = spawn(
+      'nix-instantiate',
+      ['--eval', '--read-write-mode', '--no-build-output', ...wanted.nix, '-'],
+      { stdio: ['pipe', 'ignore', 'pipe'] },
+    );
+    child.stdin.on('error', () => {});
+    child.stdin.end(questions(wanted, paths));
+    let answered = 0;
+    let rooted = false;
+    let words = [];
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      if (!line.startsWith('trace: @double@')) return words.push(line);
+      const kind = line.charAt(15);
+      if (kind === 'R') rooted = true;
+      if (kind === 'A') onAnswer(paths[answered++], JSON.parse(line.slice(16)));
+      for (const trace of words) process.stderr.write(`${trace}\n`);
+      words = [];
+    });
+    child.on('close', (status) => done({ answered, rooted, dead: status !== 0, words }));
+  });
+}
+
+function derivationFacts(drvPath) {
+  const remote = process.env.NIX_REMOTE ?? '';
+  const text = readFileSync((remote.startsWith('/') ? remote : '') + drvPath, 'utf8');
+  const strings = String.raw`"((?:[^"\\]|\\.)*)"`;
+  const outputs = {};
+  const end = text.indexOf('],');
+  const one = new RegExp(`\\(${strings},${strings},${strings},${strings}\\)`, 'g');
+  for (const match of text.slice(0, end).matchAll(one)) outputs[match[1]] = match[2] === '' ? null : match[2];
+  const system = text.match(new RegExp(`\\],${strings},${strings},\\[`))?.[1];
+  const features = text.match(new RegExp(`\\("requiredSystemFeatures",${strings}\\)`))?.[1];
+  return { outputs, requiredSystemFeatures: features ? features.split(' ') : [], system };
+}
+
+function quoted(path) {
+  return path.map((name) => (name.includes('.') ? `"${name}"` : name)).join('.');
+}
+
+function print(path, rest) {
+  const pad = Number(fault('PAD'));
+  const line = { attr: quoted(path), attrPath: path, ...rest, ...(pad > 0 ? { zPad: 'x'.repeat(pad) } : {}) };
+  // Keys in byte order, as the real one prints them.
+  const sorted = Object.fromEntries(Object.entries(line).sort(([a], [b]) => (a < b ? -1 : 1)));
+  const text = JSON.stringify(sorted);
+  if (fault('HALF_AT') === path.join('.')) {
+    process.stdout.write(text.slice(0, text.length / 2), () =>
+      die(path, 'got killed by SIGKILL, maybe memory limit reached?'),
+    );
+    return new Promise(() => {});
+  }
+  return new Promise((done) => process.stdout.write(`${text}\n`, done));
+}
+
+function die(path, how) {
+  fail(`error: while reading result for attrPath '${path.join('.')}', evaluation worker ${how}\n`);
+}
+
+function beforeAsking(path) {
+  const spelled = path.join('.');
+  if (fault('KILL_AT') === spelled) die(path, 'got killed by SIGKILL, maybe memory limit reached?');
+  if (fault('CRASH_AT') === spelled) die(path, 'exited with exit code 1 (possible infinite recursion)');
+  if (fault('NAMELESS_AT') === spelled)
+    fail(
+      'error: BUG: while waiting, evaluation worker pipe got closed but evaluation worker still running?\n',
+    );
+  return fault('HANG_AT') !== spelled;
+}
+
+const compare = (a, b) => {
+  const [left, right] = [a, b].map((path) => path.map((name) => Buffer.from(name)));
+  for (let index = 0; index < Math.min(left.length, right.length); index += 1) {
+    const order = Buffer.compare(left[index], right[index]);
+    if (order !== 0) return order;
+  }
+  return left.length - right.length;
+};
+
+async function main() {
+  const stumble = fault('STUMBLE');
+  if (stumble !== '' && !existsSync(stumble)) {
+    writeFileSync(stumble, '');
+    fail('error: creating a store: it exists now\n');
+  }
+  const wanted = parseArguments(process.argv.slice(2));
+  let todo = [[]];
+  let first = true;
+  while (todo.length > 0) {
+    todo.sort(compare);
+    const here = todo;
+    todo = [];
+    const stopAt = here.findIndex((path) =>
+      Object.entries(process.env).some(
+        ([name, value]) => /^DOUBLE_.*_AT$/.test(name) && value === path.join('.'),
+      ),
+    );
+    const asked = stopAt === -1 ? here : stopAt === 0 ? here.slice(0, 1) : here.slice(0, stopAt);
+    if (stopAt === 0 && !beforeAsking(here[0])) return setInterval(() => {}, 1 << 30);
+    const printing = [];
+    const result = await askInOrder(wanted, asked, (path, reply) => {
+      if (reply.attrs) todo.push(...reply.attrs.map((name) => [...path, name]));
+      else printing.push(print(path, { ...reply, ...derivationFacts(reply.drvPath) }));
+    });
+    await Promise.all(printing);
+    const text = result.words.join('\n').trimEnd();
+    if (first && !result.rooted)
+      fail(`${text}\nerror: worker error: ${text.replaceAll('\n', '\n       ')}\n`);
+    first = false;
+    let rest = here.slice(result.answered);
+    if (result.dead) {
+      process.stderr.write(`${text}\n`);
+      // A call that is too deep is an ordinary error of Nix 2.20 and later.
+      await print(rest[0], { error: text.slice(text.search(/^error:/m)) });
+      rest = rest.slice(1);
+    }
+    todo.push(...rest);
+  }
+}
+
+await main();
