@@ -18,7 +18,7 @@ const typeNames: Readonly<Record<string, string>> = {
 export function explainRuleFailure(text: string, nonce: string, file: string): string | undefined {
   const start = text.indexOf(nonce);
   if (start === -1) return undefined;
-  const [what, first, second] = (text.slice(start + nonce.length).match(/^[\w:]+/)?.[0] ?? '').split(':');
+  const [what, first, second] = (text.slice(start + nonce.length).match(/^[\w:-]+/)?.[0] ?? '').split(':');
   if (what === 'root') {
     return `error: '${file}' must evaluate to an attribute set, but it evaluates to ${describeType(first)}${first === 'lambda' ? ' (only a function whose arguments are an attribute pattern with defaults is called)' : ''}`;
   }

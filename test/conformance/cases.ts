@@ -1,0 +1,190 @@
+/**
+ * The traversal rules as a table of small repositories. Each line says which sentence it checks:
+ * of the Hercules CI document, or of what the product decided where that leaves room.
+ *
+ * In every expression these are in scope:
+ *   d NAME        a derivation
+ *   walk SET      SET with recurseForDerivations = true
+ */
+// One line a case reads best, and ${} in the cases is Nix's:
+// biome-ignore-all format: a table
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: Nix
+export type Path = readonly string[];
+
+export interface Expectation {
+  readonly jobs?: readonly Path[];
+  /** Path and, where they matter, words of the message. */
+  readonly errors?: readonly (Path | readonly [Path, RegExp])[];
+}
+
+/** One value below the root of a repository; paths are relative to it. */
+export interface NodeCase extends Expectation {
+  readonly checks: string;
+  readonly value: string;
+}
+
+/** A whole repository. */
+export interface TreeCase extends Expectation {
+  readonly checks: string;
+  /** The text of ci.nix, or files by name. A text that begins with `-> ` is a symbolic link. */
+  readonly files: string | Readonly<Record<string, string>>;
+  /** The file that is chosen; default ci.nix. */
+  readonly file?: string;
+  readonly trusted?: boolean;
+  readonly notice?: RegExp;
+}
+
+const here: Path = [];
+
+export const nodeCases: readonly NodeCase[] = [
+  // A derivation.
+  { checks: 'a derivation is a job', value: 'd "a"', jobs: [here] },
+  { checks: 'what has the type derivation is one job, its child sets are not visited', value: 'd "a" // { x = d "x"; recurseForDerivations = true; }', jobs: [here] },
+  { checks: 'a derivation with a functor is a job and is not called', value: 'd "a" // { __functor = _: throw "called"; }', jobs: [here] },
+  { checks: 'outPath, outputs, meta and system of a derivation are not forced', value: 'd "a" // { outPath = throw "o"; outputs = throw "o"; meta = throw "m"; system = throw "s"; }', jobs: [here] },
+  { checks: 'every output is listed, under one job', value: 'derivation { name = "two"; system = "x86_64-linux"; builder = "/bin/sh"; outputs = [ "out" "dev" ]; }', jobs: [here] },
+  { checks: 'one output of a derivation is a job like the derivation', value: '(derivation { name = "two"; system = "x86_64-linux"; builder = "/bin/sh"; outputs = [ "out" "dev" ]; }).dev', jobs: [here] },
+  { checks: 'a derivation for another platform is a job', value: 'derivation { name = "arm"; system = "aarch64-linux"; builder = "/bin/sh"; }', jobs: [here] },
+  { checks: 'a type that throws is an error of the set', value: '{ type = throw "typed"; }', errors: [[here, /typed/]] },
+  { checks: 'a type that is something else than the string is an ordinary attribute', value: 'walk { type = { }; a = d "a"; }', jobs: [['a']] },
+  { checks: 'another type string does not make a derivation', value: 'walk { type = "Derivation"; a = d "a"; }', jobs: [['a']] },
+  { checks: 'a derivation without a name is an error', value: '{ type = "derivation"; drvPath = (d "a").drvPath; }', errors: [[here, /name/]] },
+  { checks: 'a name that is no string is an error', value: '{ type = "derivation"; name = 1; drvPath = (d "a").drvPath; }', errors: [[here, /'name'.*a number/]] },
+  { checks: 'a derivation without a drvPath is an error', value: '{ type = "derivation"; name = "x"; }', errors: [[here, /drvPath/]] },
+  { checks: 'a drvPath that is no derivation of the store is an error', value: '{ type = "derivation"; name = "x"; drvPath = "/nix/store/00000000000000000000000000000000-x.drv"; }', errors: [here] },
+  { checks: 'a drvPath that fails is an error', value: 'derivation { name = "nobuilder"; system = "x86_64-linux"; }', errors: [[here, /builder/]] },
+  // A functor.
+  { checks: 'a functor is called and its result walked without a flag', value: '{ __functor = self: { a = d "a"; }; }', jobs: [['a']] },
+  { checks: 'all other attributes of a functor are ignored', value: '{ b = throw "b"; recurseForDerivations = throw "flag"; __functor = self: { a = d "a"; }; }', jobs: [['a']] },
+  { checks: 'a functor that gives a derivation is a job under its own path', value: '{ __functor = self: d "a"; }', jobs: [here] },
+  { checks: 'a functor gets itself', value: '{ n = "own"; __functor = self: { ${self.n} = d "a"; }; }', jobs: [['own']] },
+  { checks: 'what a functor returns is called when it has a pattern whose arguments have defaults', value: '{ __functor = self: { n ? "x" }: { ${n} = d "a"; }; }', jobs: [['x']] },
+  { checks: 'a lambda left over from a functor is ignored', value: '{ __functor = self: x: throw "called"; }' },
+  { checks: 'a functor that returns a functor is called on', value: '{ __functor = self: { __functor = self: { a = d "a"; }; }; }', jobs: [['a']] },
+  { checks: 'a functor that returns itself ends silently at the depth limit', value: '{ __functor = self: self; }' },
+  { checks: 'a functor that throws is an error', value: '{ __functor = self: throw "inside"; }', errors: [[here, /inside/]] },
+  { checks: 'a functor whose pattern needs an argument is an error', value: '{ __functor = self: { needed }: d "a"; }', errors: [[here, /needed/]] },
+  { checks: 'sets in the result of a functor need their own flags', value: '{ __functor = self: { s = { a = d "a"; }; t = walk { b = d "b"; }; }; }', jobs: [['t', 'b']] },
+  { checks: 'a functor that gives a string is ignored', value: '{ __functor = self: "text"; }' },
+  // An attribute set.
+  { checks: 'a set with the flag is walked', value: 'walk { a = d "a"; b = d "b"; }', jobs: [['a'], ['b']] },
+  { checks: 'a set without the flag is ignored, and nothing in it is forced', value: '{ a = d "a"; b = throw "b"; }' },
+  { checks: 'the flag must be repeated in every layer', value: 'walk { s = { a = d "a"; }; t = walk { u = walk { b = d "b"; }; }; }', jobs: [['t', 'u', 'b']] },
+  { checks: 'a flag that is false stops', value: '{ recurseForDerivations = false; a = d "a"; }' },
+  { checks: 'a flag that is a number is not true', value: '{ recurseForDerivations = 1; a = d "a"; }' },
+  { checks: 'a flag that is the string "true" is not true', value: '{ recurseForDerivations = "true"; a = d "a"; }' },
+  { checks: 'a flag that is null is not true', value: '{ recurseForDerivations = null; a = d "a"; }' },
+  { checks: 'a flag that throws is an error of the set', value: '{ recurseForDerivations = throw "flagged"; a = d "a"; }', errors: [[here, /flagged/]] },
+  { checks: 'an empty set with the flag has no jobs', value: 'walk { }' },
+  { checks: '_type has no meaning', value: 'walk { _type = "option"; a = d "a"; }', jobs: [['a']] },
+  { checks: 'meta.hydraPlatforms is not read', value: 'd "a" // { meta.hydraPlatforms = [ ]; }', jobs: [here] },
+  { checks: 'the same derivation under two names is two jobs', value: 'let a = d "a"; in walk { x = a; y = a; }', jobs: [['x'], ['y']] },
+  { checks: 'a set that holds itself is walked to the depth limit and no further', value: 'let s = walk { inherit s; }; in s' },
+  // Otherwise.
+  { checks: 'a string is ignored', value: '"text"' },
+  { checks: 'a number is ignored', value: '42' },
+  { checks: 'null is ignored', value: 'null' },
+  { checks: 'a boolean is ignored', value: 'true' },
+  { checks: 'a path is ignored', value: './.' },
+  { checks: 'a list is ignored, derivations in it too', value: '[ (d "a") ]' },
+  { checks: 'a function below the root is never called', value: 'x: throw "called"' },
+  { checks: 'a pattern function below the root is not called even if all arguments have defaults', value: '{ n ? 1 }: d "a"' },
+  { checks: 'a built-in function is ignored', value: 'builtins.map' },
+  // Names.
+  { checks: 'names with dots are kept', value: 'walk { "a.b" = d "a"; "." = d "b"; }', jobs: [['a.b'], ['.']] },
+  { checks: 'names that are numbers are names', value: 'walk { "1" = d "a"; "007" = walk { "0" = d "b"; }; }', jobs: [['1'], ['007', '0']] },
+  { checks: 'an empty name is a name', value: 'walk { "" = d "a"; x = walk { "" = walk { "" = d "b"; }; }; }', jobs: [[''], ['x', '', '']] },
+  { checks: 'quotes, backslashes and dollars in names survive', value: String.raw`walk { "\"" = d "a"; "'" = d "b"; "\\" = d "c"; "\${x}" = d "d"; }`, jobs: [['"'], ["'"], ['\\'], ['${x}']] },
+  { checks: 'spaces, tabs and line ends in names survive', value: String.raw`walk { " " = d "a"; "a b" = d "b"; "\n" = d "c"; "\t\r" = d "d"; }`, jobs: [[' '], ['a b'], ['\n'], ['\t\r']] },
+  { checks: 'percent signs and what looks encoded survive', value: 'walk { "%" = d "a"; "%2E" = d "b"; "_%2E." = d "c"; }', jobs: [['%'], ['%2E'], ['_%2E.']] },
+  { checks: 'names in any script survive', value: 'walk { "ü" = d "a"; "日本" = d "b"; "🦭" = d "c"; }', jobs: [['ü'], ['日本'], ['🦭']] },
+  { checks: 'an error under a strange name has exactly that path', value: String.raw`walk { "a.\"1\" %\n" = throw "x"; }`, errors: [['a."1" %\n']] },
+  // Errors.
+  { checks: 'an attribute that throws is an error and its siblings go on', value: 'walk { a = d "a"; b = throw "broken b"; c = d "c"; }', jobs: [['a'], ['c']], errors: [[['b'], /broken b/]] },
+  { checks: 'abort ends one attribute only', value: 'walk { a = abort "stopped"; b = d "b"; }', jobs: [['b']], errors: [[['a'], /stopped/]] },
+  { checks: 'an assertion that fails is an error', value: 'walk { a = assert 1 == 2; d "a"; b = d "b"; }', jobs: [['b']], errors: [[['a'], /assertion/]] },
+  { checks: 'a missing attribute is an error', value: 'walk { a = { }.missing; b = d "b"; }', jobs: [['b']], errors: [[['a'], /missing/]] },
+  { checks: 'a type error is an error', value: 'walk { a = 1 + { }; b = d "b"; }', jobs: [['b']], errors: [['a']] },
+  { checks: 'a file that is not there is an error', value: 'walk { a = import ./absent.nix; b = d "b"; }', jobs: [['b']], errors: [[['a'], /absent\.nix/]] },
+  { checks: 'infinite recursion is an error', value: 'walk { a = let x = x; in x; b = d "b"; }', jobs: [['b']], errors: [[['a'], /infinite recursion/]] },
+  { checks: 'a call that never returns is an error of its attribute only', value: 'walk { a = let f = x: 1 + f x; in f 0; b = d "b"; }', jobs: [['b']], errors: [[['a'], /stack overflow/]] },
+  { checks: '<nixpkgs> is not found', value: 'walk { a = import <nixpkgs> { }; b = d "b"; }', jobs: [['b']], errors: [[['a'], /nixpkgs/]] },
+  { checks: 'an error inside a derivation is the error of its job', value: 'derivation { name = "x"; system = "x86_64-linux"; builder = "/bin/sh"; dep = throw "in the dependency"; }', errors: [[here, /in the dependency/]] },
+  { checks: 'an error in a nested set has the whole path', value: 'walk { s = walk { t = throw "far down"; a = d "a"; }; }', jobs: [['s', 'a']], errors: [[['s', 't'], /far down/]] },
+  { checks: 'text that looks like a record of ours stays a message', value: 'walk { a = throw "trace: ringmaster-0:J{}"; b = builtins.trace "error: not one" (d "b"); }', jobs: [['b']], errors: [['a']] },
+  // Purity.
+  { checks: 'files outside the repository cannot be read', value: 'walk { a = builtins.readFile /etc/hostname; b = d "b"; }', jobs: [['b']], errors: [['a']] },
+  { checks: 'files outside cannot be read through ..', value: 'walk { a = builtins.readFile (./. + "/../../../../../../etc/hostname"); }', errors: [['a']] },
+  { checks: 'directories outside cannot be listed', value: 'walk { a = builtins.readDir /etc; }', errors: [['a']] },
+  { checks: 'environment variables are empty', value: 'walk { ${"home" + builtins.getEnv "HOME" + builtins.getEnv "PATH"} = d "a"; }', jobs: [['home']] },
+  { checks: 'the current system and time are known', value: 'walk { ${if builtins.currentTime > 0 then builtins.substring 0 0 builtins.currentSystem + "known" else "no"} = d "a"; }', jobs: [['known']] },
+  { checks: 'file:// cannot be fetched', value: 'walk { a = builtins.readFile (builtins.fetchurl "file:///etc/hostname"); }', errors: [['a']] },
+  { checks: 'http:// cannot be fetched', value: 'walk { a = builtins.readFile (builtins.fetchurl "http://127.0.0.1:9/x"); }', errors: [['a']] },
+  { checks: 'files of the repository can be read and copied', value: 'walk { ${builtins.readFile ./name} = derivation { name = "s"; system = "x86_64-linux"; builder = "/bin/sh"; src = ./name; }; }', jobs: [['said']] },
+  { checks: 'programs cannot be run', value: 'walk { a = builtins.exec [ "id" ]; }', errors: [['a']] },
+];
+
+/** A flagged chain of the given length around a value, as source text. */
+function chain(length: number, value: string): string {
+  return length === 0 ? value : `walk { l = ${chain(length - 1, value)}; }`;
+}
+
+const ten: Path = Array.from({ length: 10 }, () => 'l');
+
+export const treeCases: readonly TreeCase[] = [
+  // Which file.
+  { checks: 'nix/ci.nix is first', files: { 'nix/ci.nix': '{ a = d "a"; }', 'default.nix': 'throw "no"' }, file: 'nix/ci.nix', jobs: [['a']] },
+  { checks: 'nix/ci.nix hides ci.nix, and it is said', files: { 'nix/ci.nix': '{ a = d "a"; }', 'ci.nix': 'throw "no"' }, file: 'nix/ci.nix', jobs: [['a']], notice: /nix\/ci\.nix.*ci\.nix/ },
+  { checks: 'ci.nix is before default.nix', files: { 'ci.nix': '{ a = d "a"; }', 'default.nix': 'throw "no"' }, jobs: [['a']] },
+  { checks: 'default.nix is last', files: { 'default.nix': '{ a = d "a"; }' }, file: 'default.nix', jobs: [['a']] },
+  { checks: 'a directory of that name does not count', files: { 'ci.nix/default.nix': 'throw "no"', 'default.nix': '{ a = d "a"; }' }, file: 'default.nix', jobs: [['a']] },
+  { checks: 'a dangling link does not count', files: { 'ci.nix': '-> nowhere', 'default.nix': '{ a = d "a"; }' }, file: 'default.nix', jobs: [['a']] },
+  { checks: 'a link to a file of the repository counts, and relative paths start at its target', files: { 'ci.nix': '-> sub/real.nix', 'sub/real.nix': '{ a = import ./a.nix; }', 'sub/a.nix': 'd "a"' }, jobs: [['a']] },
+  { checks: 'a link out of the repository is refused', files: { 'ci.nix': '-> /etc/hostname', 'default.nix': '{ a = d "a"; }' }, errors: [[here, /out of the repository/]] },
+  { checks: 'no file is an error of the evaluation that names the three', files: { 'flake.nix': '{ }' }, file: '', errors: [[here, /nix\/ci\.nix.*ci\.nix.*default\.nix/]] },
+  { checks: 'a syntax error in the chosen file does not fall through to the next', files: { 'ci.nix': '{ a = ', 'default.nix': '{ a = d "a"; }' }, errors: [[here, /syntax error/]] },
+  { checks: 'an empty file is an error', files: '', errors: [[here, /syntax error/]] },
+  // The top level.
+  { checks: 'the root is walked without a flag', files: '{ a = d "a"; s = { b = d "b"; }; }', jobs: [['a']] },
+  { checks: 'a root flag that is false does not stop the walk', files: '{ recurseForDerivations = false; a = d "a"; }', jobs: [['a']] },
+  { checks: 'recurseForDerivations of the root is an ordinary child: a throw is its error', files: '{ recurseForDerivations = throw "odd"; a = d "a"; }', jobs: [['a']], errors: [[['recurseForDerivations'], /odd/]] },
+  { checks: 'recurseForDerivations of the root is an ordinary child: a derivation is a job', files: '{ recurseForDerivations = d "r"; }', jobs: [['recurseForDerivations']] },
+  { checks: 'a derivation at the root is a job with the empty path', files: 'd "root"', jobs: [here] },
+  { checks: 'a derivation at the root is a job even if it is a functor', files: 'd "root" // { __functor = self: throw "called"; }', jobs: [here] },
+  { checks: 'a function whose arguments have defaults is called', files: '{ n ? "x", ... }: { ${n} = d "a"; }', jobs: [['x']] },
+  { checks: 'a function with an empty pattern is called', files: '{ }: { a = d "a"; }', jobs: [['a']] },
+  { checks: 'an argument without a default is an error that names it', files: '{ needed, n ? 1 }: { a = d "a"; }', errors: [[here, /needed/]] },
+  { checks: 'the result of the function is not called again', files: '{ }: { }: { a = d "a"; }', errors: [[here, /function/]] },
+  { checks: 'a function without a pattern is not called', files: 'x: { a = d "a"; }', errors: [[here, /a function/]] },
+  { checks: 'a built-in function is not called', files: 'builtins.map', errors: [[here, /a function/]] },
+  { checks: 'a functor at the root is called', files: '{ __functor = self: { a = d "a"; s = { b = d "b"; }; }; }', jobs: [['a']] },
+  { checks: 'a functor at the root whose result is a pattern function is called on', files: '{ __functor = self: { n ? "x" }: { ${n} = d "a"; }; }', jobs: [['x']] },
+  { checks: 'a functor that a root function returns is called', files: '{ }: { __functor = self: { a = d "a"; }; }', jobs: [['a']] },
+  { checks: 'src is passed where the pattern names it', files: '{ src }: { ${src.ref + "@" + src.shortRev} = d "a"; ${builtins.readFile (src + "/name")} = d "b"; }', jobs: [['refs/heads/main@1234567'], ['said']] },
+  { checks: 'src is passed where the pattern has an ellipsis', files: '{ ... }@args: { ${args.src.branch} = d "a"; }', jobs: [['main']] },
+  { checks: 'src is not passed where nobody asks for it', files: '{ }@args: { ${if args == { } then "none" else "some"} = d "a"; }', jobs: [['none']] },
+  { checks: 'a default for src gives way to src', files: '{ src ? { ref = "default"; } }: { ${src.ref} = d "a"; }', jobs: [['refs/heads/main']] },
+  { checks: 'src reaches no function below the root', files: '{ f = { __functor = self: { src ? { ref = "none"; } }: { ${src.ref} = d "a"; }; }; }', jobs: [['f', 'none']] },
+  { checks: 'a list at the root is an error that says so', files: '[ (d "a") ]', errors: [[here, /a list/]] },
+  { checks: 'a string at the root is an error that says so', files: '"text"', errors: [[here, /a string/]] },
+  { checks: 'a number at the root is an error that says so', files: '1', errors: [[here, /a number/]] },
+  { checks: 'null at the root is an error that says so', files: 'null', errors: [[here, /null/]] },
+  { checks: 'a throw at the root is the error of the evaluation', files: 'throw "all of it"', errors: [[here, /all of it/]] },
+  { checks: 'an endless recursion at the root is the error of the evaluation', files: 'let f = x: f x + 1; in f 0', errors: [[here, /stack overflow/]] },
+  { checks: 'an empty root has no jobs and no errors', files: '{ }' },
+  { checks: 'twenty thousand values that throw in an ignored set cost nothing', files: '{ a = d "a"; s = builtins.listToAttrs (builtins.genList (n: { name = toString n; value = throw "x"; }) 20000); }', jobs: [['a']] },
+  { checks: 'the whole document example: recurseIntoAttrs two layers deep', files: '{ myDrvs = walk { hello = d "hello"; more = walk { world = d "world"; }; }; }', jobs: [ ['myDrvs', 'hello'], ['myDrvs', 'more', 'world'], ] },
+  // Depth.
+  { checks: 'a job may lie ten attributes deep', files: chain(10, 'd "a"'), jobs: [ten] },
+  { checks: 'the eleventh level is not even forced', files: chain(11, 'throw "forced"') },
+
+  { checks: 'nine attributes and one functor call make ten', files: chain(9, '{ __functor = self: d "a"; }'), jobs: [ten.slice(1)] },
+  { checks: 'ten attributes and a functor call are too many', files: chain(10, '{ __functor = self: throw "called"; }') },
+  { checks: 'eight attributes, a functor call and one attribute make ten', files: chain(8, '{ __functor = self: { a = d "a"; s = walk { b = d "b"; }; }; }'), jobs: [[...ten.slice(2), 'a']] },
+  // Import from derivation.
+  { checks: 'import from derivation works in trusted code', files: '{ ${builtins.readFile (derivation { name = "ifd"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo -n built > $out" ]; })} = d "a"; }', jobs: [['built']] },
+  { checks: 'import from derivation is refused in untrusted code, and only there', trusted: false, files: '{ a = builtins.readFile (derivation { name = "ifd-u"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo -n built > $out" ]; }); b = d "b"; }', jobs: [['b']], errors: [['a']] },
+  { checks: 'a failed import from derivation is the error of its attribute', files: '{ a = builtins.readFile (derivation { name = "ifd-failing"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo broken tool; exit 3" ]; }); b = d "b"; }', jobs: [['b']], errors: [[['a'], /ifd-failing/]] },
+  // Links inside.
+  { checks: 'a link out of the repository is not followed', files: { 'ci.nix': '{ a = builtins.readFile ./leak; b = d "b"; }', leak: '-> /etc/hostname' }, jobs: [['b']], errors: [['a']] },
+];
