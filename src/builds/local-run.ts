@@ -5,8 +5,8 @@
  * Always builds all that can be built: a failure stops only what depends on it.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { AttemptResult, Builder } from '../builders/types.ts';
-import type { NixStore } from '../nix/index.ts';
+import type { AttemptResult, Builder } from '../builders/index.ts';
+import { derivationGraph, type NixStore, type StoreLayout } from '../nix/index.ts';
 import { type BuildPlan, createBuildPlan, type PlanNode } from './local-run-plan.ts';
 import { type FinishedState, verdictOf } from './states.ts';
 
@@ -42,11 +42,8 @@ export interface LocalRunWish {
 export interface LocalRunOptions {
   readonly store: Pick<NixStore, 'queryMissing'>;
   readonly builder: Builder;
-  /** Inputs among the derivations that must be built, for those the targets need. */
-  readonly graph: (
-    willBuild: ReadonlySet<string>,
-    targets: readonly string[],
-  ) => Promise<ReadonlyMap<string, readonly string[]>>;
+  /** Where the store's `.drv` files are. */
+  readonly layout: StoreLayout;
   readonly wishes: readonly LocalRunWish[];
   /** Seconds; 0 means no limit. */
   readonly timeoutSeconds: number;
@@ -65,13 +62,10 @@ export async function runLocally(options: LocalRunOptions): Promise<void> {
   // A derivation nobody knows how to make is tried all the same, so that Nix says what is wrong.
   const toMake = new Set([...missing.willBuild, ...missing.unknown]);
   const cached = targets.filter((drvPath) => !toMake.has(drvPath));
-  const edges = await options.graph(
-    missing.willBuild,
-    targets.filter((drvPath) => missing.willBuild.has(drvPath)),
-  );
-  const nodes: PlanNode[] = [...edges].map(([drvPath, inputs]) => ({ drvPath, inputs }));
+  const { dependencies } = await derivationGraph(options.layout, missing.willBuild, targets);
+  const nodes: PlanNode[] = [...dependencies].map(([drvPath, inputs]) => ({ drvPath, inputs }));
   for (const drvPath of targets) {
-    if (missing.unknown.has(drvPath) && !edges.has(drvPath)) nodes.push({ drvPath, inputs: [] });
+    if (missing.unknown.has(drvPath) && !dependencies.has(drvPath)) nodes.push({ drvPath, inputs: [] });
   }
   const plan = createBuildPlan(nodes);
   const inert = onlyForTheirInputs(options.wishes, nodes);

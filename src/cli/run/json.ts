@@ -30,7 +30,7 @@ export function createJsonReporter(write: (text: string) => void, tails: LogTail
     evaluationEnded() {
       if (!announced) announce(null, evaluator);
     },
-    building(event, results) {
+    building(_event, results) {
       for (const result of results) print(buildLine(result, tails));
     },
     async ended({ evaluation, counts, seconds, interrupted, good }) {

@@ -1,0 +1,175 @@
+/** `ringmaster run`: evaluates and builds a checkout here, as the server would. */
+import { availableParallelism } from 'node:os';
+import { exitStatus } from '../basics/index.ts';
+import { createLocalBuilder } from '../builders/index.ts';
+import { type LocalRunEvent, runLocally } from '../builds/index.ts';
+import {
+  createEvaluator,
+  type Evaluator,
+  type EvaluatorNix,
+  type SourceArgument,
+} from '../evaluations/index.ts';
+import { detectNix, type LocalNix, openLocalStore } from '../nix/index.ts';
+import type { CommandContext } from './context.ts';
+import { findCheckout } from './run/checkout.ts';
+import { createJournal, type Journal } from './run/journal.ts';
+import { createJsonReporter } from './run/json.ts';
+import { createLineReporter } from './run/lines.ts';
+import { createLiveReporter } from './run/live.ts';
+import { createLogTails, type LogTails } from './run/log-tails.ts';
+import type { RunReporter, RunSummary } from './run/reporter.ts';
+import { loadRunSettings, type RunSettings } from './run/settings.ts';
+import { canBeLive } from './terminal/live-area.ts';
+
+export interface RunOptions {
+  readonly path: string;
+  readonly json: boolean;
+  readonly build: boolean;
+  readonly jobs?: number;
+}
+
+/** Runs it all and returns the exit status of the contract. */
+export async function run(context: CommandContext, options: RunOptions): Promise<number> {
+  const begin = performance.now();
+  const { signal } = context.interruption;
+  const checkout = await findCheckout(context, options.path);
+  const settings = await loadRunSettings(context);
+  const nix = await detectNix(context.env, settings.nix);
+  const evaluator = await createEvaluator({
+    nix: evaluatorNix(nix),
+    log: context.log,
+    ...settings.evaluator,
+  });
+
+  const journal = createJournal();
+  const tails = createLogTails();
+  const reporter = chooseReporter(context, options, journal, tails);
+  try {
+    reporter.started({
+      checkout: checkout.directory,
+      evaluator: evaluator.name,
+      revision: checkout.revision,
+    });
+    await evaluate({ evaluator, checkout, settings, signal, journal, reporter });
+    reporter.evaluationEnded((performance.now() - begin) / 1000);
+    if (options.build && !signal.aborted) {
+      const slots = options.jobs ?? settings.slots ?? availableParallelism();
+      await build({ context, settings, nix, slots, journal, reporter, tails });
+    }
+    const summary = summarise(journal, options.build, signal.aborted, (performance.now() - begin) / 1000);
+    await reporter.ended(summary);
+    return context.interruption.status() ?? (summary.good ? exitStatus.ok : exitStatus.failed);
+  } catch (error) {
+    reporter.abandon();
+    throw error;
+  }
+}
+
+function chooseReporter(
+  { stdout, style, env, options: { quiet, verbose } }: CommandContext,
+  { json }: RunOptions,
+  journal: Journal,
+  tails: LogTails,
+): RunReporter {
+  const write = (text: string) => void stdout.write(text);
+  if (json) return createJsonReporter(write, tails);
+  if (!quiet && !verbose && canBeLive(stdout, env)) {
+    return createLiveReporter({ stream: stdout, style, journal, tails });
+  }
+  return createLineReporter({ write, style, journal, tails, logs: verbose, details: !quiet });
+}
+
+function evaluatorNix({ environment, programs, layout }: LocalNix): EvaluatorNix {
+  return {
+    env: environment,
+    nixInstantiate: programs['nix-instantiate'],
+    store: { storeDir: layout.storeDir, physicalDir: layout.realStoreDir },
+  };
+}
+
+interface Evaluating {
+  readonly evaluator: Evaluator;
+  readonly checkout: { readonly directory: string; readonly source: SourceArgument };
+  readonly settings: RunSettings;
+  readonly signal: AbortSignal;
+  readonly journal: Journal;
+  readonly reporter: RunReporter;
+}
+
+/** What lies in one's own checkout is trusted, as a branch of the repository is on the server. */
+async function evaluate(work: Evaluating): Promise<void> {
+  const { evaluator, checkout, settings, signal, journal, reporter } = work;
+  const request = {
+    checkout: checkout.directory,
+    source: checkout.source,
+    trusted: true,
+    limits: settings.limits,
+    signal,
+  };
+  try {
+    for await (const event of evaluator.evaluate(request)) {
+      journal.evaluated(event);
+      reporter.evaluated(event);
+    }
+  } catch (error) {
+    // Cancelled evaluations throw; the summary tells of it.
+    if (!signal.aborted) throw error;
+  }
+}
+
+interface Building {
+  readonly context: CommandContext;
+  readonly settings: RunSettings;
+  readonly nix: LocalNix;
+  readonly slots: number;
+  readonly journal: Journal;
+  readonly reporter: RunReporter;
+  readonly tails: LogTails;
+}
+
+async function build(work: Building): Promise<void> {
+  const { context, settings, nix, slots, journal, reporter, tails } = work;
+  const onEvent = (event: LocalRunEvent) => {
+    if (event.type === 'log') tails.add(event.drvPath, event.line);
+    if (event.type === 'planned') {
+      reporter.building(
+        event,
+        event.cached.flatMap((drvPath) => journal.wasThere(drvPath)),
+      );
+    } else reporter.building(event, event.type === 'finished' ? journal.ended(event) : []);
+    if (event.type === 'finished' && event.state === 'succeeded') tails.forget(event.drvPath);
+  };
+  const store = openLocalStore({ nix, logger: context.log, maxLogBytes: settings.maxLogBytes });
+  const builder = createLocalBuilder({ store, nix, name: 'local', slots, maxLogBytes: settings.maxLogBytes });
+  try {
+    await runLocally({
+      store,
+      builder,
+      layout: nix.layout,
+      wishes: journal.jobs.map(({ drvPath, mark }) => ({
+        drvPath,
+        // Effects change the world; only the server runs them.
+        itself: mark !== 'dependencies-only' && mark !== 'effect',
+      })),
+      timeoutSeconds: settings.timeoutSeconds,
+      maxSilentSeconds: settings.maxSilentSeconds,
+      signal: context.interruption.signal,
+      onEvent,
+    });
+  } finally {
+    await builder.close();
+  }
+}
+
+function summarise(journal: Journal, built: boolean, interrupted: boolean, seconds: number): RunSummary {
+  const counts = journal.counts();
+  const evaluated = counts.errors === 0 && !(interrupted && counts.jobs === 0);
+  return {
+    evaluation: evaluated ? 'succeeded' : 'failed',
+    counts,
+    seconds,
+    built,
+    interrupted,
+    good: evaluated && counts.bad === 0 && !interrupted,
+  };
+}
