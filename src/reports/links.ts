@@ -1,6 +1,7 @@
 /** Addresses of dashboard pages, as reports write them. */
-import { attributePathToUrl } from '../evaluations/index.ts';
+
 import type { AttributePath } from '../evaluations/index.ts';
+import { attributePathToUrl } from '../evaluations/index.ts';
 
 export interface CommitOnDashboard {
   readonly owner: string;

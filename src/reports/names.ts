@@ -3,8 +3,8 @@
  * they never change. A check and a status never share one: GitHub would then require both.
  */
 import { createHash } from 'node:crypto';
-import { formatAttributePath } from '../evaluations/index.ts';
 import type { AttributePath } from '../evaluations/index.ts';
+import { formatAttributePath } from '../evaluations/index.ts';
 import { cutBytes, limits, utf8Length } from './limits.ts';
 import { visibleControls } from './markdown.ts';
 

@@ -205,7 +205,9 @@ const failed: ReadonlySet<string> = new Set(failureStates);
 async function withLogs(db: Knex, facts: ReportFacts): Promise<ReportFacts> {
   if (!facts.evaluation) return facts;
   const shown = chooseOwnChecks(facts, judgeJobs(facts.jobs, facts.evaluation));
-  const builds = shown.flatMap(({ judged }) => judged.job.build ?? []).filter(({ state }) => failed.has(state));
+  const builds = shown
+    .flatMap(({ judged }) => judged.job.build ?? [])
+    .filter(({ state }) => failed.has(state));
   const attempts = new Set(builds.flatMap((build) => build.logAttemptId ?? []));
   const logs = new Map<number, BuildFacts['log']>();
   for (const attemptId of attempts) {

@@ -7,7 +7,11 @@ import { readReportFacts } from '../read.ts';
 import type { DesiredReport } from '../types.ts';
 import { requestSending } from './tasks.ts';
 
-const existingRow = z.object({ kind: z.enum(['check', 'status']), name: z.string(), desired_digest: z.string() });
+const existingRow = z.object({
+  kind: z.enum(['check', 'status']),
+  name: z.string(),
+  desired_digest: z.string(),
+});
 
 /** Plans one revision. Returns how many reports changed; nothing happens for a revision that is gone. */
 export async function planReport(db: Knex, revisionId: number, options: PlanOptions): Promise<number> {
@@ -36,7 +40,12 @@ async function readDigests(trx: Knex, revisionId: number): Promise<ReadonlyMap<s
   const rows: unknown = await trx('reports')
     .select('kind', 'name', 'desired_digest')
     .where('revision_id', revisionId);
-  return new Map(z.array(existingRow).parse(rows).map((row) => [keyOf(row), row.desired_digest]));
+  return new Map(
+    z
+      .array(existingRow)
+      .parse(rows)
+      .map((row) => [keyOf(row), row.desired_digest]),
+  );
 }
 
 async function writeWishes(

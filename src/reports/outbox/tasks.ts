@@ -21,7 +21,7 @@ export async function requestReport(
   revisionId: number,
   urgency: 'now' | 'soon' = 'now',
 ): Promise<void> {
-  const jobKey = `${planReportTask}:${revisionId}`;
+  const jobKey = `report:${revisionId}`;
   await addTask(
     trx,
     planReportTask,

@@ -1,0 +1,23 @@
+/** What is to stand on GitHub for each revision, and making GitHub agree with it. */
+
+export { limits } from './limits.ts';
+export { type CommitOnDashboard, jobUrl, revisionUrl } from './links.ts';
+export { attributeCheckName, evaluationCheckName, gateName, summaryStatusName } from './names.ts';
+export { createReportTasks, type ReportTaskOptions } from './outbox/handlers.ts';
+export { planReport } from './outbox/plan-report.ts';
+export { reportIdOf } from './outbox/row.ts';
+export { createReportSender, type ReportSender, type SenderOptions } from './outbox/send-reports.ts';
+export { type Swept, sweepReports } from './outbox/sweep.ts';
+export { planReportTask, requestReport, sendReportsTask } from './outbox/tasks.ts';
+export { type PlanOptions, planReports } from './plan/plan.ts';
+export { readReportFacts } from './read.ts';
+export type {
+  Annotation,
+  CheckConclusion,
+  DesiredCheck,
+  DesiredReport,
+  DesiredStatus,
+  ReportAddress,
+  ReportTransport,
+  SendResult,
+} from './types.ts';
