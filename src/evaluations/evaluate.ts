@@ -18,9 +18,9 @@ import type {
   EvaluationRequest,
 } from './events.ts';
 import { findEvaluationFile } from './find-file.ts';
-import { cleanError, cutMessage, relativePaths } from './locations.ts';
+import { cleanError, cutMessage, locationInside, relativePaths } from './locations.ts';
 import { explainRuleFailure } from './rule-failures.ts';
-import type { AttributeFinding, Walk } from './walk.ts';
+import type { AttributeFinding, Finding, Walk } from './walk.ts';
 
 export interface EvaluateOptions {
   /** For the `started` event, for example `built-in (nix 2.8.0)`. */
@@ -116,18 +116,22 @@ interface Words {
 }
 
 async function eventOf(finding: AttributeFinding, words: Words): Promise<EvaluationEvent> {
-  if (finding.kind === 'error') return errorOf(finding.path, finding.text, words);
+  if (finding.kind === 'error') return errorOf(finding, words);
   const { path, name, drvPath, mark } = finding;
   const facts = await readDerivationFacts(drvPath, words.store);
   if (facts === undefined) {
-    return errorOf(path, `error: its drvPath, '${drvPath}', is not a derivation in the store`, words);
+    const text = `error: its drvPath, '${drvPath}', is not a derivation in the store`;
+    return errorOf({ kind: 'error', path, text }, words);
   }
   return { type: 'job', path, drvPath, name, ...facts, mark };
 }
 
-function errorOf(path: AttributePath, text: string, words: Words): EvaluationError {
-  const explained = explainRuleFailure(text, words.nonce, words.file);
-  return { type: 'error', path, ...cleanError(explained ?? text, words.checkout, words.limits.messageBytes) };
+function errorOf(finding: Extract<Finding, { kind: 'error' }>, words: Words): EvaluationError {
+  const { path, definedAt } = finding;
+  const text = explainRuleFailure(finding.text, words.nonce, words.file) ?? finding.text;
+  const cleaned = cleanError(text, words.checkout, words.limits.messageBytes);
+  const location = cleaned.location ?? (definedAt && locationInside(definedAt, words.checkout));
+  return { type: 'error', path, message: cleaned.message, ...(location ? { location } : {}) };
 }
 
 function noticeOf(text: string, words: Words): EvaluationNotice {

@@ -22,6 +22,7 @@ export {
   evaluationsChannel,
   type OnRevisionChanged,
   type RevisionSubmission,
+  revisionChannel,
   type SubmitRevision,
   type SubmittedRevision,
 } from './submit.ts';

@@ -14,7 +14,6 @@ export interface CleanedError {
 }
 
 const position = /(?:^|\s)at (.+?):(\d+):(\d+)(?=[:\s]|$)/;
-/** Older syntax errors and messages that name a place in their words: `… at /checkout/ci.nix:1:2 called …`. */
 const errorLine = /^\s*error: +\S/;
 
 /** Cleans one error text. `checkout` is the resolved absolute path. */
@@ -38,8 +37,14 @@ function findLocation(lines: readonly string[], checkout: string): SourceLocatio
 function locationIn(line: string, checkout: string): SourceLocation | undefined {
   const match = position.exec(line);
   const [, path, row, column] = match ?? [];
-  if (path === undefined || !path.startsWith(`${checkout}/`)) return undefined;
-  return { file: path.slice(checkout.length + 1), line: Number(row), column: Number(column) };
+  if (path === undefined) return undefined;
+  return locationInside({ file: path, line: Number(row), column: Number(column) }, checkout);
+}
+
+/** A place with an absolute path as a place in the repository, if it is one. */
+export function locationInside(place: SourceLocation, checkout: string): SourceLocation | undefined {
+  if (!place.file.startsWith(`${checkout}/`)) return undefined;
+  return { ...place, file: place.file.slice(checkout.length + 1) };
 }
 
 const ourPlace = /^\s*at (?:«(?:stdin|string)»|\((?:stdin|string)\)|«none»):\d+:\d+:?/;

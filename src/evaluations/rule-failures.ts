@@ -16,9 +16,12 @@ const typeNames: Readonly<Record<string, string>> = {
  * the evaluated file, relative to the repository.
  */
 export function explainRuleFailure(text: string, nonce: string, file: string): string | undefined {
-  const start = text.indexOf(nonce);
-  if (start === -1) return undefined;
-  const [what, first, second] = (text.slice(start + nonce.length).match(/^[\w:-]+/)?.[0] ?? '').split(':');
+  // Newer versions also quote our source, in which the nonce is followed by something else.
+  const words = text
+    .split(nonce)
+    .slice(1)
+    .map((rest) => /^(root|job-attribute):[\w:-]+/.exec(rest)?.[0]);
+  const [what, first, second] = words.find((found) => found !== undefined)?.split(':') ?? [];
   if (what === 'root') {
     return `error: '${file}' must evaluate to an attribute set, but it evaluates to ${describeType(first)}${first === 'lambda' ? ' (only a function whose arguments are an attribute pattern with defaults is called)' : ''}`;
   }

@@ -4,7 +4,7 @@
  * names the attribute that killed it, and the walk is taken up again behind it.
  *
  * Records are lines `trace: <nonce><kind><JSON>`:
- *   E {"p":[names],"i":[indices]}                      this attribute is forced next
+ *   E {"p":[names],"i":[indices],"at":position}        this attribute is forced next
  *   J {"p":[names],"name":…,"drvPath":…,"mark":…}      it is a job
  */
 import { nixIndices, nixString } from './nix-literals.ts';
@@ -47,12 +47,12 @@ ${traversalRules(root)}
           below = if cursor != [ ] && index == first then builtins.tail cursor else [ ];
         in
         if cursor == [ index ] then null
-        else say "E" { p = here; i = at; } (visit (depth - 1) false here at below set.\${name});
+        else say "E" { p = here; i = at; at = builtins.unsafeGetAttrPos name set; } (visit (depth - 1) false here at below set.\${name});
       count = builtins.length names - first;
     in
     builtins.foldl' (_: index: child index) null
       (builtins.genList (number: first + number) (if count > 0 then count else 0));
 in
-say "E" { p = [ ]; i = [ ]; } (visit ${traversalDepth} true [ ] [ ] ${nixIndices(cursor)} root)
+say "E" { p = [ ]; i = [ ]; at = null; } (visit ${traversalDepth} true [ ] [ ] ${nixIndices(cursor)} root)
 `;
 }

@@ -2,7 +2,13 @@
 import { z } from 'zod';
 import type { Cursor } from './walk-expression.ts';
 
-const entered = z.object({ p: z.array(z.string()), i: z.array(z.number().int().nonnegative()) });
+const position = z.object({ file: z.string(), line: z.number(), column: z.number() });
+
+const entered = z.object({
+  p: z.array(z.string()),
+  i: z.array(z.number().int().nonnegative()),
+  at: position.nullable(),
+});
 
 export const jobMarks = ['regular', 'may-fail', 'must-fail', 'dependencies-only', 'effect'] as const;
 
@@ -14,7 +20,13 @@ const found = z.object({
 });
 
 export type WalkRecord =
-  | { readonly kind: 'entered'; readonly path: readonly string[]; readonly cursor: Cursor }
+  | {
+      readonly kind: 'entered';
+      readonly path: readonly string[];
+      readonly cursor: Cursor;
+      /** Where the attribute is defined, with an absolute path; null where Nix does not know. */
+      readonly position: z.infer<typeof position> | null;
+    }
   | {
       readonly kind: 'found';
       readonly path: readonly string[];
@@ -31,7 +43,7 @@ export function parseWalkRecord(line: string, nonce: string): WalkRecord | undef
   const value: unknown = JSON.parse(line.slice(prefix.length + 1));
   if (kind === 'E') {
     const record = entered.parse(value);
-    return { kind: 'entered', path: record.p, cursor: record.i };
+    return { kind: 'entered', path: record.p, cursor: record.i, position: record.at };
   }
   const { p, ...job } = found.parse(value);
   return { kind: 'found', path: p, ...job };

@@ -1,5 +1,5 @@
 /** What both evaluators are before their findings are put into words for people. */
-import type { AttributePath, EvaluationLimits, JobMark, SourceArgument } from './events.ts';
+import type { AttributePath, EvaluationLimits, JobMark, SourceArgument, SourceLocation } from './events.ts';
 
 /** A finding as the evaluator gives it: messages are Nix's own, with colours and absolute paths. */
 export type Finding =
@@ -10,7 +10,13 @@ export type Finding =
       readonly drvPath: string;
       readonly mark: JobMark;
     }
-  | { readonly kind: 'error'; readonly path: AttributePath; readonly text: string }
+  | {
+      readonly kind: 'error';
+      readonly path: AttributePath;
+      readonly text: string;
+      /** Where the attribute is defined, for messages that name no place of their own. Absolute. */
+      readonly definedAt?: SourceLocation;
+    }
   | { readonly kind: 'notice'; readonly text: string };
 
 /** A finding that belongs to an attribute. */

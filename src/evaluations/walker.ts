@@ -13,7 +13,6 @@ import type { Logger } from '../basics/logging.ts';
 import { evaluatorCommandLine } from './command-line.ts';
 import { findErrorText, noticeIn } from './error-text.ts';
 import { describeEnd, type ProcessEnd, startEvaluator } from './evaluator-process.ts';
-import type { AttributePath } from './events.ts';
 import { collectLastWords } from './last-words.ts';
 import { readLines } from './lines.ts';
 import { restrictionArguments } from './restrictions.ts';
@@ -36,12 +35,14 @@ const maxRestarts = 200;
 /** Bytes of one line. A record holds an attribute path and two store paths; user traces may be anything. */
 const maxLineBytes = 10 * 1024 * 1024;
 
+/** The attribute that is being forced. */
+type Entered = Pick<Extract<WalkRecord, { kind: 'entered' }>, 'path' | 'cursor' | 'position'>;
+
 /** Why a run of the walk ended before the tree did. */
 interface Death {
-  readonly path: AttributePath;
   readonly cursor: Cursor;
   /** Absent when the attribute it was at had given its answer already. */
-  readonly text?: string;
+  readonly finding?: Finding;
 }
 
 /** The built-in evaluator's walk. */
@@ -51,7 +52,7 @@ export function createWalker(options: WalkerOptions): Walk {
     for (let restarts = 0; restarts <= maxRestarts; restarts += 1) {
       const death: Death | undefined = yield* runOnce(options, request, cursor);
       if (death === undefined || request.signal.aborted) return;
-      if (death.text !== undefined) yield { kind: 'error', path: death.path, text: death.text };
+      if (death.finding !== undefined) yield death.finding;
       // A dead root has no siblings.
       if (death.cursor.length === 0) return;
       cursor = death.cursor;
@@ -96,11 +97,8 @@ async function* runOnce(
     evaluator.kill();
   });
   const lastWords = collectLastWords(limits.messageBytes);
-  let at: { path: AttributePath; cursor: Cursor; answered: boolean } = {
-    path: [],
-    cursor: [],
-    answered: false,
-  };
+  let at: Entered = { path: [], cursor: [], position: null };
+  let answered = false;
   try {
     for await (const line of readLines(evaluator.child.stderr, maxLineBytes)) {
       const record = line.text.startsWith('trace: ') ? readRecord(line.text, nonce) : undefined;
@@ -116,9 +114,10 @@ async function* runOnce(
       lastWords.clear();
       watchdog.progress();
       if (record.kind === 'entered') {
-        at = { ...record, answered: false };
+        at = record;
+        answered = false;
       } else {
-        at = { ...at, answered: true };
+        answered = true;
         watchdog.pause();
         const { path, name, drvPath, mark } = record;
         yield { kind: 'derivation', path, name, drvPath, mark };
@@ -127,12 +126,13 @@ async function* runOnce(
     }
     const end = await evaluator.ended;
     if (end.exitCode === 0) return undefined;
-    const { path, cursor: deadAt, answered } = at;
+    if (answered) return { cursor: at.cursor };
     const text = silent
       ? `error: evaluating this attribute took longer than ${limits.attributeSeconds} seconds without any progress, so it was given up`
       : deathText(end, lastWords.lines(), limits.memoryMegabytes);
-    options.log.debug({ path, answered, text }, 'evaluator process died');
-    return answered ? { path, cursor: deadAt } : { path, cursor: deadAt, text };
+    options.log.debug({ path: at.path, text }, 'evaluator process died');
+    const definedAt = at.position === null ? {} : { definedAt: at.position };
+    return { cursor: at.cursor, finding: { kind: 'error', path: at.path, text, ...definedAt } };
   } finally {
     watchdog.stop();
     evaluator.kill();
@@ -149,6 +149,7 @@ function readRecord(line: string, nonce: string): WalkRecord | undefined {
 
 function deathText(end: ProcessEnd, lines: readonly string[], memoryMegabytes: number): string {
   const said = findErrorText(lines);
+  if (said === 'error: out of memory') return `${said} (an evaluator process may use ${memoryMegabytes} MB)`;
   if (said !== undefined) return said;
   return `error: ${describeEnd(end, memoryMegabytes) ?? 'The evaluator ended without a message.'}`;
 }
