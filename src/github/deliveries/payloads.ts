@@ -1,0 +1,84 @@
+/**
+ * What is read of GitHub's webhook payloads, and nothing else. Repositories and installations are
+ * known by their numeric ids; names are only what they are called.
+ */
+import { z } from 'zod';
+
+const id = z.number().int().positive();
+const sha = z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/);
+/** Text for people: one line, not endless. */
+const line = z
+  .string()
+  .transform((text) => (text.split('\n', 1)[0] ?? '').replaceAll(/\p{Cc}/gu, ' ').slice(0, 300));
+
+/** `owner/name`, safe to be put into URLs. */
+const fullName = z
+  .string()
+  .regex(/^[\w.-]{1,100}\/[\w.-]{1,100}$/)
+  .refine((text) => text.split('/').every((part) => part !== '.' && part !== '..'))
+  .transform((text) => {
+    const [owner = '', name = ''] = text.split('/');
+    return { owner, name };
+  });
+
+/** A repository as lists of an installation name it. */
+const listedRepository = z.object({ id, full_name: fullName, private: z.boolean() });
+export type RepositoryPayload = z.infer<typeof repository>;
+
+const repository = listedRepository.extend({ default_branch: z.string().min(1).max(255).optional() });
+
+/** Absent when a webhook of the repository itself, not the App's, brought the message. */
+const installation = z.object({ id }).optional();
+
+const account = z
+  .object({ login: z.string().optional(), slug: z.string().optional() })
+  .nullish()
+  .transform((value) => value?.login ?? value?.slug ?? '');
+
+export const pushPayload = z.object({
+  ref: z.string().max(1000),
+  after: sha,
+  deleted: z.boolean(),
+  repository,
+  installation,
+  head_commit: z.object({ message: line, author: z.object({ name: line.nullish() }).nullish() }).nullish(),
+  pusher: z.object({ name: line.nullish() }).nullish(),
+});
+export type PushPayload = z.infer<typeof pushPayload>;
+
+export const pullRequestPayload = z.object({
+  action: z.string(),
+  number: id,
+  repository,
+  installation,
+  pull_request: z.object({
+    title: line,
+    user: z.object({ login: line }).nullish(),
+    head: z.object({
+      sha,
+      // Null when the fork was deleted.
+      repo: z.object({ id, full_name: fullName }).nullish(),
+    }),
+    base: z.object({ ref: z.string().max(1000), repo: z.object({ id }) }),
+  }),
+});
+export type PullRequestPayload = z.infer<typeof pullRequestPayload>;
+
+export const installationPayload = z.object({
+  action: z.string(),
+  installation: z.object({ id, account, suspended_at: z.string().nullish() }),
+  repositories: z.array(listedRepository).optional(),
+});
+export type InstallationPayload = z.infer<typeof installationPayload>;
+
+export const installationRepositoriesPayload = z.object({
+  action: z.string(),
+  installation: z.object({ id, account }),
+  repositories_added: z.array(listedRepository).default([]),
+  // GitHub blanks the names of repositories that we may not see any more.
+  repositories_removed: z.array(z.object({ id })).default([]),
+});
+export type InstallationRepositoriesPayload = z.infer<typeof installationRepositoriesPayload>;
+
+export const repositoryPayload = z.object({ action: z.string(), repository, installation });
+export type RepositoryEventPayload = z.infer<typeof repositoryPayload>;

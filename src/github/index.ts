@@ -1,0 +1,12 @@
+export {
+  type GitHubApp,
+  type GitHubClient,
+  type GitHubSettings,
+  missingGitHubSettings,
+  openGitHubApp,
+} from './app.ts';
+export { createDeliveryProcessor, processDeliveryTask } from './deliveries/process-delivery.ts';
+export { failureOf, type GitHubFailure } from './failures.ts';
+export { createGitAccess } from './git-credentials.ts';
+export { createReportTransport } from './transport.ts';
+export { type WebhookOptions, webhooks, webhooksPath } from './webhooks.ts';

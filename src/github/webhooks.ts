@@ -1,0 +1,210 @@
+/**
+ * Where GitHub delivers. GitHub waits ten seconds and never tries again by itself, so a request
+ * only checks, stores and answers; the work is a background task.
+ */
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { type Logger, messageOf } from '../basics/index.ts';
+import { addTask, isConnectionError, type Knex } from '../postgres/index.ts';
+import type { GitHubApp } from './app.ts';
+import { handledEvents, processDeliveryTask } from './deliveries/process-delivery.ts';
+
+export interface WebhookOptions {
+  readonly db: Knex;
+  /** Undefined without credentials: then every delivery is answered 503. */
+  readonly app: GitHubApp | undefined;
+  /** Names of the settings that are missing. */
+  readonly missing: readonly string[];
+  readonly log: Logger;
+}
+
+export const webhooksPath = '/api/github/webhooks';
+
+/** GitHub's own cap for payloads. */
+const bodyLimit = 25 * 1024 * 1024;
+/** Milliseconds for storing; well below the ten seconds that GitHub waits. */
+const storeTimeoutMs = 8_000;
+/** Tries of one delivery: the waits between them grow to about an hour each, three hours in all. */
+const maxAttempts = 10;
+
+interface Delivery {
+  readonly id: string;
+  readonly event: string;
+  readonly body: string;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly title: string;
+  readonly detail?: string;
+}
+
+/** Serves `POST /api/github/webhooks`. */
+export function webhooks(options: WebhookOptions): FastifyPluginAsync {
+  return async (scope) => {
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit }, (_request, body, done) =>
+      done(null, body),
+    );
+    scope.setErrorHandler((error, _request, reply) => answer(reply, answerToError(error, options.log)));
+    if (!options.app) {
+      const detail = `Missing: ${options.missing.join(', ')}. Set them and restart; 'ringmaster doctor' checks them.`;
+      // Before the body is read: there is nothing to verify it with.
+      scope.addHook('onRequest', async (_request, reply) =>
+        answer(reply, { status: 503, title: 'No GitHub App is configured here.', detail }),
+      );
+    }
+    scope.post(webhooksPath, { bodyLimit }, async (request, reply) =>
+      answer(reply, await receive(request, options)),
+    );
+  };
+}
+
+async function receive(request: FastifyRequest, options: WebhookOptions): Promise<Answer> {
+  const signature = request.headers['x-hub-signature-256'];
+  if (typeof signature !== 'string' || signature === '') {
+    return {
+      status: 401,
+      title: 'The header X-Hub-Signature-256 is missing.',
+      detail: 'Give the webhook on GitHub the same secret as github.webhook_secret (WEBHOOK_SECRET) here.',
+    };
+  }
+  const event = request.headers['x-github-event'];
+  const id = request.headers['x-github-delivery'];
+  if (typeof event !== 'string' || !/^[a-z0-9_]{1,100}$/.test(event)) {
+    return { status: 400, title: 'The header X-GitHub-Event is missing or not an event name.' };
+  }
+  if (typeof id !== 'string' || !/^[0-9A-Za-z-]{1,100}$/.test(id)) {
+    return { status: 400, title: 'The header X-GitHub-Delivery is missing or not an id.' };
+  }
+  const body = Buffer.isBuffer(request.body) ? request.body.toString('utf8') : '';
+  if (body === '') return { status: 400, title: 'The body is empty.' };
+  if (!(await options.app?.verify(body, signature))) {
+    options.log.warn({ delivery: id }, 'a webhook with a wrong signature was refused');
+    return { status: 401, title: 'The signature does not belong to this body and our secret.' };
+  }
+  if (!/^application\/json\b/i.test(request.headers['content-type'] ?? '')) {
+    return {
+      status: 415,
+      title: 'The body is not application/json.',
+      detail: "Choose 'application/json' as the content type of the webhook on GitHub.",
+    };
+  }
+  return accept({ id, event, body }, options);
+}
+
+/** The few fields that decide what becomes of a delivery; the rest is parsed when it is processed. */
+const outline = z.object({
+  action: z.string().max(100).optional().catch(undefined),
+  installation: z.object({ id: z.number() }).optional().catch(undefined),
+});
+
+async function accept(delivery: Delivery, options: WebhookOptions): Promise<Answer> {
+  const payload = outline.safeParse(parseJson(delivery.body));
+  if (!payload.success) return { status: 400, title: 'The body is not a JSON object.' };
+  if (!handledEvents.has(delivery.event)) {
+    return { status: 202, title: `Ignored: nothing is done about '${delivery.event}'.` };
+  }
+  const late = rejectAfter(storeTimeoutMs);
+  try {
+    const stored = await Promise.race([store(delivery, payload.data, options.db), late.promise]);
+    return stored === 'queued'
+      ? { status: 202, title: 'Accepted.' }
+      : { status: 202, title: 'Processed before.' };
+  } finally {
+    late.cancel();
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The delivery and the task that works it off, both or neither. */
+async function store(
+  { id, event, body }: Delivery,
+  { action, installation }: z.infer<typeof outline>,
+  db: Knex,
+): Promise<'queued' | 'processed'> {
+  const insert = (payload: string) =>
+    db.transaction(async (trx) => {
+      await trx.raw(
+        `INSERT INTO deliveries (id, event, action, payload) VALUES (?, ?, ?, ?::jsonb)
+         ON CONFLICT (id) DO NOTHING`,
+        [id, event, action ?? null, payload],
+      );
+      const row: { processed_at: Date | null } = await trx('deliveries')
+        .select('processed_at')
+        .where({ id })
+        .first();
+      if (row.processed_at !== null) return 'processed';
+      // A redelivery of one that failed starts its tries anew. One queue per installation keeps
+      // the order in which GitHub said things.
+      await addTask(
+        trx,
+        processDeliveryTask,
+        { id },
+        {
+          jobKey: `delivery:${id}`,
+          queueName: `deliveries:${installation?.id ?? 'none'}`,
+          maxAttempts,
+        },
+      );
+      return 'queued';
+    });
+  try {
+    return await insert(body);
+  } catch (error) {
+    if (!isUnstorable(error)) throw error;
+    return insert(JSON.stringify(JSON.parse(body, (_key, value: unknown) => storable(value))));
+  }
+}
+
+/** JSON may hold what PostgreSQL's text cannot: NUL, and halves of surrogate pairs. */
+function isUnstorable(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === '22P05' || error.code === '22P02');
+}
+
+function storable(value: unknown): unknown {
+  return typeof value === 'string' ? value.replaceAll(/\0|\p{Surrogate}/gu, '\ufffd') : value;
+}
+
+class TooLate extends Error {}
+
+function rejectAfter(ms: number): { promise: Promise<never>; cancel(): void } {
+  let cancel = () => {};
+  const promise = new Promise<never>((_, reject) => {
+    const timer = setTimeout(() => reject(new TooLate('The database took too long.')), ms);
+    cancel = () => clearTimeout(timer);
+  });
+  return { promise, cancel: () => cancel() };
+}
+
+function answerToError(error: unknown, log: Logger): Answer {
+  const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined;
+  if (status === 413) return { status, title: `The body is larger than ${bodyLimit} bytes.` };
+  if (typeof status === 'number' && status >= 400 && status < 500) {
+    return { status, title: messageOf(error) };
+  }
+  log.warn({ reason: messageOf(error) }, 'a webhook could not be stored');
+  const away = isConnectionError(error) || error instanceof TooLate;
+  return {
+    status: away ? 503 : 500,
+    title: 'The delivery could not be stored.',
+    detail: `${away ? 'The database is away. ' : ''}Redeliver it from the App's page on GitHub, Advanced, Recent deliveries.`,
+  };
+}
+
+/** Good answers are one line; the others are problem documents (RFC 9457). */
+function answer(reply: FastifyReply, { status, title, detail }: Answer): FastifyReply {
+  reply.code(status);
+  if (status < 400) return reply.send({ message: title });
+  if (status === 503) reply.header('retry-after', '30');
+  return reply
+    .type('application/problem+json')
+    .send({ type: 'about:blank', title, status, ...(detail === undefined ? {} : { detail }) });
+}
