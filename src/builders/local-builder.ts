@@ -1,5 +1,5 @@
 /** The builder on this machine. */
-import { messageOf } from '../basics/errors.ts';
+import { messageOf } from '../basics/index.ts';
 import type { LocalNix, NixStore, RealiseResult } from '../nix/index.ts';
 import type { AttemptRequest, AttemptResult, Builder } from './types.ts';
 

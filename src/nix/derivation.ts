@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import PQueue from 'p-queue';
 import { z } from 'zod';
-import { messageOf, OperatorError } from '../basics/errors.ts';
+import { messageOf, OperatorError } from '../basics/index.ts';
 import { parseDerivation } from './aterm.ts';
 import type { Derivation } from './types.ts';
 

@@ -1,9 +1,8 @@
 /** The Nix of this machine: where it is, what it can build, and what it needs to be told. */
 import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
+import { access, mkdir } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import { OperatorError } from '../basics/errors.ts';
-import { runProcess } from '../basics/process.ts';
+import { OperatorError, runProcess } from '../basics/index.ts';
 import { chooseAccess, layoutOf, type StoreAccess } from './access.ts';
 import type { StoreLayout } from './derivation.ts';
 import { type Environment, nixEnvironment } from './environment.ts';
@@ -34,7 +33,7 @@ export interface LocalNix {
 }
 
 export interface DetectOptions {
-  /** A folder of this program's own, kept between runs; becomes HOME of Nix. */
+  /** A folder of this program's own, kept between runs; becomes HOME of Nix. Made when missing. */
   readonly home: string;
   /** `required`: no sandbox is an error. `off`: builds run with one where it works and without elsewhere. */
   readonly sandbox: 'required' | 'off';
@@ -48,6 +47,7 @@ export interface DetectOptions {
 /** Finds Nix on PATH and how to use it. Throws OperatorErrors that say what is missing. */
 export async function detectNix(env: Environment, options: DetectOptions): Promise<LocalNix> {
   const programs = await findPrograms(env.PATH ?? '');
+  await mkdir(options.home, { recursive: true, mode: 0o700 });
   const environmentWith = (defaults: string) =>
     nixEnvironment({
       // Every Nix process, not only ours, is to use that store.

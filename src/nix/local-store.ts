@@ -1,5 +1,5 @@
 /** The store of this machine, or one in a folder of its own. */
-import type { Logger } from '../basics/logging.ts';
+import type { Logger } from '../basics/index.ts';
 import { connect, openChildTransport, openSocketTransport } from './daemon/index.ts';
 import { readDerivation } from './derivation.ts';
 import type { LocalNix } from './local-nix.ts';

@@ -1,7 +1,7 @@
 /** Finds out by a tiny build whether builds run in a sandbox. */
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { runProcess } from '../basics/process.ts';
+import { runProcess } from '../basics/index.ts';
 import { realPath, type StoreLayout } from './derivation.ts';
 import { plainMessage } from './outcome.ts';
 

@@ -1,8 +1,7 @@
 /** What Nix's settings are in effect, and what has to be added for builds to work at all. */
 import { existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { OperatorError } from '../basics/errors.ts';
-import { runProcess } from '../basics/process.ts';
+import { OperatorError, runProcess } from '../basics/index.ts';
 
 const strings = z.array(z.string()).catch([]);
 

@@ -1,7 +1,6 @@
 /** A Nix store behind the daemon protocol: `NixStore` on top of a pool of connections. */
 
-import { messageOf, OperatorError } from '../basics/errors.ts';
-import type { Logger } from '../basics/logging.ts';
+import { type Logger, messageOf, OperatorError } from '../basics/index.ts';
 import {
   addIndirectRoot,
   buildPathsWithResults,

@@ -2,7 +2,7 @@
  * Connections to one daemon, shared. A build has a connection to itself, since cancelling is
  * dropping the connection; short questions take turns on a few.
  */
-import { messageOf, OperatorError } from '../../basics/errors.ts';
+import { messageOf, OperatorError } from '../../basics/index.ts';
 import type { DaemonConnection } from './connection.ts';
 import type { Reply } from './events.ts';
 import type { Operation } from './operations.ts';

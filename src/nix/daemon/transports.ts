@@ -1,7 +1,7 @@
 /** Ways to reach something that speaks the daemon protocol. */
 import { connect as connectSocket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { killGroup, startProcess } from '../../basics/process.ts';
+import { killGroup, startProcess } from '../../basics/index.ts';
 import { ConnectionLost, type Transport } from './channel.ts';
 
 /**
