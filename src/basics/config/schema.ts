@@ -1,0 +1,239 @@
+/**
+ * Every setting of the server: the one source of the configuration file's keys, the environment
+ * variables, the checks, the defaults and docs/reference/configuration.md.
+ *
+ * A setting is written `publicUrl` here, `public_url` in the file, and `RINGMASTER_SERVER_PUBLIC_URL`
+ * in the environment. Settings without a default here either may be absent or get theirs from the
+ * machine (load.ts).
+ */
+import { z } from 'zod';
+import { readPrivateKey } from './private-key.ts';
+
+export interface SettingNotes {
+  /** What it is for: one or two sentences for the reference. */
+  readonly about: string;
+  /** Completes "It must be …". */
+  readonly expects: string;
+  /** Customary environment variables besides RINGMASTER_SECTION_KEY. */
+  readonly env?: readonly string[];
+  /** `whole`: never shown. `password`: a URL whose password is not shown. */
+  readonly secret?: 'whole' | 'password';
+  /** Words for a default that depends on the machine. */
+  readonly defaultText?: string;
+}
+
+/** What is known of each setting; read by the loader and by the reference's generator. */
+export const settingNotes = z.registry<SettingNotes>();
+
+/** What a server process can do; all of it unless told otherwise. */
+export const serverRoles = ['web', 'evaluator', 'scheduler'] as const;
+export type ServerRole = (typeof serverRoles)[number];
+
+const text = z.string().min(1);
+/** A new one each time: notes belong to one schema object. */
+const optionalText = () => text.optional();
+const wholeNumber = (from: number, to: number) => z.number().int().min(from).max(to);
+/** A day per second of the longest month and more: larger values are mistakes of unit. */
+const longestSeconds = 100 * 24 * 3600;
+
+const server = z.object({
+  host: text.default('127.0.0.1').register(settingNotes, {
+    about: 'Address to listen on. `0.0.0.0` or `::` is every address of the machine.',
+    expects: 'an IP address or host name',
+    env: ['HOST'],
+  }),
+  port: wholeNumber(0, 65_535)
+    .default(3000)
+    .register(settingNotes, {
+      about: 'Port to listen on. 0 takes a free one, which the ready line names.',
+      expects: 'a port number from 0 to 65535',
+      env: ['PORT'],
+    }),
+  publicUrl: z
+    .url({ protocol: /^https?$/ })
+    .transform((url) => url.replace(/\/+$/, ''))
+    .optional()
+    .register(settingNotes, {
+      about: 'Where people and GitHub reach this server, for links in checks and comments.',
+      expects: 'an http or https URL, for example https://ci.example.org',
+      defaultText: 'the address it listens on',
+    }),
+  roles: z
+    .array(z.enum(serverRoles))
+    .min(1)
+    .default([...serverRoles])
+    .register(settingNotes, {
+      about: 'What this process does. Several machines can share the roles, and one PostgreSQL.',
+      expects: `a list of ${serverRoles.join(', ')}`,
+    }),
+});
+
+const database = z.object({
+  url: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//)
+    .optional()
+    .register(settingNotes, {
+      about:
+        'A PostgreSQL server (14 or later) of your own. Without it, a built-in one runs in the data directory.',
+      expects: 'a URL that starts with postgresql://',
+      env: ['DATABASE_URL'],
+      secret: 'password',
+      defaultText: 'the built-in server',
+    }),
+  binaries: optionalText().register(settingNotes, {
+    about: 'Directory of the programs `initdb` and `postgres` for the built-in server.',
+    expects: 'a directory',
+    defaultText: 'the ones that came with the program, else those on PATH',
+  }),
+});
+
+const log = z.object({
+  level: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+    .default('info')
+    .register(settingNotes, {
+      about: 'The least important messages to log.',
+      expects: 'fatal, error, warn, info, debug, trace or silent',
+      env: ['LOG_LEVEL'],
+    }),
+});
+
+const github = z.object({
+  appId: z
+    .union([z.number().int().positive(), z.string().regex(/^\d+$/)])
+    .transform(String)
+    .optional()
+    .register(settingNotes, {
+      about: "The GitHub App's id, from its settings page.",
+      expects: 'a number',
+      env: ['APP_ID'],
+    }),
+  privateKey: z
+    .string()
+    .transform(readPrivateKey)
+    .pipe(text)
+    .optional()
+    .register(settingNotes, {
+      about: "The App's private key: PEM text, also with `\\n` for line ends, or all of it in base64.",
+      expects: 'a private key in PEM form',
+      env: ['PRIVATE_KEY'],
+      secret: 'whole',
+    }),
+  privateKeyPath: optionalText().register(settingNotes, {
+    about: "File with the App's private key; relative to the configuration file that names it.",
+    expects: 'a file name',
+    env: ['PRIVATE_KEY_PATH'],
+  }),
+  webhookSecret: optionalText().register(settingNotes, {
+    about: 'The secret with which GitHub signs deliveries, from the settings page of the App.',
+    expects: 'text',
+    env: ['WEBHOOK_SECRET'],
+    secret: 'whole',
+  }),
+  host: optionalText().register(settingNotes, {
+    about: 'Host, with port if need be, of a GitHub Enterprise Server.',
+    expects: 'a host name, for example github.example.org',
+    env: ['GHE_HOST'],
+    defaultText: 'github.com',
+  }),
+  protocol: z
+    .enum(['https', 'http'])
+    .default('https')
+    .register(settingNotes, {
+      about: 'How to reach `github.host`.',
+      expects: 'https or http',
+      env: ['GHE_PROTOCOL'],
+    }),
+});
+
+const evaluation = z.object({
+  evaluator: z.enum(['auto', 'nix-eval-jobs', 'built-in']).default('auto').register(settingNotes, {
+    about: 'Who evaluates: `auto` takes nix-eval-jobs where it is installed.',
+    expects: 'auto, nix-eval-jobs or built-in',
+  }),
+  concurrency: wholeNumber(1, 1024).default(2).register(settingNotes, {
+    about: 'Evaluations at the same time.',
+    expects: 'a whole number from 1',
+  }),
+  timeout: wholeNumber(1, longestSeconds).default(3600).register(settingNotes, {
+    about: 'Seconds for one evaluation.',
+    expects: 'a whole number of seconds',
+  }),
+  attributeTimeout: wholeNumber(1, longestSeconds).default(300).register(settingNotes, {
+    about: 'Seconds without progress after which the attribute under evaluation is given up.',
+    expects: 'a whole number of seconds',
+  }),
+  memory: wholeNumber(64, 1_048_576).default(4096).register(settingNotes, {
+    about: 'Megabytes of memory for one evaluator process.',
+    expects: 'a whole number of megabytes from 64',
+  }),
+  workers: wholeNumber(1, 1024).default(1).register(settingNotes, {
+    about: 'Evaluator processes for one evaluation (nix-eval-jobs only).',
+    expects: 'a whole number from 1',
+  }),
+  allowedUris: z.array(text).default([]).register(settingNotes, {
+    about: 'Prefixes of URLs that evaluations may fetch besides what is pinned by a hash.',
+    expects: 'a list of URL prefixes',
+  }),
+});
+
+const builds = z.object({
+  slots: wholeNumber(0, 1024).default(1).register(settingNotes, {
+    about: 'Builds at the same time on this machine. 0 builds nothing here.',
+    expects: 'a whole number from 0 to 1024',
+    defaultText: 'the number of processor cores',
+  }),
+  timeout: wholeNumber(0, longestSeconds).default(36_000).register(settingNotes, {
+    about: 'Seconds for one build; 0 is no limit.',
+    expects: 'a whole number of seconds, or 0',
+  }),
+  maxSilent: wholeNumber(0, longestSeconds).default(7200).register(settingNotes, {
+    about: 'Seconds without output after which a build is stopped; 0 is no limit.',
+    expects: 'a whole number of seconds, or 0',
+  }),
+  logLimit: wholeNumber(1024, 2 ** 40)
+    .default(64 * 1024 * 1024)
+    .register(settingNotes, {
+      about: 'Bytes of output after which a build is stopped.',
+      expects: 'a whole number of bytes from 1024',
+    }),
+  sandbox: z.enum(['required', 'off']).default('required').register(settingNotes, {
+    about: "Whether builds must run in Nix's sandbox. `off` is only for machines where it cannot work.",
+    expects: 'required or off',
+  }),
+});
+
+const web = z.object({
+  privateProjects: z.enum(['hidden', 'visible']).default('hidden').register(settingNotes, {
+    about: 'Whether visitors see projects whose repository is private.',
+    expects: 'hidden or visible',
+  }),
+});
+
+const reports = z.object({
+  statuses: z.enum(['summary', 'per-attribute']).default('summary').register(settingNotes, {
+    about: 'Commit statuses: one for the revision, or one more for every attribute.',
+    expects: 'summary or per-attribute',
+  }),
+});
+
+export const configSchema = z.object({
+  dataDir: text.register(settingNotes, {
+    about: 'Directory for everything the server keeps: database, logs, checkouts, keys.',
+    expects: 'a directory',
+    env: ['RINGMASTER_DATA_DIR'],
+    defaultText:
+      '`$XDG_STATE_HOME/ringmaster`, which is `~/.local/state/ringmaster`; `/var/lib/ringmaster` as root',
+  }),
+  server,
+  database,
+  log,
+  github,
+  evaluation,
+  builds,
+  web,
+  reports,
+});
+
+export type Config = z.output<typeof configSchema>;
