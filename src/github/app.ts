@@ -10,14 +10,14 @@ import { type Logger, OperatorError } from '../basics/index.ts';
 
 /** What an operator configures; `ringmaster.toml` section `github`. */
 export interface GitHubSettings {
-  readonly appId: string | number | undefined;
+  readonly appId?: string | number | undefined;
   /** PEM text. */
-  readonly privateKey: string | undefined;
-  readonly webhookSecret: string | undefined;
+  readonly privateKey?: string | undefined;
+  readonly webhookSecret?: string | undefined;
   /** GitHub Enterprise Server's host, with port if need be; undefined is github.com. */
-  readonly host: string | undefined;
+  readonly host?: string | undefined;
   /** `https` unless given. */
-  readonly protocol: string | undefined;
+  readonly protocol?: string | undefined;
 }
 
 /** A token of an installation, and until when GitHub accepts it. */
@@ -50,7 +50,7 @@ export interface GitHubApp {
 }
 
 /** Milliseconds for one call, its answer's body included. */
-const callTimeoutMs = 30_000;
+const defaultCallTimeoutMs = 30_000;
 
 /** The settings without which GitHub cannot be talked to and that are missing, by their names. */
 export function missingGitHubSettings(settings: GitHubSettings): readonly string[] {
@@ -66,7 +66,11 @@ export function missingGitHubSettings(settings: GitHubSettings): readonly string
 }
 
 /** Opens the App, or undefined when settings are missing. Wrong ones are an OperatorError. */
-export async function openGitHubApp(settings: GitHubSettings, log: Logger): Promise<GitHubApp | undefined> {
+export async function openGitHubApp(
+  settings: GitHubSettings,
+  log: Logger,
+  options: { readonly callTimeoutMs?: number } = {},
+): Promise<GitHubApp | undefined> {
   const { privateKey, webhookSecret } = settings;
   if (missingGitHubSettings(settings).length > 0 || !privateKey || !webhookSecret) return undefined;
   const appId = checkAppId(settings.appId);
@@ -76,6 +80,9 @@ export async function openGitHubApp(settings: GitHubSettings, log: Logger): Prom
 
   // 30 MB and 200 ms: only for processes that talk to GitHub.
   const probotModule = await import('probot');
+  const timeoutMs = options.callTimeoutMs ?? defaultCallTimeoutMs;
+  const fetchInTime: typeof fetch = (input, init) =>
+    fetch(input, { ...init, signal: init?.signal ?? AbortSignal.timeout(timeoutMs) });
   const common = { baseUrl, request: { fetch: fetchInTime } };
   const quiet = { throttle: { enabled: false }, retry: { enabled: false } };
   const Client = probotModule.ProbotOctokit.defaults(quiet);
@@ -108,9 +115,6 @@ export async function openGitHubApp(settings: GitHubSettings, log: Logger): Prom
     appClient: () => probot.auth(),
   };
 }
-
-const fetchInTime: typeof fetch = (input, init) =>
-  fetch(input, { ...init, signal: init?.signal ?? AbortSignal.timeout(callTimeoutMs) });
 
 function checkAppId(appId: string | number | undefined): number {
   const number = Number(appId);
