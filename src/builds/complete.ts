@@ -66,7 +66,6 @@ export async function releaseAttempts(
   trx: Knex.Transaction,
   processIds: readonly number[],
 ): Promise<readonly number[]> {
-  if (processIds.length === 0) return [];
   const result: unknown = await trx.raw(
     `WITH lost AS (
        UPDATE attempts SET state = 'lost', finished_at = now(), log_complete = true,

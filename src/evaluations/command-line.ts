@@ -20,17 +20,20 @@ export interface CommandLine {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Variables that reach an evaluator. Everything else of the server's environment stays outside. */
+/**
+ * Variables that reach an evaluator: where Nix, its store, its settings and the way out are.
+ * Everything else of the server's environment stays outside.
+ */
 const passedVariables = [
   'HOME',
-  'NIX_CONFIG',
-  'NIX_CONF_DIR',
-  'NIX_REMOTE',
-  'NIX_DAEMON_SOCKET_PATH',
-  'NIX_SSL_CERT_FILE',
-  'SSL_CERT_FILE',
-  'XDG_CACHE_HOME',
+  'LANG',
   'TMPDIR',
+  'XDG_CACHE_HOME',
+  ...['NIX_CONFIG', 'NIX_CONF_DIR', 'NIX_USER_CONF_FILES'],
+  ...['NIX_REMOTE', 'NIX_DAEMON_SOCKET_PATH', 'NIX_STORE_DIR', 'NIX_STATE_DIR', 'NIX_LOG_DIR'],
+  ...['NIX_SSHOPTS', 'NIX_SSL_CERT_FILE', 'SSL_CERT_FILE'],
+  ...['http_proxy', 'https_proxy', 'all_proxy', 'no_proxy'],
+  ...['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY'],
 ];
 
 /** Puts the command line together. `env` is the environment made for Nix children. */

@@ -1,10 +1,8 @@
 import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { OperatorError } from '../basics/errors.ts';
-import type { Logger } from '../basics/logging.ts';
-import { runProcess } from '../basics/process.ts';
+import type { Logger } from '../basics/index.ts';
+import { OperatorError, runProcess } from '../basics/index.ts';
+import { chooseAccess, layoutOf, type StoreLayout } from '../nix/index.ts';
 import { findOnPath } from './command-line.ts';
-import type { StoreLocation } from './derivation-file.ts';
 import { createEvaluate } from './evaluate.ts';
 import type { Evaluate } from './events.ts';
 import { createJobsWalk } from './nix-eval-jobs.ts';
@@ -21,8 +19,8 @@ export interface EvaluatorNix {
   readonly nixInstantiate?: string;
   /** `nix-eval-jobs`; default: from PATH, if it is there. */
   readonly nixEvalJobs?: string;
-  /** Default: as NIX_REMOTE in `env` tells, else `/nix/store`. */
-  readonly store?: StoreLocation;
+  /** Where the store's files are. Default: as NIX_REMOTE in `env` tells. */
+  readonly store?: StoreLayout;
 }
 
 export interface EvaluatorOptions {
@@ -57,7 +55,7 @@ export async function createEvaluator(options: EvaluatorOptions): Promise<Evalua
       name,
       walk,
       log,
-      store: nix.store ?? storeLocation(nix.env.NIX_REMOTE),
+      store: nix.store ?? layoutOf(chooseAccess(nix.env), '/nix/store'),
       temporaryDirectory: options.temporaryDirectory ?? tmpdir(),
     }),
   });
@@ -107,14 +105,4 @@ async function nixInstantiate(nix: EvaluatorNix): Promise<string> {
 async function nixVersion(program: string, env: Readonly<Record<string, string>>): Promise<string> {
   const { stdout } = await runProcess(program, ['--version'], { env: { ...env }, timeoutMs: 30_000 });
   return stdout.match(/\d+\.\d+\S*/)?.[0] ?? 'of unknown version';
-}
-
-/** Where the store's files are, from the forms of NIX_REMOTE that name a root directory. */
-export function storeLocation(nixRemote: string | undefined): StoreLocation {
-  const storeDir = '/nix/store';
-  const root = nixRemote?.startsWith('/') ? nixRemote : nixRemote?.match(/^local\?(?:.*&)?root=([^&]+)/)?.[1];
-  return {
-    storeDir,
-    physicalDir: root === undefined ? storeDir : join(decodeURIComponent(root), 'nix/store'),
-  };
 }

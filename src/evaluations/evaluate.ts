@@ -5,11 +5,11 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf, OperatorError } from '../basics/errors.ts';
-import type { Logger } from '../basics/logging.ts';
-import { readDerivationFacts, type StoreLocation } from './derivation-file.ts';
+import type { Logger } from '../basics/index.ts';
+import { messageOf, OperatorError } from '../basics/index.ts';
+import type { StoreLayout } from '../nix/index.ts';
+import { readDerivationFacts } from './derivation-file.ts';
 import type {
-  AttributePath,
   Evaluate,
   EvaluationError,
   EvaluationEvent,
@@ -26,7 +26,7 @@ export interface EvaluateOptions {
   /** For the `started` event, for example `built-in (nix 2.8.0)`. */
   readonly name: string;
   readonly walk: Walk;
-  readonly store: StoreLocation;
+  readonly store: StoreLayout;
   /** Where private directories of evaluations are made. */
   readonly temporaryDirectory: string;
   readonly log: Logger;
@@ -112,7 +112,7 @@ interface Words {
   readonly file: string;
   readonly nonce: string;
   readonly limits: EvaluationLimits;
-  readonly store: StoreLocation;
+  readonly store: StoreLayout;
 }
 
 async function eventOf(finding: AttributeFinding, words: Words): Promise<EvaluationEvent> {

@@ -10,7 +10,7 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Logger } from '../basics/logging.ts';
+import type { Logger } from '../basics/index.ts';
 import { evaluatorCommandLine } from './command-line.ts';
 import { noticeIn, stripAnsi } from './error-text.ts';
 import { startEvaluator } from './evaluator-process.ts';

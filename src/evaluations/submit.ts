@@ -9,6 +9,9 @@ import type { Project } from '../projects/index.ts';
 /** NOTIFY channel that wakes evaluators. */
 export const evaluationsChannel = 'ringmaster_evaluations';
 
+/** NOTIFY channel for pages: something about a revision changed; the payload is its id. */
+export const revisionChannel = 'ringmaster_revision';
+
 export interface RevisionSubmission {
   readonly project: Project;
   readonly sha: string;

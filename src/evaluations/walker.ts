@@ -8,8 +8,9 @@
  *                        └──> error at that attribute; start again behind it
  *                                  └── more than 200 times: the rest is given up, with an error at []
  */
-import { messageOf } from '../basics/errors.ts';
-import type { Logger } from '../basics/logging.ts';
+
+import type { Logger } from '../basics/index.ts';
+import { messageOf } from '../basics/index.ts';
 import { evaluatorCommandLine } from './command-line.ts';
 import { findErrorText, noticeIn } from './error-text.ts';
 import { describeEnd, type ProcessEnd, startEvaluator } from './evaluator-process.ts';

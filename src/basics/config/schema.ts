@@ -172,10 +172,13 @@ const evaluation = z.object({
     about: 'Evaluator processes for one evaluation (nix-eval-jobs only).',
     expects: 'a whole number from 1',
   }),
-  allowedUris: z.array(text).default([]).register(settingNotes, {
-    about: 'Prefixes of URLs that evaluations may fetch besides what is pinned by a hash.',
-    expects: 'a list of URL prefixes',
-  }),
+  allowedUris: z
+    .array(text)
+    .default(['https://', 'ssh://', 'git+https://', 'git+ssh://', 'github:', 'gitlab:', 'sourcehut:'])
+    .register(settingNotes, {
+      about: 'Prefixes of URLs that evaluations may fetch from, pinned by a hash or not.',
+      expects: 'a list of URL prefixes',
+    }),
 });
 
 const builds = z.object({

@@ -1,0 +1,72 @@
+/** `ringmaster serve`: runs the server until it is told to stop. */
+import { type ConfigFlag, loadConfig } from '../basics/config/index.ts';
+import { createLogger, exitStatus } from '../basics/index.ts';
+import { startServer } from '../server/index.ts';
+import type { CommandContext } from './context.ts';
+import type { ServeFlags } from './program.ts';
+import { readVersion } from './version.ts';
+
+/** Messages go to stderr as JSON lines; stdout has the one line that says that the server is ready. */
+export async function serve(context: CommandContext, flags: ServeFlags): Promise<number> {
+  const { config, file, warnings } = await loadConfig({
+    env: context.env,
+    workingDirectory: context.workingDirectory,
+    flags: configFlags(flags),
+    configFile: context.options.config,
+  });
+  const log = createLogger({
+    level: context.options.verbose ? 'debug' : context.options.quiet ? 'error' : config.log.level,
+    destination: context.stderr,
+  });
+  for (const warning of warnings) log.warn(warning);
+  const { version, commit } = readVersion();
+  log.info(
+    { version, commit, config: file, dataDir: config.dataDir, roles: config.server.roles },
+    'starting',
+  );
+
+  const server = await startServer(
+    {
+      config,
+      environment: definedOnly(context.env),
+      version: commit === undefined ? { version } : { version, commit },
+    },
+    log,
+  );
+  context.stdout.write(
+    server.url === undefined
+      ? `ringmaster running as ${config.server.roles.join(', ')}\n`
+      : `ringmaster listening on ${server.url}\n`,
+  );
+  await untilInterrupted(context.interruption.signal);
+  log.info('stopping: nothing new is started, what runs gets 30 seconds; a second signal ends at once');
+  await server.stop();
+  log.info('stopped');
+  return exitStatus.ok;
+}
+
+function configFlags(flags: ServeFlags): readonly ConfigFlag[] {
+  return [
+    { key: 'server.port', name: '--port', value: flags.port },
+    { key: 'server.host', name: '--host', value: flags.host },
+    { key: 'data_dir', name: '--data-dir', value: flags.dataDir },
+    {
+      key: 'server.roles',
+      name: '--roles',
+      value: flags.roles?.split(',').map((role) => role.trim()),
+    },
+  ];
+}
+
+function untilInterrupted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+function definedOnly(env: CommandContext['env']): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
+}

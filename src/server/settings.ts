@@ -1,0 +1,12 @@
+/** What a server is told when it starts. */
+import type { Config } from '../basics/config/index.ts';
+
+export interface ServerSettings {
+  readonly config: Config;
+  /** Of this process; children get what they need of it. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly version: { readonly version: string; readonly commit?: string };
+}
+
+/** How long a stopping server waits for evaluations and builds under way. */
+export const drainMs = 30_000;

@@ -1,0 +1,97 @@
+/** The HTTP side: dashboard, API, health, and the webhooks of GitHub. */
+import type { Registry } from 'prom-client';
+import type { Config } from '../basics/config/index.ts';
+import { type Logger, OperatorError } from '../basics/index.ts';
+import { type GitHubApp, missingGitHubSettings, webhooks } from '../github/index.ts';
+import { type Database, type Listener, migrationStatus } from '../postgres/index.ts';
+import { buildWebServer, type SetupNotice } from '../web/index.ts';
+import type { ServerSettings } from './settings.ts';
+
+export interface WebOptions {
+  readonly settings: ServerSettings;
+  readonly database: Database;
+  readonly listener: Listener;
+  readonly github: GitHubApp | undefined;
+  readonly metrics: Registry;
+  readonly nixProblem: () => Error | undefined;
+  readonly draining: () => boolean;
+  readonly log: Logger;
+}
+
+export interface Web {
+  /** The address that is listened on. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Starts listening. Rejects with an OperatorError when the port is taken. */
+export async function startWeb(options: WebOptions): Promise<Web> {
+  const { settings, database, log } = options;
+  const { server, github, web } = settings.config;
+  const db = database.knex;
+  const missing = missingGitHubSettings(github);
+  let url = '';
+  const app = await buildWebServer({
+    db,
+    log,
+    publicUrl: () => server.publicUrl ?? url,
+    githubUrl: () => options.github?.webUrl ?? 'https://github.com',
+    privateProjects: web.privateProjects,
+    subscribe: (channel, handler) => options.listener.subscribe(channel, handler),
+    health: {
+      checks: [
+        { name: 'database', check: async () => void (await db.raw('SELECT 1')) },
+        { name: 'migrations', check: () => checkMigrations(database) },
+      ],
+      draining: options.draining,
+    },
+    metrics: options.metrics,
+    version: settings.version,
+    setupNotices: () => setupNotices(missing, options.nixProblem()),
+    githubPlugin: webhooks({ db, app: options.github, missing, log }),
+  });
+  try {
+    url = await app.listen({ host: server.host, port: server.port });
+  } catch (error) {
+    await app.close();
+    throw listenFailure(error, server);
+  }
+  return { url, close: () => app.close() };
+}
+
+async function checkMigrations(database: Database): Promise<void> {
+  const status = await migrationStatus(database);
+  if (status.pending.length > 0) throw new Error(`pending: ${status.pending.join(', ')}`);
+}
+
+function setupNotices(missing: readonly string[], nix: Error | undefined): readonly SetupNotice[] {
+  const notices: SetupNotice[] = [];
+  if (nix) {
+    const hint = nix instanceof OperatorError ? (nix.hint ?? '') : '';
+    notices.push({ title: nix.message, hint });
+  }
+  if (missing.length > 0) {
+    notices.push({
+      title: 'No GitHub App is configured, so no repository can be built for GitHub.',
+      hint: `Set ${missing.join(', ')} and restart. 'ringmaster doctor' checks them.`,
+    });
+  }
+  return notices;
+}
+
+function listenFailure(error: unknown, { host, port }: Config['server']): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code !== 'EADDRINUSE' && code !== 'EACCES' && code !== 'EADDRNOTAVAIL') return error;
+  const reason = {
+    EADDRINUSE: 'another program uses it',
+    EACCES: 'that needs more rights',
+    EADDRNOTAVAIL: 'this machine has no such address',
+  }[code];
+  return new OperatorError({
+    code: 'cannot-listen',
+    message: `Cannot listen on ${host}:${port}: ${reason}.`,
+    hint: 'Choose another address with --port, or server.host and server.port in ringmaster.toml.',
+    exitStatus: 3,
+    cause: error,
+  });
+}

@@ -1,0 +1,131 @@
+/**
+ * The roles that need Nix: evaluating and building. Where Nix is missing, evaluations end with that
+ * reason, and building starts as soon as it is there.
+ */
+import type { Logger } from '../basics/index.ts';
+import { type Dispatcher, startDispatcher } from '../builds/index.ts';
+import {
+  type Coordinator,
+  defaultEvaluationLimits,
+  settleAfterBuilds,
+  startCoordinator,
+} from '../evaluations/index.ts';
+import { createGitAccess, type GitHubApp } from '../github/index.ts';
+import { type Database, untilDatabaseAnswers } from '../postgres/index.ts';
+import { createCheckouts, findProject } from '../projects/index.ts';
+import { createNixMachine, type WorkingNix } from './nix-machine.ts';
+import { announceRevision } from './revision-changes.ts';
+import { drainMs, type ServerSettings } from './settings.ts';
+import type { Shutdown } from './shutdown.ts';
+
+export interface WorkersOptions {
+  readonly settings: ServerSettings;
+  readonly database: Database;
+  readonly processId: number;
+  readonly github: GitHubApp | undefined;
+  readonly log: Logger;
+  readonly shutdown: Shutdown;
+  /** Set to functions that look for work at once. */
+  readonly wake: { evaluations: () => void; builds: () => void };
+}
+
+export interface Workers {
+  /** What keeps this machine from evaluating and building, for people. */
+  readonly problem: Error | undefined;
+}
+
+export function startWorkers(options: WorkersOptions): Workers {
+  const { log, shutdown, wake } = options;
+  const { config, environment } = options.settings;
+  const machine = createNixMachine({
+    config,
+    environment,
+    log,
+    onReady: (working) => {
+      if (!config.server.roles.includes('scheduler') || config.builds.slots === 0) return;
+      startBuilding(options, working).catch((error: unknown) => {
+        log.error({ err: error }, 'building could not start');
+      });
+    },
+  });
+  shutdown.add('Nix', () => machine.close());
+  if (config.server.roles.includes('evaluator')) {
+    const coordinator = startEvaluating(options, machine.get);
+    shutdown.add('evaluations', () => coordinator.stop(drainMs));
+    wake.evaluations = coordinator.wake;
+  }
+  machine.get().catch((error: Error) => log.warn({ reason: error.message }, 'this machine cannot build'));
+  return {
+    get problem() {
+      return machine.problem;
+    },
+  };
+}
+
+function startEvaluating(options: WorkersOptions, getNix: () => Promise<WorkingNix>): Coordinator {
+  const { settings, database, log } = options;
+  const { evaluation } = settings.config;
+  const checkouts = createCheckouts({
+    dataDir: settings.config.dataDir,
+    openAccess: createGitAccess(options.github, log),
+    environment: settings.environment,
+    log,
+  });
+  const cleaned = checkouts.clean().catch((error: unknown) => {
+    log.warn({ err: error }, 'old checkouts could not be removed');
+  });
+  return startCoordinator({
+    db: database.knex,
+    processId: options.processId,
+    concurrency: evaluation.concurrency,
+    limits: {
+      ...defaultEvaluationLimits,
+      totalSeconds: evaluation.timeout,
+      attributeSeconds: evaluation.attributeTimeout,
+      memoryMegabytes: evaluation.memory,
+    },
+    evaluator: async () => (await getNix()).evaluator.evaluate,
+    plan: async (wishes) => (await getNix()).plan(wishes),
+    checkOut: async (evaluation, signal) => {
+      await cleaned;
+      const project = await findProject(database.knex, evaluation.projectId);
+      if (!project) return { kind: 'failed', reason: 'The project was removed.' };
+      const gitRef = evaluation.sources[0]?.gitRef ?? evaluation.sha;
+      return checkouts.checkout({ project, sha: evaluation.sha, gitRef, signal });
+    },
+    onRevisionChanged: announceRevision,
+    log,
+  });
+}
+
+async function startBuilding(options: WorkersOptions, { builder }: WorkingNix): Promise<Dispatcher> {
+  const { database, log, shutdown } = options;
+  const { builds } = options.settings.config;
+  await untilDatabaseAnswers(log, undefined, () =>
+    database
+      .knex('builders')
+      .insert({
+        name: builder.name,
+        kind: builder.kind,
+        systems: [...builder.systems],
+        features: [...builder.features],
+        slots: builder.slots,
+        process_id: options.processId,
+        seen_at: database.knex.fn.now(),
+      })
+      .onConflict('name')
+      .merge(),
+  );
+  const dispatcher = startDispatcher({
+    db: database.knex,
+    builder,
+    processId: options.processId,
+    timeoutSeconds: builds.timeout,
+    maxSilentSeconds: builds.maxSilent,
+    onBuildsChanged: (trx, buildIds) => settleAfterBuilds(trx, buildIds, announceRevision),
+    log,
+  });
+  shutdown.add('builds', () => dispatcher.stop(drainMs));
+  options.wake.builds = dispatcher.wake;
+  return dispatcher;
+}
