@@ -19,7 +19,12 @@ const makeProbot = () =>
     privateKey: double.privateKey,
     secret: double.webhookSecret,
     baseUrl: double.apiUrl,
-    Octokit: ProbotOctokit.defaults({ throttle: { enabled: false }, retry: { enabled: false } }),
+    // Plain defaults are lost: Probot lays its own throttle options over them.
+    Octokit: ProbotOctokit.defaults((options: object) => ({
+      ...options,
+      throttle: { enabled: false },
+      retry: { enabled: false },
+    })),
     logLevel: 'fatal',
   });
 
