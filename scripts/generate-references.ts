@@ -1,0 +1,5 @@
+/**
+ * Writes every document that is generated from source; with `--check`, fails when one is out of date.
+ * Each generator reads the flag itself.
+ */
+import './generate-config-reference.ts';
