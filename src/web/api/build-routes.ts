@@ -1,0 +1,145 @@
+/** Builds and their logs. */
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { readLog } from '../../logs/index.ts';
+import type { EventStreams } from '../live/event-stream.ts';
+import type { FanOut } from '../live/fan-out.ts';
+import { followLog } from '../live/log-stream.ts';
+import { notFound } from '../problem.ts';
+import { type AttemptRow, listAttempts, readAttempt, readBuild } from '../read/builds.ts';
+import type { Reader } from '../read/reader.ts';
+import { type ApiContext, idParams } from './routes.ts';
+import { buildSchema, problemSchema } from './schemas.ts';
+import { buildShape } from './shapes.ts';
+
+/** Bytes of one answer; `x-next-byte` says where the next one starts. */
+const answerBytes = 8 * 1024 * 1024;
+
+const logQuery = z.object({
+  from: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0).describe('Byte offset'),
+  attempt: z.coerce
+    .number()
+    .int()
+    .positive()
+    .max(Number.MAX_SAFE_INTEGER)
+    .optional()
+    .describe('Id of an attempt of this build; the newest without it'),
+});
+
+/** A buffer goes out as it is; a string would not leave invalid UTF-8 alone. */
+const bytesSchema = z.unknown().meta({ type: 'string' });
+
+export interface BuildApiContext extends ApiContext {
+  readonly streams: EventStreams;
+  readonly logs: FanOut;
+}
+
+export function buildRoutes({ reader, streams, logs }: BuildApiContext): FastifyPluginAsyncZod {
+  return async (app) => {
+    app.get(
+      '/builds/:id',
+      {
+        schema: {
+          operationId: 'getBuild',
+          summary: 'One build with its attempts',
+          tags: ['Builds'],
+          params: idParams,
+          response: { 200: buildSchema, '4xx': problemSchema },
+        },
+      },
+      async (request) => {
+        const build = await readBuild(reader, request.params.id);
+        if (!build) throw notFound('build');
+        return buildShape(build, await listAttempts(reader, build.id));
+      },
+    );
+
+    app.get(
+      '/builds/:id/log',
+      {
+        schema: {
+          operationId: 'getBuildLog',
+          summary: 'The log of a build, as the builder printed it',
+          description:
+            'At most 8 MiB an answer. `X-Next-Byte` is the offset to ask for next, and `X-Log-Complete` ' +
+            'says whether that would be the end for good.',
+          tags: ['Builds'],
+          params: idParams,
+          querystring: logQuery,
+          response: {
+            200: { description: 'Bytes of the log', content: { 'text/plain': { schema: bytesSchema } } },
+            '4xx': problemSchema,
+          },
+        },
+      },
+      async (request, reply) => {
+        const attempt = await findAttempt(reader, request.params.id, request.query.attempt);
+        const from = request.query.from;
+        const slice = await readLog(reader.db, attempt.id, { fromByte: from, maxBytes: answerBytes });
+        reply.headers({
+          'content-type': 'text/plain; charset=utf-8',
+          'cache-control': slice.complete ? 'public, max-age=3600' : 'no-store',
+          'x-next-byte': String(slice.nextByte),
+          'x-log-complete': String(slice.complete),
+        });
+        return reply.send(slice.bytes);
+      },
+    );
+
+    app.get(
+      '/builds/:id/log/stream',
+      {
+        exposeHeadRoute: false,
+        schema: {
+          operationId: 'streamBuildLog',
+          summary: 'The log of a build, live',
+          description:
+            'Server-sent events. `log` events carry a JSON string of text and have the offset after it as ' +
+            'their id, so that a client which comes back (`Last-Event-ID`) goes on there; `end` is the last.',
+          tags: ['Builds'],
+          params: idParams,
+          querystring: logQuery,
+          response: {
+            200: { description: 'Events', content: { 'text/event-stream': { schema: z.string() } } },
+            '4xx': problemSchema,
+          },
+        },
+      },
+      async (request, reply) => {
+        const attempt = await findAttempt(reader, request.params.id, request.query.attempt);
+        const fromByte = lastEventByte(request.headers['last-event-id']) ?? request.query.from;
+        const stream = streams.open(reply);
+        const isLost = async () => (await readAttempt(reader, attempt.id))?.state === 'lost';
+        await followLog(
+          { db: reader.db, attemptId: attempt.id, fromByte, isLost },
+          logs,
+          stream,
+          ({ bytes, nextByte }) =>
+            stream.send({ name: 'log', id: String(nextByte), data: JSON.stringify(bytes.toString('utf8')) }),
+        );
+        await stream.send({ name: 'end', data: '' });
+        stream.end();
+      },
+    );
+  };
+}
+
+async function findAttempt(
+  reader: Reader,
+  buildId: number,
+  attemptId: number | undefined,
+): Promise<AttemptRow> {
+  const build = await readBuild(reader, buildId);
+  if (!build) throw notFound('build');
+  const attempts = await listAttempts(reader, build.id);
+  const attempt =
+    attemptId === undefined ? attempts[0] : attempts.find((candidate) => candidate.id === attemptId);
+  if (!attempt) throw notFound('log');
+  return attempt;
+}
+
+/** The byte offset a browser had reached before its connection broke. */
+export function lastEventByte(header: string | string[] | undefined): number | undefined {
+  const match = typeof header === 'string' ? /^(\d{1,15})(?::\d{1,15})?$/.exec(header) : null;
+  return match ? Number(match[1]) : undefined;
+}

@@ -1,0 +1,36 @@
+import swagger from '@fastify/swagger';
+import type { FastifyInstance } from 'fastify';
+import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
+
+/** Collects the schemas of all routes that are registered after it into an OpenAPI 3.1 document. */
+export async function registerOpenApi(app: FastifyInstance, version: string): Promise<void> {
+  await app.register(swagger, {
+    // Pages and streams for pages have no tags; the document is about the API.
+    hideUntagged: true,
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Ringmaster',
+        version,
+        summary: 'Continuous integration for Nix on GitHub',
+        description:
+          'Lists come in pages: pass `nextCursor` as `cursor`, or follow the `Link` header. Errors are ' +
+          '`application/problem+json` with a stable `code`. Names of fields are stable within a version ' +
+          'of the API; new ones may appear.',
+        license: { name: 'MPL-2.0', identifier: 'MPL-2.0' },
+      },
+      servers: [{ url: '/', description: 'The server that serves this document' }],
+      tags: [
+        { name: 'Projects', description: 'Repositories under CI' },
+        { name: 'Revisions', description: 'Commits, with the branches and pull requests that brought them' },
+        { name: 'Evaluations', description: 'Evaluations of a revision’s ci.nix, and the jobs found there' },
+        { name: 'Jobs', description: 'Attributes' },
+        { name: 'Builds', description: 'Derivations being realised, and their logs' },
+        { name: 'Builders', description: 'Machines that build, and what waits for them' },
+      ],
+      security: [],
+    },
+    transform: jsonSchemaTransform,
+    transformObject: jsonSchemaTransformObject,
+  });
+}

@@ -1,0 +1,3 @@
+/** The dashboard, the REST API and the live streams. */
+export type { ChannelHandler, HealthCheck, SetupNotice, Subscribe, WebServerOptions } from './options.ts';
+export { buildWebServer } from './web-server.ts';

@@ -1,0 +1,51 @@
+import type { FastifyPluginAsync } from 'fastify';
+import type { Knex } from 'knex';
+import type { Registry } from 'prom-client';
+import type { Logger } from '../basics/logging.ts';
+
+/** What a listener on a NOTIFY channel gets. */
+export interface ChannelHandler {
+  onNotification(payload: string): void;
+  /** After a gap in the connection: notifications may have been lost. */
+  onReconnect(): void;
+}
+
+/** Listens on one NOTIFY channel; resolves to a function that stops it. */
+export type Subscribe = (channel: string, handler: ChannelHandler) => Promise<() => void>;
+
+/** One thing that must work before this server is sent traffic. */
+export interface HealthCheck {
+  readonly name: string;
+  /** Rejects, with words for an operator, while it does not. */
+  check(): Promise<void>;
+}
+
+/** Something this server lacks to be useful, for the banner on the home page. */
+export interface SetupNotice {
+  readonly title: string;
+  /** What to do about it, as full sentences. */
+  readonly hint: string;
+}
+
+export interface WebServerOptions {
+  readonly db: Knex;
+  readonly log: Logger;
+  /** Base of every absolute link, without a slash at its end. */
+  publicUrl(): string;
+  /** Where repositories live, for links: `https://github.com`. */
+  githubUrl(): string;
+  /** There is no sign-in yet, so private repositories are shown to everybody or to nobody. */
+  readonly privateProjects: 'hidden' | 'visible';
+  readonly subscribe: Subscribe;
+  readonly health: {
+    readonly checks: readonly HealthCheck[];
+    /** True from the moment the process was asked to end. */
+    draining(): boolean;
+  };
+  readonly metrics: Registry;
+  readonly version: { readonly version: string; readonly commit?: string };
+  /** What is missing on this server, read each time the home page is shown. */
+  setupNotices(): readonly SetupNotice[];
+  /** Webhooks and whatever else the GitHub App serves. */
+  readonly githubPlugin?: FastifyPluginAsync;
+}

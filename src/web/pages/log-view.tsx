@@ -1,0 +1,89 @@
+import type { FC } from 'hono/jsx';
+import { raw } from 'hono/html';
+import { countOf, formatBytes, formatNumber } from '../format.ts';
+import { renderLog } from '../log-lines.ts';
+import type { AttemptRow } from '../read/builds.ts';
+import { type LogWindow, windowLines } from '../read/log-window.ts';
+
+export interface LogView {
+  readonly attempt: AttemptRow;
+  readonly window: LogWindow;
+  /** Whether more will come, so that the script follows it. */
+  readonly live: boolean;
+  /** Address of the page's own stream. */
+  readonly stream: string;
+}
+
+/** The log of an attempt: a window of lines with numbers that can be linked to. */
+export const Log: FC<{ view: LogView }> = ({ view }) => {
+  const { attempt, window, live } = view;
+  const lines = renderLog(window.bytes);
+  const last = window.firstLine + lines.length - 1;
+  const phases = lines.flatMap(({ phase }, index) =>
+    phase === undefined ? [] : [{ phase, line: window.firstLine + index }],
+  );
+  const rawLog = `/api/v1/builds/${attempt.build_id}/log?attempt=${attempt.id}`;
+  return (
+    <section class="log-view" aria-label="Log">
+      <div class="log-bar">
+        <h2>Log</h2>
+        <span class="number" data-log-size>
+          {countOf(Math.max(attempt.log_lines, last, 0), 'line')}, {formatBytes(attempt.log_bytes)}
+        </span>
+        {live ? (
+          <button type="button" class="follow" data-follow aria-pressed="false" hidden>
+            Follow
+          </button>
+        ) : null}
+        <a href={rawLog} download={`build-${attempt.build_id}-attempt-${attempt.id}.log`}>
+          Raw
+        </a>
+      </div>
+      {phases.length > 1 ? (
+        <nav class="phases" aria-label="Phases">
+          {phases.map(({ phase, line }) => (
+            <a href={`#L${line}`}>{phase.replace(/Phase$/, '')}</a>
+          ))}
+        </nav>
+      ) : null}
+      {window.firstLine > 1 ? (
+        <p class="more">
+          <a href={`?line=${window.firstLine - 1}#L${window.firstLine - 1}`}>
+            Earlier lines, {formatNumber(Math.max(1, window.firstLine - windowLines))} to{' '}
+            {formatNumber(window.firstLine - 1)}
+          </a>
+        </p>
+      ) : null}
+      <div
+        class="log"
+        id="log"
+        role="log"
+        tabindex={0}
+        aria-label="Output of the build"
+        data-stream={live && window.reachesEnd ? view.stream : undefined}
+        data-attempt={attempt.id}
+        data-from={window.nextByte}
+        data-next-line={last + 1}
+      >
+        {lines.map(({ html, phase }, index) => (
+          <div class={phase === undefined ? 'l' : 'l phase'} id={`L${window.firstLine + index}`}>
+            <a href={`#L${window.firstLine + index}`} tabindex={-1}>
+              {window.firstLine + index}
+            </a>
+            <code>{raw(html)}</code>
+          </div>
+        ))}
+        {lines.length === 0 ? (
+          <p class="none" data-no-lines>
+            {live ? 'No output yet.' : 'This build printed nothing.'}
+          </p>
+        ) : null}
+      </div>
+      {window.reachesEnd ? null : (
+        <p class="more">
+          <a href={`?line=${last + 1}#L${last + 1}`}>Later lines</a> <a href="?">End of the log</a>
+        </p>
+      )}
+    </section>
+  );
+};

@@ -1,0 +1,305 @@
+import type { FC } from 'hono/jsx';
+import { formatAttributePath } from '../../evaluations/index.ts';
+import { countOf, formatNumber } from '../format.ts';
+import { type ForgeLinks, jobLink, pullRequestLink, revisionLink } from '../links.ts';
+import { type JobGroup, jobGroups, totalJobs } from '../read/job-counts.ts';
+import type { JobRow } from '../read/jobs.ts';
+import type { ProjectRow } from '../read/projects.ts';
+import type { RevisionLine } from '../read/revision-lines.ts';
+import { groupFaces, groupWords, jobFace, revisionFace } from '../words.ts';
+import { Crumbs, type Frame, Layout, renderPage } from './layout.tsx';
+import { Ago, AttributeName, Banner, CountsBar, Duration, Empty, Mark, Sha, State } from './parts.tsx';
+import { projectCrumbs } from './project.tsx';
+
+/** Jobs on one page. */
+export const jobsPerPage = 200;
+/** Evaluation errors that are printed whole at the top; all of them are in the list below. */
+export const errorsShown = 20;
+
+export interface RevisionPage {
+  readonly frame: Frame;
+  readonly project: ProjectRow;
+  readonly line: RevisionLine;
+  readonly forge: ForgeLinks;
+  readonly errors: readonly JobRow[];
+  readonly jobs: readonly JobRow[];
+  /** Jobs that match the filter, on all pages. */
+  readonly matching: number;
+  readonly filter: { readonly query: string; readonly group: JobGroup | undefined; readonly page: number };
+  readonly now: Date;
+}
+
+/** One revision: state first, what is wrong next, then every attribute. */
+export function revisionPage(page: RevisionPage): Promise<string> {
+  const { line, project, now } = page;
+  const evaluation = line.evaluation;
+  return renderPage(
+    <Layout frame={page.frame} title={`${line.title || line.sha.slice(0, 9)} · ${line.owner}/${line.project}`}>
+      <Crumbs crumbs={projectCrumbs(project)} />
+      <div id="state" data-live>
+        <div class="heading">
+          <h1>
+            <Mark face={revisionFace(line)} large />
+            <span>{line.title || 'No message'}</span>
+          </h1>
+        </div>
+        <p class="facts">
+          <State face={revisionFace(line)} />
+          {evaluation?.started_at ? (
+            <Duration from={evaluation.started_at} to={evaluation.finished_at} now={now} />
+          ) : null}
+          <Sha sha={line.sha} />
+          <Sources line={line} />
+          {line.author ? <span>{line.author}</span> : null}
+          <Ago date={line.created_at} now={now} />
+          <a href={page.forge.commit(line)} rel="noopener">
+            GitHub
+          </a>
+        </p>
+        <RevisionBanners line={line} />
+        <CountsBar counts={line.counts} />
+      </div>
+      <EvaluationErrors page={page} />
+      {evaluation ? <Jobs page={page} /> : null}
+    </Layout>,
+  );
+}
+
+const Sources: FC<{ line: RevisionLine }> = ({ line }) => (
+  <>
+    {line.sources.slice(0, 4).map((source) =>
+      source.kind === 'branch' ? (
+        <span class="branch">{source.name}</span>
+      ) : (
+        <a class="reference number" href={pullRequestLink(line, source.name)} title={source.title}>
+          #{source.name}
+        </a>
+      ),
+    )}
+  </>
+);
+
+const RevisionBanners: FC<{ line: RevisionLine }> = ({ line }) => {
+  const evaluation = line.evaluation;
+  return (
+    <>
+      {line.trust === 'needs-approval' && !evaluation ? (
+        <Banner tone="attention" title="Approval needed">
+          <p>{line.trust_reason ?? 'Its author may not write to this repository.'}</p>
+          <p>
+            Nothing of it is evaluated or built before somebody with write permission reads the change and
+            comments <code>/ci approve</code> on the pull request.
+          </p>
+        </Banner>
+      ) : null}
+      {evaluation?.waiting_for && !evaluation.finished_at ? (
+        <Banner tone="muted" title="Waiting">
+          {evaluation.waiting_for}
+        </Banner>
+      ) : null}
+      {(evaluation?.notices ?? []).map((notice) => (
+        <Banner tone="muted" title="Notice">
+          <pre>{notice}</pre>
+        </Banner>
+      ))}
+    </>
+  );
+};
+
+/** Evaluation errors as a compiler prints them. */
+const EvaluationErrors: FC<{ page: RevisionPage }> = ({ page }) => {
+  const count = page.line.evaluation?.error_count ?? page.errors.length;
+  return (
+    <section id="errors" data-live>
+      {page.errors.length === 0 ? null : (
+        <>
+          <h2>{countOf(Math.max(count, page.errors.length), 'evaluation error')}</h2>
+          {page.errors.map((job) => (
+            <EvaluationError job={job} line={page.line} forge={page.forge} />
+          ))}
+          {count > page.errors.length ? (
+            <p class="more">
+              <a href="?group=bad">All {formatNumber(count)} are in the list below</a>
+            </p>
+          ) : null}
+        </>
+      )}
+    </section>
+  );
+};
+
+export const EvaluationError: FC<{ job: JobRow; line: RevisionLine; forge: ForgeLinks }> = ({
+  job,
+  line,
+  forge,
+}) => {
+  const place = [job.error_file, job.error_line, job.error_column].filter((part) => part !== null).join(':');
+  return (
+    <div class="diagnostic" id={`error-${job.id}`}>
+      <p class="place">
+        {job.error_file === null ? null : (
+          <a href={forge.line({ ...line, file: job.error_file, line: job.error_line })} rel="noopener">
+            {place}
+          </a>
+        )}
+        <a class="quiet" href={jobLink({ ...line, path: job.path })}>
+          {job.path.length === 0 ? 'the whole evaluation' : formatAttributePath(job.path)}
+        </a>
+      </p>
+      <pre>{(job.error ?? '').trim()}</pre>
+    </div>
+  );
+};
+
+const Jobs: FC<{ page: RevisionPage }> = ({ page }) => {
+  const { line, filter, matching, jobs } = page;
+  const total = totalJobs(line.counts);
+  const pages = Math.max(1, Math.ceil(matching / jobsPerPage));
+  return (
+    <section>
+      <h2 class="unseen">Attributes</h2>
+      <div class="filter">
+        <nav id="groups" aria-label="Filter by state" data-live>
+          <GroupLink page={page} group={undefined} number={total} />
+          {jobGroups.map((group) =>
+            line.counts[group] > 0 || filter.group === group ? (
+              <GroupLink page={page} group={group} number={line.counts[group]} />
+            ) : null,
+          )}
+        </nav>
+        <form method="get" data-filter>
+          {filter.group ? <input type="hidden" name="group" value={filter.group} /> : null}
+          <input
+            type="search"
+            name="q"
+            value={filter.query}
+            placeholder="Filter attributes"
+            aria-label="Filter attributes"
+            maxlength={200}
+          />
+        </form>
+      </div>
+      <div id="jobs" data-live>
+        {jobs.length === 0 ? (
+          <NoJobs page={page} />
+        ) : (
+          <ul class="rows jobs">
+            {jobs.map((job) => (
+              <JobLine job={job} line={line} now={page.now} />
+            ))}
+          </ul>
+        )}
+        {pages > 1 ? (
+          <nav class="pages" aria-label="Pages">
+            <PageLink page={page} to={filter.page - 1} label="Previous" possible={filter.page > 1} />
+            <span class="number">
+              {formatNumber((filter.page - 1) * jobsPerPage + 1)} to{' '}
+              {formatNumber(Math.min(filter.page * jobsPerPage, matching))} of {formatNumber(matching)}
+            </span>
+            <PageLink page={page} to={filter.page + 1} label="Next" possible={filter.page < pages} />
+          </nav>
+        ) : null}
+      </div>
+    </section>
+  );
+};
+
+function filterLink(page: RevisionPage, changes: { group?: JobGroup | undefined; page?: number }): string {
+  const group = 'group' in changes ? changes.group : page.filter.group;
+  const query = new URLSearchParams();
+  if (group) query.set('group', group);
+  if (page.filter.query) query.set('q', page.filter.query);
+  if (changes.page && changes.page > 1) query.set('page', String(changes.page));
+  return query.size > 0 ? `?${query}` : revisionLink(page.line);
+}
+
+const GroupLink: FC<{ page: RevisionPage; group: JobGroup | undefined; number: number }> = ({
+  page,
+  group,
+  number,
+}) => (
+  <a
+    class={group ? groupFaces[group].tone : ''}
+    href={filterLink(page, { group })}
+    aria-current={page.filter.group === group ? 'true' : undefined}
+  >
+    {group ? <Mark face={groupFaces[group]} /> : null}
+    {group ? groupWords[group] : 'all'} <span class="number">{formatNumber(number)}</span>
+  </a>
+);
+
+const PageLink: FC<{ page: RevisionPage; to: number; label: string; possible: boolean }> = ({
+  page,
+  to,
+  label,
+  possible,
+}) => (possible ? <a href={filterLink(page, { page: to })}>{label}</a> : <span class="none">{label}</span>);
+
+/** The rest of the sentence that a job's word begins. */
+export function causeOf(job: JobRow): string {
+  if (job.state === 'evaluation-error') return firstLine(job.error ?? '');
+  if (job.state === 'dependency-failed') return job.culprit_name ?? '';
+  if (job.state === 'building') return job.builder ? `on ${job.builder}` : '';
+  if (job.state === 'succeeded' || job.state === 'cached') return '';
+  return firstLine(job.message ?? '');
+}
+
+function firstLine(text: string): string {
+  const line = text.replace(/^error:\s*/, '').split('\n', 1)[0] ?? '';
+  return line.length > 160 ? `${line.slice(0, 159)}…` : line;
+}
+
+const JobLine: FC<{ job: JobRow; line: RevisionLine; now: Date }> = ({ job, line, now }) => {
+  const face = jobFace(job);
+  const cause = causeOf(job);
+  return (
+    <li id={`job-${job.id}`} class="row job-line">
+      <Mark face={face} />
+      <a class="name" href={jobLink({ ...line, path: job.path })}>
+        <AttributeName path={job.path} />
+      </a>
+      <span class="sub">
+        <span class={`word ${face.tone}`}>{face.word}</span>
+        {cause ? <span class="cause">{cause}</span> : null}
+      </span>
+      <span class="system">{job.system}</span>
+      <span class="activity">
+        <Duration from={job.started_at} to={job.finished_at} now={now} />
+      </span>
+    </li>
+  );
+};
+
+const NoJobs: FC<{ page: RevisionPage }> = ({ page }) => {
+  const { line, filter } = page;
+  if (filter.query || filter.group) {
+    return (
+      <Empty title="No attribute matches">
+        <p>
+          <a href={revisionLink(line)}>Show all {formatNumber(totalJobs(line.counts))}</a>
+        </p>
+      </Empty>
+    );
+  }
+  const state = line.evaluation?.state;
+  if (state === 'queued' || state === 'evaluating') {
+    return (
+      <Empty title={state === 'queued' ? 'Waiting to be evaluated' : 'Evaluating'}>
+        <p>Attributes appear here as they are found.</p>
+      </Empty>
+    );
+  }
+  return (
+    <Empty title="No attributes">
+      <p>
+        {line.evaluation?.file ? (
+          <>
+            <code>{line.evaluation.file}</code> was evaluated and holds no derivation.
+          </>
+        ) : (
+          'Nothing was evaluated.'
+        )}
+      </p>
+    </Empty>
+  );
+};

@@ -1,0 +1,67 @@
+import { randomUUID } from 'node:crypto';
+import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { buildRoutes } from './api/build-routes.ts';
+import { registerOpenApi } from './api/openapi.ts';
+import { machineRoutes, resultRoutes } from './api/routes.ts';
+import { loadAssets, registerAssets } from './assets.ts';
+import { registerErrors } from './errors.ts';
+import { acceptableRequestId, registerHeaders } from './headers.ts';
+import { registerHealth } from './health.ts';
+import { createEventStreams } from './live/event-stream.ts';
+import { createFanOut } from './live/fan-out.ts';
+import type { WebServerOptions } from './options.ts';
+import { registerPages } from './page-routes.ts';
+import type { Reader } from './read/reader.ts';
+import { registerRequestMetrics } from './request-metrics.ts';
+
+/** NOTIFY channels the live parts listen on; payloads are a revision's and an attempt's id. */
+const revisionChannel = 'ringmaster_revision';
+const logChannel = 'ringmaster_log';
+
+/**
+ * The HTTP server with everything registered: pages, API, health, metrics, live streams and what
+ * the GitHub App serves. The caller listens and closes; closing ends the live streams first.
+ */
+export async function buildWebServer(options: WebServerOptions): Promise<FastifyInstance> {
+  const { db, log, publicUrl, subscribe } = options;
+  const logger: FastifyBaseLogger = log;
+  const app = fastify({
+    loggerInstance: logger,
+    disableRequestLogging: true,
+    genReqId: (request) => acceptableRequestId(request.headers['x-request-id']) ?? randomUUID(),
+    routerOptions: { maxParamLength: 8_192 },
+  });
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+
+  const assets = await loadAssets();
+  const reader: Reader = { db, showPrivate: options.privateProjects === 'visible' };
+  const streams = createEventStreams();
+  const revisions = createFanOut(subscribe, revisionChannel, log);
+  const logs = createFanOut(subscribe, logChannel, log);
+  app.addHook('preClose', async () => {
+    streams.closeAll();
+    revisions.close();
+    logs.close();
+  });
+
+  registerHeaders(app);
+  registerRequestMetrics(app, options.metrics);
+  registerErrors(app, { assets: assets.paths, log });
+  await registerOpenApi(app, options.version.version);
+  registerAssets(app, assets);
+  registerHealth(app, options);
+  await app.register(
+    async (api) => {
+      api.get('/openapi.json', async () => api.swagger());
+      await api.register(resultRoutes({ reader, publicUrl }));
+      await api.register(buildRoutes({ reader, publicUrl, streams, logs }));
+      await api.register(machineRoutes({ reader, publicUrl }));
+    },
+    { prefix: '/api/v1' },
+  );
+  if (options.githubPlugin) await app.register(options.githubPlugin);
+  registerPages(app, { reader, streams, revisions, logs, assets: assets.paths, options });
+  return app;
+}

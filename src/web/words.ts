@@ -1,0 +1,89 @@
+/** The words, shapes and tones of states: the same in every page. Never colour alone. */
+import { stateWords } from '../builds/index.ts';
+import type { JobRow } from './read/jobs.ts';
+import type { RevisionLine } from './read/revision-lines.ts';
+
+export type Shape = 'circle' | 'half' | 'tick' | 'cross' | 'hollow-cross' | 'hand' | 'slash';
+export type Tone = 'muted' | 'accent' | 'success' | 'danger' | 'attention';
+
+/** How a state is shown. */
+export interface StateFace {
+  readonly word: string;
+  readonly shape: Shape;
+  readonly tone: Tone;
+}
+
+const faces = {
+  queued: { word: 'queued', shape: 'circle', tone: 'muted' },
+  running: { word: 'building', shape: 'half', tone: 'accent' },
+  good: { word: 'built', shape: 'tick', tone: 'success' },
+  bad: { word: 'failed', shape: 'cross', tone: 'danger' },
+  because: { word: 'dependency failed', shape: 'hollow-cross', tone: 'danger' },
+  stopped: { word: 'cancelled', shape: 'slash', tone: 'muted' },
+  person: { word: 'approval needed', shape: 'hand', tone: 'attention' },
+} as const satisfies Record<string, StateFace>;
+
+/** The state of a job, with what its mark makes of it. */
+export function jobFace(job: Pick<JobRow, 'state' | 'job_group' | 'mark'>): StateFace {
+  if (job.state === 'evaluation-error') return { ...faces.bad, word: 'evaluation error' };
+  if (job.state === 'cached') return markedGood(job, 'cached');
+  if (job.state === 'succeeded') return markedGood(job, stateWords.succeeded);
+  if (job.state === 'building') return faces.running;
+  if (job.state === 'blocked' || job.state === 'queued') return faces.queued;
+  if (job.state === 'cancelled') return faces.stopped;
+  const word = stateWords[job.state];
+  if (job.job_group === 'good') return { ...faces.good, word: `${word}, as it must` };
+  if (job.job_group === 'allowed') return { shape: 'hollow-cross', tone: 'muted', word: `${word}, as it may` };
+  return job.state === 'dependency-failed' ? faces.because : { ...faces.bad, word };
+}
+
+function markedGood(job: Pick<JobRow, 'job_group'>, word: string): StateFace {
+  return job.job_group === 'bad'
+    ? { ...faces.bad, word: `${word}, but must fail` }
+    : { ...faces.good, word };
+}
+
+/** The state of a revision: of its trust first, then of its newest evaluation. */
+export function revisionFace(line: Pick<RevisionLine, 'evaluation' | 'trust'>): StateFace {
+  const evaluation = line.evaluation;
+  if (!evaluation) return line.trust === 'needs-approval' ? faces.person : faces.queued;
+  switch (evaluation.state) {
+    case 'queued':
+      return faces.queued;
+    case 'evaluating':
+      return { ...faces.running, word: 'evaluating' };
+    case 'building':
+      return faces.running;
+    case 'succeeded':
+      return { ...faces.good, word: 'all good' };
+    case 'failed':
+      return faces.bad;
+    case 'cancelled':
+      return faces.stopped;
+  }
+}
+
+/** What is being counted, in the words of the filter. */
+export const groupWords = {
+  bad: 'failed',
+  running: 'building',
+  queued: 'queued',
+  stopped: 'cancelled',
+  allowed: 'allowed to fail',
+  good: 'good',
+} as const;
+
+export const groupFaces = {
+  bad: faces.bad,
+  running: faces.running,
+  queued: faces.queued,
+  stopped: faces.stopped,
+  allowed: { shape: 'hollow-cross', tone: 'muted', word: 'allowed to fail' },
+  good: { ...faces.good, word: 'good' },
+} as const satisfies Record<keyof typeof groupWords, StateFace>;
+
+/** The face of a build or an input outside of any job. */
+export function buildFace(state: keyof typeof stateWords): StateFace {
+  const job_group = state === 'succeeded' ? ('good' as const) : ('bad' as const);
+  return jobFace({ state, job_group: state === 'succeeded' ? 'good' : job_group, mark: 'regular' });
+}
