@@ -2,9 +2,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type FaultRule, type GitHubDouble, startGitHubDouble } from '../../test/github-double/index.ts';
 import { silentLogger } from '../basics/index.ts';
 import type { DesiredCheck, DesiredStatus, ReportAddress, ReportTransport } from '../reports/index.ts';
-import { generatePrivateKey } from './app.test-support.ts';
 import { type GitHubApp, openGitHubApp } from './app.ts';
 import { createGitAccess } from './git-credentials.ts';
+import { generatePrivateKey } from './test-private-key.ts';
 import { createReportTransport } from './transport.ts';
 
 let github: GitHubDouble;

@@ -7,8 +7,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { createLogger, silentLogger } from '../basics/index.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
-import { generatePrivateKey } from './app.test-support.ts';
 import { type GitHubApp, type GitHubSettings, missingGitHubSettings, openGitHubApp } from './app.ts';
+import { generatePrivateKey } from './test-private-key.ts';
 import { webhooks, webhooksPath } from './webhooks.ts';
 
 const secret = 'the webhook secret';
