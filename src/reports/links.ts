@@ -15,7 +15,15 @@ export function revisionUrl(publicUrl: string, commit: CommitOnDashboard): strin
   return `${publicUrl.replace(/\/+$/, '')}/${parts.join('/')}`;
 }
 
-/** The page of one attribute: the revision's, with the path by {@link attributePathToUrl}. */
+/** Characters beyond which browsers, proxies and GitHub begin to refuse addresses. */
+const longestUrl = 2_000;
+
+/**
+ * The page of one attribute: the revision's, with the path by {@link attributePathToUrl}; for
+ * attributes whose address nobody would take, the revision's page itself.
+ */
 export function jobUrl(publicUrl: string, commit: CommitOnDashboard, path: AttributePath): string {
-  return `${revisionUrl(publicUrl, commit)}/${attributePathToUrl(path)}`;
+  const page = revisionUrl(publicUrl, commit);
+  const url = `${page}/${attributePathToUrl(path)}`;
+  return url.length > longestUrl ? page : url;
 }

@@ -3,7 +3,7 @@
  * open a pull request: they appear only as inline code or inside fences, where mentions, links,
  * images and HTML are dead, and never with a character that hides or reorders others.
  */
-import { limits, utf8Length } from './limits.ts';
+import { cutText, limits, utf8Length } from './limits.ts';
 
 // CSI, OSC (ended by BEL or ST) and the two-character escapes.
 const ansiSequence =
@@ -52,9 +52,9 @@ export function firstLine(text: string): string {
   );
 }
 
-/** Inline code, whatever is in it. */
-export function inlineCode(text: string): string {
-  const line = visibleControls(plainLine(text));
+/** Inline code, whatever is in it, of at most so many characters. */
+export function inlineCode(text: string, maxCharacters = 1_000): string {
+  const line = cutText(visibleControls(plainLine(text)), maxCharacters);
   const ticks = '`'.repeat(longestRun(line) + 1);
   const pad = line === '' || line.startsWith('`') || line.endsWith('`') ? ' ' : '';
   return `${ticks}${pad}${line}${pad}${ticks}`;

@@ -60,10 +60,11 @@ export async function readNextDue(db: Knex, installationId: number, now: Date): 
   return rows[0]?.at ?? undefined;
 }
 
-export function urgencyOf(report: Pick<DueReport, 'priority'>): Urgency {
+export function urgencyOf(report: Pick<DueReport, 'priority' | 'name' | 'to_create'>): Urgency {
   if (report.priority <= priorities.essential) return 'essential';
-  // The opening of a gate tells that a commit was seen at all.
-  return report.priority <= priorities.opening ? 'result' : 'progress';
+  if (report.priority <= priorities.result) return 'result';
+  // The opening of a gate tells that a commit was seen at all, and others wait for it.
+  return report.name === gateName && report.to_create ? 'result' : 'progress';
 }
 
 export interface Wave {

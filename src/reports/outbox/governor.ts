@@ -16,14 +16,15 @@ export interface WriteBudget {
 }
 
 /**
- * What each urgency may use up to, all calls counted: the difference to GitHub's 80 and 500 is for
- * its clock and for writes outside the outbox (comments); the difference between the urgencies
- * keeps room for the ends when progress was eager.
+ * What each urgency may use up to, all calls counted. The difference to GitHub's 80 and 500 is for
+ * its clock and for writes outside the outbox (comments). The difference between the urgencies keeps
+ * room for ends when progress was eager: a revision of 40 quick attributes has 20 calls of progress,
+ * and the 40 ends, gate and summary still fit into the same minute.
  */
 export const budgets = {
-  essential: { perMinute: 75, perHour: 470 },
-  result: { perMinute: 65, perHour: 430 },
-  progress: { perMinute: 40, perHour: 250 },
+  essential: { perMinute: 76, perHour: 470 },
+  result: { perMinute: 70, perHour: 440 },
+  progress: { perMinute: 20, perHour: 200 },
 } as const satisfies Record<Urgency, WriteBudget>;
 
 const minuteMs = 60_000;

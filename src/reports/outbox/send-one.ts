@@ -12,7 +12,7 @@ import type { Knex } from 'knex';
 import type { Logger } from '../../basics/index.ts';
 import { limits } from '../limits.ts';
 import { gateName } from '../names.ts';
-import type { Annotation, DesiredCheck, ReportTransport, SendResult } from '../types.ts';
+import type { Annotation, DesiredCheck, DesiredReport, ReportTransport, SendResult } from '../types.ts';
 import { pauseSeconds, retrySeconds } from './backoff.ts';
 import {
   changeRow,
@@ -42,8 +42,10 @@ export type SendOutcome =
   /** Leave the whole installation alone. */
   | { readonly kind: 'paused'; readonly until: Date };
 
-/** Milliseconds between two versions of one run's progress. */
+/** Milliseconds between two versions of one run's progress, at least. */
 const progressEveryMs = 10_000;
+/** And at least this part of the time it has run: an hour of building is some 80 versions, not 360. */
+const progressShare = 1 / 20;
 
 /** Annotations of a check, and how many GitHub has had. */
 interface Delivery {
@@ -204,7 +206,7 @@ async function settleSent(
     uncertain: false,
     sent_completed: sent.completed,
     annotations_sent: sent.annotations,
-    progress_after: terminal ? null : new Date(options.now().getTime() + progressEveryMs),
+    progress_after: terminal ? null : nextProgress(row.desired, options.now()),
   };
   if (sent.partial) await changeRow(options.db, row.id, change);
   else await noteSent(options.db, row.id, row.version, change);
@@ -247,6 +249,13 @@ async function settleRefused(options: SendOptions, row: OutboxRow, reason: strin
     ...(smaller ? { degraded: true } : { given_up: true }),
   });
   return { kind: 'done' };
+}
+
+function nextProgress(desired: DesiredReport, now: Date): Date {
+  const startedAt =
+    desired.kind === 'check' && desired.startedAt ? Date.parse(desired.startedAt) : now.getTime();
+  const share = (now.getTime() - startedAt) * progressShare;
+  return new Date(now.getTime() + Math.max(progressEveryMs, share));
 }
 
 /** Not to be taken for sent: without its id the run could never be updated. */

@@ -90,8 +90,9 @@ async function sendWaves(
     }
     // The process ends: another one goes on.
     if (signal?.aborted) return now();
-    for (const _ of wave.reports) governor.spend(installationId);
     const outcomes = await Promise.all(wave.reports.map(({ id }) => sendOne(options, id)));
+    // A call without an answer is not counted: after an outage the whole budget is there.
+    for (const { kind } of outcomes) if (kind !== 'later') governor.spend(installationId);
     const stop = stopAfter(outcomes);
     if (stop) return stop;
   }

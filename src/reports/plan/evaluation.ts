@@ -2,7 +2,7 @@
 import type { EvaluationFacts, JobFacts, ReportFacts } from '../facts.ts';
 import { cutBytesVisibly, cutText, limits } from '../limits.ts';
 import { revisionUrl } from '../links.ts';
-import { fenced, firstLine, inlineCode, joinWithin, plainLine, plainText, present } from '../markdown.ts';
+import { fenced, firstLine, inlineCode, joinWithin, plainText, present } from '../markdown.ts';
 import { displayPath, evaluationCheckName } from '../names.ts';
 import type { Annotation, DesiredCheck } from '../types.ts';
 import { attributes } from './counts.ts';
@@ -80,11 +80,10 @@ function evaluationText(evaluation: EvaluationFacts, errors: readonly FailedJob[
       const where = job.error.location
         ? ` in ${inlineCode(`${job.error.location.file}:${job.error.location.line}`)}`
         : '';
-      const what =
-        job.path.length === 0 ? 'The whole evaluation' : inlineCode(cutText(displayPath(job.path), 300));
+      const what = job.path.length === 0 ? 'The whole evaluation' : inlineCode(displayPath(job.path), 300);
       return `❌ ${what}${where}\n\n${fenced(cutBytesVisibly(job.error.message, 4096))}`;
     }),
-    ...evaluation.notices.map((notice) => `ℹ️ ${inlineCode(cutText(plainLine(notice.message), 1000))}`),
+    ...evaluation.notices.map((notice) => `ℹ️ ${inlineCode(notice.message)}`),
   ];
   return joinWithin('', blocks, (left) => `\n\n[${left} more](${page})`, '\n\n').trimStart();
 }

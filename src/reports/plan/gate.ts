@@ -74,7 +74,7 @@ function gateSummary(
   const blocks = present([
     evaluation?.file && `File: ${inlineCode(evaluation.file)}`,
     judged.length > 0 && !root && `Attributes: ${countsInWords(countPhases(judged))}.`,
-    root && `The evaluation failed as a whole: ${inlineCode(cutText(root.message, 2000))}`,
+    root && `The evaluation failed as a whole: ${inlineCode(root.message, 2_000)}`,
     outcome.kind === 'bad' &&
       evaluation &&
       !evaluation.file &&
@@ -108,7 +108,7 @@ function gateTable(
 ): string | undefined {
   if (judged.length === 0) return undefined;
   const rows = judged.map(({ job, label, verdict }) => {
-    const name = tableCell(inlineCode(cutText(label, 300)));
+    const name = tableCell(inlineCode(label, 300));
     const link = `[${name}](${jobUrl(publicUrl, facts, job.path)})`;
     const time = (job.build && durationOf(job.build)) ?? '';
     return `| ${verdict.shape} | ${link} | ${tableCell(safeInline(cutText(verdict.sentence, 200)))} | ${time} |`;
