@@ -1,5 +1,4 @@
 /** `ringmaster run`: evaluates and builds a checkout here, as the server would. */
-import { availableParallelism } from 'node:os';
 import { exitStatus } from '../basics/index.ts';
 import { createLocalBuilder } from '../builders/index.ts';
 import { type LocalRunEvent, runLocally } from '../builds/index.ts';
@@ -53,7 +52,7 @@ export async function run(context: CommandContext, options: RunOptions): Promise
     await evaluate({ evaluator, checkout, settings, signal, journal, reporter });
     reporter.evaluationEnded((performance.now() - begin) / 1000);
     if (options.build && !signal.aborted) {
-      const slots = options.jobs ?? settings.slots ?? availableParallelism();
+      const slots = options.jobs ?? settings.slots;
       await build({ context, settings, nix, slots, journal, reporter, tails });
     }
     const summary = summarise(journal, options.build, signal.aborted, (performance.now() - begin) / 1000);
@@ -80,11 +79,7 @@ function chooseReporter(
 }
 
 function evaluatorNix({ environment, programs, layout }: LocalNix): EvaluatorNix {
-  return {
-    env: environment,
-    nixInstantiate: programs['nix-instantiate'],
-    store: { storeDir: layout.storeDir, physicalDir: layout.realStoreDir },
-  };
+  return { env: environment, nixInstantiate: programs['nix-instantiate'], store: layout };
 }
 
 interface Evaluating {

@@ -11,6 +11,7 @@ export {
   type Knex,
   openDatabase,
 } from './database.ts';
+export { findBinaries } from './embedded/binaries.ts';
 export {
   type EmbeddedPostgres,
   type EmbeddedPostgresOptions,

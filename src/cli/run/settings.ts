@@ -2,13 +2,13 @@
 import { mkdir } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { defaultMaxLogBytes } from '../../builders/index.ts';
 import {
   defaultEvaluationLimits,
   type EvaluationLimits,
   type EvaluatorOptions,
 } from '../../evaluations/index.ts';
 import type { DetectOptions } from '../../nix/index.ts';
+import { readConfiguration } from '../configuration.ts';
 import type { CommandContext } from '../context.ts';
 
 export interface RunSettings {
@@ -16,7 +16,7 @@ export interface RunSettings {
   readonly evaluator: Pick<EvaluatorOptions, 'prefer' | 'allowedUris'>;
   readonly limits: EvaluationLimits;
   /** Builds at the same time. */
-  readonly slots: number | undefined;
+  readonly slots: number;
   /** Seconds. */
   readonly timeoutSeconds: number;
   readonly maxSilentSeconds: number;
@@ -25,19 +25,29 @@ export interface RunSettings {
 
 /** Reads the configuration as the server would. */
 export async function loadRunSettings(context: CommandContext): Promise<RunSettings> {
+  const { config } = await readConfiguration(context);
+  const { evaluation, builds } = config;
   return {
-    nix: { home: await privateHome(context.env), sandbox: 'required' },
-    evaluator: {},
-    limits: defaultEvaluationLimits,
-    slots: undefined,
-    timeoutSeconds: 3600,
-    maxSilentSeconds: 1800,
-    maxLogBytes: defaultMaxLogBytes,
+    nix: { home: await nixHome(context.env), sandbox: builds.sandbox },
+    evaluator: {
+      allowedUris: evaluation.allowedUris,
+      ...(evaluation.evaluator === 'auto' ? {} : { prefer: evaluation.evaluator }),
+    },
+    limits: {
+      ...defaultEvaluationLimits,
+      totalSeconds: evaluation.timeout,
+      attributeSeconds: evaluation.attributeTimeout,
+      memoryMegabytes: evaluation.memory,
+    },
+    slots: Math.max(1, builds.slots),
+    timeoutSeconds: builds.timeout,
+    maxSilentSeconds: builds.maxSilent,
+    maxLogBytes: builds.logLimit,
   };
 }
 
 /** A folder for Nix's caches that is kept between runs: not the data directory, which a server may hold. */
-async function privateHome(env: CommandContext['env']): Promise<string> {
+export async function nixHome(env: CommandContext['env']): Promise<string> {
   const cache = env.XDG_CACHE_HOME || (env.HOME ? join(env.HOME, '.cache') : undefined);
   const home =
     cache === undefined ? join(tmpdir(), `ringmaster-${userInfo().uid}`) : join(cache, 'ringmaster', 'home');

@@ -5,7 +5,15 @@ import { count, formatSeconds, plainLine } from '../terminal/text.ts';
 import type { JobResult, Journal } from './journal.ts';
 import type { LogTails } from './log-tails.ts';
 import type { RunSummary } from './reporter.ts';
-import { buildLabel, derivationLabel, markOf, pathLabel, resultWord, summaryLine } from './words.ts';
+import {
+  buildLabel,
+  derivationLabel,
+  markOf,
+  pathLabel,
+  resultWord,
+  shortMessage,
+  summaryLine,
+} from './words.ts';
 
 /** More than this is counted, not shown: the reader starts with the first. */
 const detailed = 10;
@@ -102,7 +110,7 @@ function oneFailure(failure: Failure, { style, tails }: VerdictInput): string[] 
   const log = tails.linesOf(failure.drvPath).map((line) => `  ${bar} ${plainLine(line)}`);
   const message = failure.message.split('\n').filter((line) => line.trim() !== '');
   const full = log.length > 0 ? [style.paint('muted', `  the whole log: nix log ${failure.drvPath}`)] : [];
-  return [heading(failure, style), ...log, ...message.map((line) => `  ${plainLine(line)}`), ...full];
+  return [heading(failure, style), ...log, ...message.map((line) => `  ${shortMessage(line)}`), ...full];
 }
 
 /** What failed only because something else did, grouped by that. */

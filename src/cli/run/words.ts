@@ -85,6 +85,11 @@ export function explanation(
 ): string {
   if (end.culprit !== undefined) return `  because of ${labelOf(end.culprit)}`;
   const [first = ''] = end.message.split('\n');
-  const parts = [end.seconds > 0 ? formatSeconds(end.seconds) : '', plainLine(first)];
+  const parts = [end.seconds > 0 ? formatSeconds(end.seconds) : '', shortMessage(first)];
   return parts.map((part) => (part === '' ? '' : `  ${part}`)).join('');
+}
+
+/** Nix's words without the path of the derivation they are about, which stands beside them. */
+export function shortMessage(line: string): string {
+  return plainLine(line).replace(/^builder for '[^']*' failed/, 'builder failed');
 }

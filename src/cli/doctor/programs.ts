@@ -1,0 +1,83 @@
+/** Checks of Node and of the programs that are started. */
+import { exitStatus, OperatorError, runProcess } from '../../basics/index.ts';
+import { createEvaluator } from '../../evaluations/index.ts';
+import { type DetectOptions, detectNix, type LocalNix } from '../../nix/index.ts';
+import type { CommandContext } from '../context.ts';
+import { attention, broken, type CheckResult, good, missing } from './check.ts';
+
+/** Node's oldest version that works (package.json, engines). */
+const oldestNode = [20, 19] as const;
+
+export function checkNode(version = process.versions.node): CheckResult {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const enough = major > oldestNode[0] || (major === oldestNode[0] && minor >= oldestNode[1]);
+  return enough
+    ? good('node', version)
+    : missing('node', version, `Install Node ${oldestNode.join('.')} or newer, for example from nodejs.org.`);
+}
+
+/** Nix, its sandbox and the evaluator. The sandbox is tried with a build. */
+export async function checkNix(
+  context: CommandContext,
+  options: DetectOptions,
+): Promise<readonly CheckResult[]> {
+  let nix: LocalNix;
+  try {
+    nix = await detectNix(context.env, options);
+  } catch (error) {
+    const ofSandbox = error instanceof OperatorError && error.code.startsWith('sandbox');
+    return [broken(ofSandbox ? 'sandbox' : 'nix', error)];
+  }
+  const sandbox = nix.sandbox
+    ? good('sandbox', 'a build ran in it')
+    : attention(
+        'sandbox',
+        'off',
+        'Builds can see and change this machine. Set builds.sandbox to "required".',
+      );
+  return [
+    good('nix', `${nix.version}, ${nix.system}, store ${nix.storeDir}`),
+    sandbox,
+    await checkEvaluator(context, nix),
+  ];
+}
+
+async function checkEvaluator(context: CommandContext, nix: LocalNix): Promise<CheckResult> {
+  try {
+    const { name } = await createEvaluator({ nix: { env: nix.environment }, log: context.log });
+    if (name.startsWith('nix-eval-jobs')) return good('evaluator', name);
+    return attention(
+      'evaluator',
+      name,
+      'It does all that is needed. nix-eval-jobs, once installed, is used by itself and is quicker on large repositories.',
+    );
+  } catch (error) {
+    return broken('evaluator', error);
+  }
+}
+
+export async function checkGit(context: CommandContext): Promise<CheckResult> {
+  const found = await versionOf(context, 'git');
+  return found === undefined
+    ? missing('git', 'not found', 'Install it: apt-get install git.')
+    : good('git', found);
+}
+
+export async function checkBubblewrap(context: CommandContext): Promise<CheckResult> {
+  if (process.platform !== 'linux') return good('bubblewrap', 'not used on this system');
+  const found = await versionOf(context, 'bwrap');
+  return found === undefined
+    ? attention('bubblewrap', 'not found', 'Evaluations are locked in with it: apt-get install bubblewrap.')
+    : good('bubblewrap', found);
+}
+
+/** The version a program prints; undefined when it cannot be run. */
+async function versionOf(context: CommandContext, program: string): Promise<string | undefined> {
+  const env = { PATH: context.env.PATH ?? '' };
+  try {
+    const { stdout, exitCode } = await runProcess(program, ['--version'], { env, timeoutMs: 30_000 });
+    return exitCode === exitStatus.ok ? (/\d+(\.\d+)+/.exec(stdout)?.[0] ?? 'unknown version') : undefined;
+  } catch {
+    return undefined;
+  }
+}
