@@ -37,6 +37,9 @@ export class Channel {
   #available = 0;
   #reading: Reading | undefined;
   #failure: unknown;
+  /** Nothing more will arrive; what has arrived can still be read. */
+  #ended = false;
+  #lost: ConnectionLost | undefined;
   #destroyed: Promise<void> | undefined;
 
   constructor(transport: Transport) {
@@ -48,8 +51,13 @@ export class Channel {
       this.#advance();
     });
     const lost = async (cause?: unknown) => {
+      this.#ended = true;
       const words = await transport.lastWords();
-      this.fail(new ConnectionLost(`${transport.name} closed the connection${words && `: ${words}`}`, cause));
+      this.#lost ??= new ConnectionLost(
+        `${transport.name} closed the connection${words && `: ${words}`}`,
+        cause,
+      );
+      if (this.#reading !== undefined) this.fail(this.#lost);
     };
     transport.input.once('close', () => void lost());
     transport.input.on('error', lost);
@@ -58,11 +66,11 @@ export class Channel {
 
   /** Whether anything can still be asked. */
   get usable(): boolean {
-    return this.#failure === undefined;
+    return this.#failure === undefined && !this.#ended;
   }
 
   write(message: Buffer): void {
-    if (this.#failure === undefined) this.#transport.output.write(message);
+    if (this.usable) this.#transport.output.write(message);
   }
 
   /** Runs a decoder on what arrives. Rejects, once and for all, when the channel fails. */
@@ -83,6 +91,7 @@ export class Channel {
       };
       this.#reading = { advance, fail: reject };
       this.#advance();
+      if (this.#reading !== undefined && this.#lost !== undefined) this.fail(this.#lost);
     });
   }
 
