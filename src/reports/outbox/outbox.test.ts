@@ -392,6 +392,14 @@ describe('the sweep', () => {
     });
   });
 
+  it('leaves alone what a task will see to in its own time', async () => {
+    const revision = await newRevision(['a']);
+    await revision.plan();
+    github.inject(() => ({ kind: 'answer', result: noAnswer }));
+    await send();
+    expect(await sweepReports(database.knex)).toEqual({ plannedRevisions: 0, wokenInstallations: 0 });
+  });
+
   it('plans a revision that never got a gate', async () => {
     const revision = await newRevision([]);
     expect((await sweepReports(database.knex)).plannedRevisions).toBe(0);

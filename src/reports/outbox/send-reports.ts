@@ -31,6 +31,9 @@ export interface ReportSender {
 /** Calls to GitHub at the same time, of the 100 that an App may have in all. */
 const concurrency = 8;
 
+/** So many calls at once without any answer are an outage, not the trouble of one report. */
+const outageCalls = 3;
+
 const installationRow = z.object({
   suspended: z.boolean(),
   deleted: z.boolean(),
@@ -94,8 +97,18 @@ async function sendWaves(
     // A call without an answer is not counted: after an outage the whole budget is there.
     for (const { kind } of outcomes) if (kind !== 'later') governor.spend(installationId);
     const stop = stopAfter(outcomes);
-    if (stop) return stop;
+    if (!stop) continue;
+    // Nor do new wishes knock before then.
+    if (outcomes.length >= outageCalls) await pause(db, installationId, stop);
+    return stop;
   }
+}
+
+/** A longer pause, asked for by GitHub, stays. */
+async function pause(db: Knex, installationId: number, until: Date): Promise<void> {
+  await db('installations')
+    .where({ id: installationId })
+    .update({ paused_until: db.raw('greatest(paused_until, ?)', [until]) });
 }
 
 /** A pause ends the round, and so does a wave of which no call was answered: GitHub is away. */
