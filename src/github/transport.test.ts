@@ -117,13 +117,19 @@ describe('a check run', () => {
 
   test('whose answer got lost is found again by name and id, and only that one', async () => {
     github.faults.inject({ kind: 'drop-after', method: 'POST', path: '/repos/:owner/:repo/check-runs' });
-    expect(await transport.createCheck(address, check('lost'), 'r-3')).toMatchObject({
+    expect(
+      await transport.createCheck(address, check('lost', { annotations: [annotation(1)] }), 'r-3'),
+    ).toMatchObject({
       kind: 'later',
       installationWide: false,
     });
     const id = github.latestCheckRuns(address.sha).get('lost')?.id;
-    expect(await transport.findCheck(address, 'lost', 'r-3')).toEqual({ kind: 'sent', githubId: id });
-    expect(await transport.findCheck(address, 'lost', 'r-4')).toEqual({ kind: 'sent', githubId: undefined });
+    expect(await transport.findCheck(address, 'lost', 'r-3')).toEqual({
+      kind: 'sent',
+      githubId: id,
+      annotationCount: 1,
+    });
+    expect(await transport.findCheck(address, 'lost', 'r-4')).toMatchObject({ kind: 'gone' });
   });
 
   test('that is not there any more is gone', async () => {

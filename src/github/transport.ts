@@ -24,8 +24,8 @@ interface Client {
 }
 
 /**
- * Sends reports in the name of installations. `createCheck` carries the first 50 annotations of the
- * check, `updateCheck` the first 50 of the new ones; more of them are further updates.
+ * Sends reports in the name of installations. A call carries the first 50 annotations it is given;
+ * more of them are further updates.
  */
 export function createReportTransport(app: GitHubApp, log: Logger): ReportTransport {
   const clients = new Map<number, Promise<Client>>();
@@ -101,19 +101,27 @@ export function createReportTransport(app: GitHubApp, log: Logger): ReportTransp
         return Number(data.id);
       }),
 
-    findCheck: (address, name, externalId) =>
-      send(address.installationId, 'refused', async (client) => {
+    findCheck: async (address, name, externalId) => {
+      let annotationCount: number | undefined;
+      const result = await send(address.installationId, 'refused', async (client) => {
         const { data } = await client.request('GET /repos/{owner}/{repo}/commits/{ref}/check-runs', {
           ...target(address),
           ref: address.sha,
           check_name: name,
           app_id: app.appId,
           filter: 'all',
+          // One name has few runs on one commit; the newest come first.
           per_page: 100,
         });
         const found = data.check_runs.find((run) => run.external_id === externalId && run.name === name);
+        annotationCount = found?.output.annotations_count;
         return found && Number(found.id);
-      }),
+      });
+      if (result.kind !== 'sent') return result;
+      if (result.githubId === undefined)
+        return { kind: 'gone', reason: `GitHub has no run '${name}' of ours.` };
+      return annotationCount === undefined ? result : { ...result, annotationCount };
+    },
 
     setStatus: (address, status) =>
       send(address.installationId, 'refused', async (client) => {
