@@ -21,7 +21,7 @@ export function planAttribute(facts: ReportFacts, check: OwnCheck, publicUrl: st
     summary: attributeSummary(facts, check),
     ...(text === undefined ? {} : { text }),
     detailsUrl: jobUrl(publicUrl, facts, job.path),
-    ...(job.build?.startedAt ? { startedAt: job.build.startedAt.toISOString() } : {}),
+    ...(job.build?.startedAt && !job.cached ? { startedAt: job.build.startedAt.toISOString() } : {}),
     annotations: [],
   } as const;
   if (verdict.conclusion) {
@@ -68,8 +68,9 @@ const markWords = {
   regular: '',
   'may-fail': 'allowed to fail',
   'must-fail': 'must fail',
-  'dependencies-only': 'only its dependencies are built',
-  effect: 'effect',
+  // Built like any other for now.
+  'dependencies-only': '',
+  effect: '',
 } as const;
 
 function badMessage(job: JobFacts): string {

@@ -110,7 +110,7 @@ function gateTable(
   const rows = judged.map(({ job, label, verdict }) => {
     const name = tableCell(inlineCode(label, 300));
     const link = `[${name}](${jobUrl(publicUrl, facts, job.path)})`;
-    const time = (job.build && durationOf(job.build)) ?? '';
+    const time = (!job.cached && job.build && durationOf(job.build)) || '';
     return `| ${verdict.shape} | ${link} | ${tableCell(safeInline(cutText(verdict.sentence, 200)))} | ${time} |`;
   });
   return joinWithin(

@@ -37,7 +37,7 @@ export function outcomeOf(facts: ReportFacts, judged: readonly JudgedJob[]): Out
       const counts = countPhases(judged);
       return {
         kind: 'working',
-        title: `Building: ${countsInWords(counts)}`,
+        title: counts.all === 0 ? 'Building' : `Building: ${countsInWords(counts)}`,
         phase: `Building ${attributes(counts.all)}`,
       };
     }
@@ -54,10 +54,9 @@ function ended(evaluation: EvaluationFacts, judged: readonly JudgedJob[]): Outco
   if (evaluation.state === 'cancelled') {
     return steady('cancelled', counts.all > 0 ? `Cancelled: ${countsInWords(counts)}` : 'Cancelled');
   }
-  if (evaluation.state === 'failed' && counts.all === 0) {
-    return steady('bad', noFile(evaluation));
-  }
   if (counts.cancelled > 0) return steady('cancelled', `Cancelled: ${countsInWords(counts)}`);
+  // Whatever it was that failed: a gate never turns green over it.
+  if (evaluation.state === 'failed') return steady('bad', noFile(evaluation));
   if (counts.all === 0) {
     return steady('good', `Nothing to build: ${evaluation.file ?? 'the file'} has no derivations`);
   }

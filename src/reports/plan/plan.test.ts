@@ -92,6 +92,13 @@ describe('the gate', () => {
     ],
     ['has nothing to build', { jobs: [] }, 'completed', 'success', /Nothing to build/],
     [
+      'failed although no attribute did',
+      { evaluation: evaluation({ state: 'failed' }) },
+      'completed',
+      'failure',
+      /Evaluation failed/,
+    ],
+    [
       'was cancelled while it built',
       {
         evaluation: evaluation({ state: 'cancelled' }),
