@@ -4,6 +4,7 @@
  */
 import { access, constants } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
+import { runProcess } from '../basics/index.ts';
 
 export interface EvaluatorProgram {
   readonly program: string;
@@ -11,9 +12,21 @@ export interface EvaluatorProgram {
   /** Directory in which the program starts; private to the evaluation. */
   readonly directory: string;
   readonly memoryMegabytes: number;
+  readonly containment: Containment;
 }
 
+/**
+ * What keeps processes that an evaluator starts from outliving it. A builder of an import from
+ * derivation leads a session of its own, so it survives the death of the evaluator and of its
+ * process group; in a PID namespace the kernel ends it with the evaluator.
+ */
+export type Containment =
+  | { readonly kind: 'pid-namespace'; readonly unshare: string }
+  | { readonly kind: 'process-group' };
+
 export interface CommandLine {
+  /** Whether the process may be killed outright without leaving anything behind. */
+  readonly contained: boolean;
   readonly file: string;
   readonly args: readonly string[];
   readonly cwd: string;
@@ -49,6 +62,7 @@ export async function evaluatorCommandLine(
   });
   return {
     ...limited,
+    contained: wanted.containment.kind === 'pid-namespace',
     cwd: wanted.directory,
     env: { HOME: wanted.directory, ...Object.fromEntries(passed), PATH: path, NIX_PATH: '' },
   };
@@ -71,14 +85,33 @@ async function withMemoryLimit(
   wanted: EvaluatorProgram,
   path: string,
 ): Promise<Pick<CommandLine, 'file' | 'args'>> {
+  const command = [...containmentCommand(wanted.containment), wanted.program, ...wanted.arguments];
   const prlimit = await findOnPath('prlimit', path);
   if (prlimit !== undefined) {
     const limits = [`--as=${wanted.memoryMegabytes * 1024 * 1024}`, '--core=0'];
-    return { file: prlimit, args: [...limits, '--', wanted.program, ...wanted.arguments] };
+    return { file: prlimit, args: [...limits, '--', ...command] };
   }
   const script = 'ulimit -c 0; ulimit -v "$1" 2>/dev/null; shift; exec "$@"';
   const kilobytes = String(wanted.memoryMegabytes * 1024);
-  return { file: '/bin/sh', args: ['-c', script, 'sh', kilobytes, wanted.program, ...wanted.arguments] };
+  return { file: '/bin/sh', args: ['-c', script, 'sh', kilobytes, ...command] };
+}
+
+function containmentCommand(containment: Containment): readonly string[] {
+  if (containment.kind === 'process-group') return [];
+  // Nix writes /proc/<pid>/uid_map, so /proc has to be the namespace's own.
+  return [containment.unshare, '--pid', '--fork', '--kill-child', '--mount-proc', '--'];
+}
+
+/** Tries whether this machine lets us have PID namespaces. It takes root, or a generous container. */
+export async function probeContainment(path: string): Promise<Containment> {
+  const unshare = await findOnPath('unshare', path);
+  const [program, ...args] =
+    unshare === undefined
+      ? []
+      : [...containmentCommand({ kind: 'pid-namespace', unshare }), '/bin/sh', '-c', ':'];
+  if (unshare === undefined || program === undefined) return { kind: 'process-group' };
+  const { exitCode } = await runProcess(program, args, { env: { PATH: path }, timeoutMs: 10_000 });
+  return exitCode === 0 ? { kind: 'pid-namespace', unshare } : { kind: 'process-group' };
 }
 
 /** The first executable of that name in a search path. */

@@ -2,7 +2,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import type { Logger } from '../basics/index.ts';
 import { OperatorError, runProcess } from '../basics/index.ts';
 import { chooseAccess, layoutOf, type StoreLayout } from '../nix/index.ts';
-import { findOnPath } from './command-line.ts';
+import { findOnPath, probeContainment } from './command-line.ts';
 import { createEvaluate } from './evaluate.ts';
 import type { Evaluate } from './events.ts';
 import { createJobsWalk } from './nix-eval-jobs.ts';
@@ -48,7 +48,9 @@ export async function createEvaluator(options: EvaluatorOptions): Promise<Evalua
   const { nix, log } = options;
   const allowedUris = options.allowedUris ?? defaultAllowedUris;
   const program = await nixInstantiate(nix);
-  const builtIn = createWalker({ program, env: nix.env, allowedUris, log });
+  const containment = await probeContainment(nix.env.PATH ?? '');
+  const common = { env: nix.env, allowedUris, containment, log };
+  const builtIn = createWalker({ ...common, program });
   const make = (name: string, walk: Walk): Evaluator => ({
     name,
     evaluate: createEvaluate({
@@ -63,12 +65,10 @@ export async function createEvaluator(options: EvaluatorOptions): Promise<Evalua
   if (jobs === undefined) return make(`built-in (nix ${await nixVersion(program, nix.env)})`, builtIn);
   const { gcRootsDirectory } = options;
   const walk = createJobsWalk({
+    ...common,
     jobs,
-    env: nix.env,
-    allowedUris,
     workers: options.workers ?? Math.min(4, availableParallelism()),
     fallback: builtIn,
-    log,
     ...(gcRootsDirectory === undefined ? {} : { gcRootsDirectory }),
   });
   return make(`nix-eval-jobs ${jobs.version}`.trim(), walk);

@@ -16,17 +16,37 @@ export interface EvaluatorProcess {
   kill(): void;
 }
 
-/** Starts an evaluator and writes its standard input. */
+/**
+ * Milliseconds between asking and forcing an evaluator that is not contained. Nix that is killed
+ * outright leaves the builder of an import from derivation running; asked to end, it mostly ends it.
+ */
+const graceMs = 3000;
+
+/** Starts an evaluator and writes its standard input. It is ended when the signal aborts. */
 export function startEvaluator(command: CommandLine, input: string, signal: AbortSignal): EvaluatorProcess {
-  const child = startProcess(command.file, command.args, { cwd: command.cwd, env: command.env, signal });
+  const child = startProcess(command.file, command.args, { cwd: command.cwd, env: command.env });
+  let closed = false;
+  const end = () => {
+    if (closed) return;
+    if (command.contained) return killGroup(child);
+    killGroup(child, 'SIGTERM');
+    const force = setTimeout(() => killGroup(child), graceMs);
+    child.once('close', () => clearTimeout(force));
+  };
   const ended = new Promise<ProcessEnd>((resolve) => {
     child.once('error', (startError: NodeJS.ErrnoException) =>
       resolve({ exitCode: null, signal: null, startError }),
     );
-    child.once('close', (exitCode, endSignal) => resolve({ exitCode, signal: endSignal }));
+    child.once('close', (exitCode, endSignal) => {
+      closed = true;
+      signal.removeEventListener('abort', end);
+      resolve({ exitCode, signal: endSignal });
+    });
   });
+  signal.addEventListener('abort', end, { once: true });
+  if (signal.aborted) end();
   child.stdin.end(input);
-  return { child, ended, kill: () => killGroup(child) };
+  return { child, ended, kill: end };
 }
 
 /** What to say of a process that ended without words of its own; undefined for a good end. */

@@ -18,14 +18,14 @@ export function collectLastWords(limit: number): LastWords {
   let lost = false;
   return {
     add(line) {
-      const size = line.length + 1;
-      if (tail.length === 0 && headSize + size <= limit) {
-        head.push(line);
-        headSize += size;
+      if (headSize < limit) {
+        head.push(line.slice(0, limit - headSize));
+        headSize += line.length + 1;
+        lost ||= headSize > limit + 1;
         return;
       }
       tail.push(line.slice(0, limit));
-      tailSize += Math.min(size, limit + 1);
+      tailSize += Math.min(line.length, limit) + 1;
       if (line.length > limit) lost = true;
       if (tailSize <= 2 * limit) return;
       // Dropped in bulk, so that each line is moved once on average.

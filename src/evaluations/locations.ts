@@ -79,9 +79,10 @@ function collapseBlank(lines: readonly string[]): string[] {
   return lines.filter((line, index) => line.trim() !== '' || (lines[index - 1] ?? '').trim() !== '');
 }
 
-/** Takes the checkout's path out of a text. */
+/** Takes the checkout's path out of a text; names that merely begin like it stay. */
 export function relativePaths(text: string, checkout: string): string {
-  return text.replaceAll(`${checkout}/`, '').replaceAll(checkout, '.');
+  const itself = new RegExp(`${checkout.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')}(?![\\w.-])`, 'g');
+  return text.replaceAll(`${checkout}/`, '').replace(itself, '.');
 }
 
 /**

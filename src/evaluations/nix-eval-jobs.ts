@@ -11,7 +11,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../basics/index.ts';
-import { evaluatorCommandLine } from './command-line.ts';
+import { type Containment, evaluatorCommandLine } from './command-line.ts';
 import { noticeIn, stripAnsi } from './error-text.ts';
 import { startEvaluator } from './evaluator-process.ts';
 import type { AttributePath } from './events.ts';
@@ -28,6 +28,7 @@ export interface JobsOptions {
   readonly jobs: JobsProgram;
   readonly env: Readonly<Record<string, string>>;
   readonly allowedUris: readonly string[];
+  readonly containment: Containment;
   readonly workers: number;
   /** Keeps the .drv files from being collected while the evaluation lasts. */
   readonly gcRootsDirectory?: string;
@@ -104,6 +105,7 @@ async function* runOnce(
       ],
       directory: request.directory,
       memoryMegabytes: limits.memoryMegabytes,
+      containment: options.containment,
     },
     options.env,
   );
@@ -141,6 +143,7 @@ async function* runOnce(
   } finally {
     watchdog.stop();
     evaluator.kill();
+    await evaluator.ended;
     await heard.catch(() => {});
   }
 }

@@ -11,7 +11,7 @@
 
 import type { Logger } from '../basics/index.ts';
 import { messageOf } from '../basics/index.ts';
-import { evaluatorCommandLine } from './command-line.ts';
+import { type Containment, evaluatorCommandLine } from './command-line.ts';
 import { findErrorText, noticeIn } from './error-text.ts';
 import { describeEnd, type ProcessEnd, startEvaluator } from './evaluator-process.ts';
 import { collectLastWords } from './last-words.ts';
@@ -27,6 +27,7 @@ export interface WalkerOptions {
   readonly program: string;
   readonly env: Readonly<Record<string, string>>;
   readonly allowedUris: readonly string[];
+  readonly containment: Containment;
   readonly log: Logger;
 }
 
@@ -86,6 +87,7 @@ async function* runOnce(
       ],
       directory: request.directory,
       memoryMegabytes: limits.memoryMegabytes,
+      containment: options.containment,
     },
     options.env,
   );
@@ -137,6 +139,7 @@ async function* runOnce(
   } finally {
     watchdog.stop();
     evaluator.kill();
+    await evaluator.ended;
   }
 }
 

@@ -243,12 +243,12 @@ const compare = (a, b) => {
 };
 
 async function main() {
+  const wanted = parseArguments(process.argv.slice(2));
   const stumble = fault('STUMBLE');
   if (stumble !== '' && !existsSync(stumble)) {
     writeFileSync(stumble, '');
     fail('error: creating a store: it exists now\n');
   }
-  const wanted = parseArguments(process.argv.slice(2));
   let todo = [[]];
   let first = true;
   while (todo.length > 0) {

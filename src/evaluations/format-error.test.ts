@@ -1,0 +1,40 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { formatEvaluationError } from './format-error.ts';
+
+let checkout: string;
+beforeAll(async () => {
+  checkout = await mkdtemp(join(tmpdir(), 'ringmaster-test-format-'));
+  await writeFile(join(checkout, 'ci.nix'), '{\n  a = slow;\n}\n');
+});
+afterAll(() => rm(checkout, { recursive: true, force: true }));
+
+test('the place comes first, as editors expect it, and the line is shown where Nix did not', async () => {
+  const text = await formatEvaluationError(
+    {
+      type: 'error',
+      path: ['s', 'x.y'],
+      message: 'error: took too long',
+      location: { file: 'ci.nix', line: 2, column: 3 },
+    },
+    { checkout },
+  );
+  expect(text).toBe(
+    ['ci.nix:2:3: error: took too long', '  in attribute s."x.y"', '     2|   a = slow;', '      |   ^'].join(
+      '\n',
+    ),
+  );
+});
+
+test('an error of the whole evaluation says so and needs no place', async () => {
+  const text = await formatEvaluationError({ type: 'error', path: [], message: 'error: nothing there' });
+  expect(text).toBe('error: nothing there\n  in attribute (root)');
+});
+
+test('where the frames come first, the reason is in the first line all the same', async () => {
+  const message = 'error:\n       … while evaluating\n\n       error: the reason';
+  const text = await formatEvaluationError({ type: 'error', path: ['a'], message });
+  expect(text.split('\n')[0]).toBe('error: the reason');
+});

@@ -1,0 +1,124 @@
+/** The evaluator over nix-eval-jobs when nix-eval-jobs misbehaves. It is the double in test/. */
+import { chmod, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { silentLogger } from '../basics/index.ts';
+import { nixesUnderTest, openTestNix, type TestNix } from '../nix/test-nix.ts';
+import { createEvaluator, type Evaluator } from './create-evaluator.ts';
+import {
+  errorsOf,
+  evaluateAll,
+  jobsOf,
+  makeTestFolder,
+  noticesOf,
+  type TestFolder,
+  writeCheckout,
+} from './test-evaluation.ts';
+
+const double = join(import.meta.dirname, '../../test/nix-eval-jobs-double/nix-eval-jobs.mjs');
+
+let folder: TestFolder;
+let testNix: TestNix;
+let checkout: string;
+beforeAll(async () => {
+  folder = await makeTestFolder();
+  const [under] = nixesUnderTest;
+  if (under === undefined) throw new Error('there is no Nix to test with');
+  testNix = await openTestNix(under);
+  checkout = await writeCheckout(
+    folder.path,
+    '{ a = d "a"; b = d "b"; s = walk { c = d "c"; e = throw "e"; "x.y" = d "xy"; }; }',
+  );
+});
+afterAll(async () => {
+  await testNix.close();
+  await folder.remove();
+});
+
+let programs = 0;
+
+/** The double with faults, as a program of its own: evaluators do not inherit an environment. */
+async function faulty(faults: Readonly<Record<string, string>>): Promise<string> {
+  programs += 1;
+  const program = join(folder.path, `nix-eval-jobs-${programs}`);
+  const settings = Object.entries(faults).map(([name, value]) => `export DOUBLE_${name}='${value}'\n`);
+  await writeFile(program, `#!/bin/sh\n${settings.join('')}exec '${double}' "$@"\n`);
+  await chmod(program, 0o755);
+  return program;
+}
+
+async function evaluatorWith(
+  faults: Readonly<Record<string, string>>,
+  prefer?: 'nix-eval-jobs',
+): Promise<Evaluator> {
+  const { environment, layout } = testNix.nix;
+  return await createEvaluator({
+    nix: { env: environment, store: layout, nixEvalJobs: await faulty(faults) },
+    log: silentLogger(),
+    ...(prefer ? { prefer } : {}),
+  });
+}
+
+const sorted = (paths: readonly (readonly string[])[]) => paths.map((path) => path.join('/')).sort();
+
+describe('every job is found and nothing is said twice', () => {
+  test.each([
+    ['nothing goes wrong', {}],
+    ['a worker dies without a word of where', { NAMELESS_AT: 'r._s' }],
+    ['it stops answering', { HANG_AT: 'r._b' }],
+    ['it fails at once, the first time', { STUMBLE: 'stumbled-once' }],
+    ['lines are longer than anybody should write', { PAD: String(11 * 1024 * 1024) }],
+    ['it always fails at once', { STUMBLE: '/nonexistent/never' }],
+  ])('when %s', async (_, faults: Record<string, string>) => {
+    const evaluator = await evaluatorWith(faults);
+    expect(evaluator.name).toBe('nix-eval-jobs 2.33.1');
+    const events = await evaluateAll(evaluator, checkout, { limits: { attributeSeconds: 5 } });
+    expect(sorted(jobsOf(events).map(({ path }) => path))).toEqual(['a', 'b', 's/c', 's/x.y']);
+    expect(sorted(errorsOf(events).map(({ path }) => path))).toEqual(['s/e']);
+    expect(errorsOf(events)[0]?.message).toMatch(/error: e$|^error: e\b/m);
+  });
+});
+
+describe('a dead worker costs one attribute', () => {
+  test.each([
+    ['killed', { KILL_AT: 'r._b' }, /killed by SIGKILL/],
+    ['crashed', { CRASH_AT: 'r._b' }, /infinite recursion/],
+    ['killed in the middle of a line', { HALF_AT: 'r._b' }, /killed by SIGKILL/],
+  ])('when it is %s', async (_, faults: Record<string, string>, words) => {
+    const events = await evaluateAll(await evaluatorWith(faults), checkout);
+    expect(sorted(jobsOf(events).map(({ path }) => path))).toEqual(['a', 's/c', 's/x.y']);
+    expect(sorted(errorsOf(events).map(({ path }) => path))).toEqual(['b', 's/e']);
+    expect(errorsOf(events).find(({ path }) => path[0] === 'b')?.message).toMatch(words);
+  });
+
+  test('also when its name has a dot', async () => {
+    const events = await evaluateAll(await evaluatorWith({ KILL_AT: 'r._s._x%2Ey' }), checkout);
+    expect(sorted(jobsOf(events).map(({ path }) => path))).toEqual(['a', 'b', 's/c']);
+    expect(sorted(errorsOf(events).map(({ path }) => path))).toEqual(['s/e', 's/x.y']);
+  });
+});
+
+test('traces are notices', async () => {
+  const traced = await writeCheckout(folder.path, '{ a = builtins.trace "careful" (d "a"); }');
+  const events = await evaluateAll(await evaluatorWith({}), traced);
+  expect(noticesOf(events)).toContain('trace: careful');
+});
+
+describe('a nix-eval-jobs that cannot hold code in is not used', () => {
+  test.each([
+    ['is too old', { VERSION: '2.28.0' }],
+    ['does not tell its age', { VERSION: '', WITHOUT: '--select' }],
+    ['has no option that is needed', { WITHOUT: '--max-memory-size' }],
+  ])('when it %s', async (_, faults: Record<string, string>) => {
+    expect((await evaluatorWith(faults)).name).toMatch(/^built-in/);
+    await expect(evaluatorWith(faults, 'nix-eval-jobs')).rejects.toMatchObject({
+      code: 'nix-eval-jobs-unusable',
+      exitStatus: 3,
+    });
+  });
+
+  test('the first one that can is used, and one that only shows by its options that it is new', async () => {
+    expect((await evaluatorWith({ VERSION: '2.28.1' })).name).toBe('nix-eval-jobs 2.28.1');
+    expect((await evaluatorWith({ VERSION: '' })).name).toBe('nix-eval-jobs');
+  });
+});
