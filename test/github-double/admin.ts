@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { ApiError } from './api-error.ts';
 import { checkRunJson } from './check-runs.ts';
-import type { GitHubDouble } from './double.ts';
+import type { GitHubDouble } from './face.ts';
 import type { FaultRule } from './faults.ts';
 import type { OtherReply, OtherRequest } from './server.ts';
 import type { CheckRun } from './world.ts';

@@ -52,7 +52,7 @@ export function createBrowser(
           (one) => reaches(installation, one) && roleOf(one, user.login) !== 'none',
         ),
     );
-  const browser = {
+  const browser: Browser = {
     tokens: new Map<string, User>(),
     person: undefined,
     manifest: undefined,
@@ -102,7 +102,7 @@ export function createBrowser(
         return { status: 201, body: { ...appJson(world), ...secrets } };
       }),
     ],
-  } satisfies Browser as Browser;
+  };
 
   const visit = ({ method, url, fields }: BrowserRequest): BrowserReply | undefined => {
     const at = `${method} ${url.pathname}`;

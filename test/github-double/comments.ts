@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { notFound } from './api-error.ts';
 import { parseBody } from './check-run-rules.ts';
 import { isoTime, type JsonObject } from './json.ts';
-import { appBot, repositoryUrl, userJson } from './render.ts';
+import { appBot, pullRequestJson, repositoryUrl, userJson } from './render.ts';
 import { paginate, type RepositoryRequest, type Route, repositoryRoute } from './router.ts';
 import type { Auth } from './tokens.ts';
 import { type Comment, fullName, type Repository, type User, type World } from './world.ts';
@@ -18,7 +18,10 @@ const reactionSchema = z.strictObject({
 const mayRead = { issues: 'read', pull_requests: 'read' } as const;
 const mayWrite = { issues: 'write', pull_requests: 'write' } as const;
 
-export function commentRoutes(world: World, onChange: (repository: Repository) => void): readonly Route[] {
+/** Called after a comment was written through the API. */
+export type OnComment = (repository: Repository, comment: Comment) => void;
+
+export function commentRoutes(world: World, onCreated: OnComment): readonly Route[] {
   const needComment = ({ repository, params }: RepositoryRequest): Comment => {
     const found = repository.comments.find(({ id }) => String(id) === params.id);
     if (!found) throw notFound();
@@ -31,7 +34,7 @@ export function commentRoutes(world: World, onChange: (repository: Repository) =
       const { body } = parseBody(bodySchema, request.body, 'IssueComment');
       if (!repository.pulls.has(Number(params.number))) throw notFound();
       const comment = addComment(world, repository, Number(params.number), actor(auth), body);
-      onChange(repository);
+      onCreated(repository, comment);
       return { status: 201, body: commentJson(world, repository, comment) };
     }),
     repositoryRoute(mayRead, 'GET', '/issues/:number/comments', ({ repository, params, url }) => {
@@ -47,12 +50,10 @@ export function commentRoutes(world: World, onChange: (repository: Repository) =
       const comment = needComment(request);
       comment.body = parseBody(bodySchema, request.body, 'IssueComment').body;
       comment.updatedAt = isoTime(world.clock());
-      onChange(request.repository);
       return { status: 200, body: commentJson(world, request.repository, comment) };
     }),
     repositoryRoute(mayWrite, 'DELETE', '/issues/comments/:id', (request) => {
       request.repository.comments.splice(request.repository.comments.indexOf(needComment(request)), 1);
-      onChange(request.repository);
       return { status: 204 };
     }),
     repositoryRoute(mayWrite, 'POST', '/issues/comments/:id/reactions', (request) => {
@@ -62,7 +63,6 @@ export function commentRoutes(world: World, onChange: (repository: Repository) =
       const old = comment.reactions.find((one) => one.content === content && one.user.login === user.login);
       const reaction = old ?? { id: world.nextId(), user, content };
       if (!old) comment.reactions.push(reaction);
-      onChange(request.repository);
       return { status: old ? 200 : 201, body: reactionJson(world, reaction) };
     }),
     repositoryRoute(mayRead, 'GET', '/issues/comments/:id/reactions', (request) => {
@@ -74,7 +74,6 @@ export function commentRoutes(world: World, onChange: (repository: Repository) =
       const index = reactions.findIndex(({ id }) => String(id) === request.params.reaction);
       if (index < 0) throw notFound();
       reactions.splice(index, 1);
-      onChange(request.repository);
       return { status: 204 };
     }),
   ];
@@ -124,5 +123,19 @@ export function commentJson(world: World, repository: Repository, comment: Comme
     author_association: comment.user.id === repository.owner.id ? 'OWNER' : 'NONE',
     body: comment.body,
     performed_via_github_app: comment.user.type === 'Bot' ? { slug: world.app.slug } : null,
+  };
+}
+
+/** What an `issue_comment` event says; a pull request shows as an issue. */
+export function commentFacts(world: World, repository: Repository, comment: Comment): JsonObject {
+  const pull = repository.pulls.get(comment.number);
+  const facts = pull ? pullRequestJson(world, repository, pull) : {};
+  const { number, title, body, user, state, html_url, labels, created_at, updated_at, url } = facts;
+  return {
+    comment: commentJson(world, repository, comment),
+    issue: {
+      ...{ number, title, body, user, state, html_url, labels, created_at, updated_at },
+      pull_request: { url, html_url },
+    },
   };
 }

@@ -4,115 +4,30 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createAdmin } from './admin.ts';
 import { appRoutes } from './app-routes.ts';
-import { type Browser, createBrowser } from './browser.ts';
+import { createBrowser } from './browser.ts';
 import { type Changes, createChanges } from './changes.ts';
 import { checkRunJson, checkRunRoutes } from './check-runs.ts';
 import { checkSuiteRoutes } from './check-suites.ts';
-import { commentRoutes } from './comments.ts';
+import { commentFacts, commentRoutes } from './comments.ts';
 import { describeState } from './describe.ts';
 import { createEmitter } from './emit.ts';
-import { createFaults, type Faults } from './faults.ts';
-import { createGestures, type Gestures } from './gestures.ts';
-import { createJournal, type Journal } from './journal.ts';
-import { createRateLimiter, type RateLimiter } from './limits.ts';
+import type { DoubleOptions, GitHubDouble } from './face.ts';
+import { createFaults } from './faults.ts';
+import { createGestures } from './gestures.ts';
+import { createJournal } from './journal.ts';
+import { createRateLimiter } from './limits.ts';
 import { createPages } from './pages.ts';
 import { createPullRequests, type PullRequests } from './pull-requests.ts';
-import { createPushes, type Pushes } from './pushes.ts';
-import { createRecorded, type Recorded } from './recorded.ts';
+import { createPushes } from './pushes.ts';
+import { createRecorded } from './recorded.ts';
 import { appBot } from './render.ts';
 import { commitRoute, repositoryRoutes } from './repository-routes.ts';
 import { type Route, route } from './router.ts';
 import { createListener } from './server.ts';
 import { createRepository, createWorld, needInstallation } from './setup.ts';
 import { latestStatuses, statusRoutes } from './statuses.ts';
-import { createWebhooks, type Delivery, hookRoutes, type Webhooks } from './webhooks.ts';
-import {
-  type CheckRun,
-  type Clock,
-  type CommitStatus,
-  ensureUser,
-  type Installation,
-  needRepository,
-  type Permissions,
-  type Repository,
-  type Role,
-  type World,
-} from './world.ts';
-
-export interface DoubleOptions {
-  /** Default: a free one. */
-  readonly port?: number;
-  /** Where repositories and the key live; default: a temporary directory, removed at the end. */
-  readonly dataDir?: string;
-  /** Where events go; can be set later, the receiver may need the double's address first. */
-  readonly webhookUrl?: string;
-  readonly webhookSecret?: string;
-  readonly clock?: Clock;
-  readonly permissions?: Permissions;
-  readonly events?: readonly string[];
-  /** Also send `check_run` created and completed, as GitHub does. Default false. */
-  readonly echoCheckRuns?: boolean;
-}
-
-export interface NewRepository {
-  /** `owner/name`. */
-  readonly name: string;
-  readonly private?: boolean;
-  readonly defaultBranch?: string;
-  /** Whether the owner is a person (default) or an organization. */
-  readonly organization?: boolean;
-  /** `false`: the App does not reach it. */
-  readonly installed?: boolean;
-}
-
-export interface GitHubDouble extends Pushes, Omit<PullRequests, 'branchMoved' | 'open' | 'fork'> {
-  readonly url: string;
-  /** The base of the REST API. */
-  readonly apiUrl: string;
-  readonly appId: number;
-  readonly clientId: string;
-  readonly clientSecret: string;
-  readonly privateKey: string;
-  readonly privateKeyPath: string;
-  readonly webhookSecret: string;
-  readonly adminToken: string;
-  /** The environment for the product, in Probot's words. */
-  environment(): Record<string, string>;
-  readonly world: World;
-  readonly journal: Journal;
-  readonly faults: Faults;
-  readonly limiter: RateLimiter;
-  readonly webhooks: Webhooks;
-  readonly browser: Browser;
-  readonly gestures: Gestures;
-  readonly recorded: Recorded;
-  createRepository(options: NewRepository): Promise<Repository>;
-  openPullRequest: PullRequests['open'];
-  createFork: PullRequests['fork'];
-  installation(owner: string): Installation;
-  setRole(repo: string, login: string, role: Role): void;
-  /** Where `git clone` finds a repository, without credentials. */
-  cloneUrl(repo: string): string;
-  setWebhookUrl(url: string): void;
-  deliver: Webhooks['deliver'];
-  /** Sends a recorded payload as it is, except for our installation. */
-  deliverRecorded(event: string, index: number): Promise<Delivery>;
-  /** Check runs of a commit, oldest first, every one ever created. */
-  checkRuns(sha: string): readonly CheckRun[];
-  /** The newest check run of each name: what the page of the commit shows. */
-  latestCheckRuns(sha: string): ReadonlyMap<string, CheckRun>;
-  /** Statuses of a commit, oldest first. */
-  statuses(sha: string): readonly CommitStatus[];
-  /** The newest status of each context. */
-  latestStatuses(sha: string): ReadonlyMap<string, CommitStatus>;
-  callsTo: Journal['to'];
-  waitFor: Changes['waitFor'];
-  /** All installation tokens stop working, whatever the clock says. */
-  expireTokens(): void;
-  down(): Promise<void>;
-  up(): Promise<void>;
-  close(): Promise<void>;
-}
+import { createWebhooks, hookRoutes } from './webhooks.ts';
+import { type CheckRun, type CommitStatus, ensureUser, needRepository } from './world.ts';
 
 /** Starts a GitHub on 127.0.0.1. */
 export async function startGitHubDouble(options: DoubleOptions = {}): Promise<GitHubDouble> {
@@ -146,8 +61,12 @@ export async function startGitHubDouble(options: DoubleOptions = {}): Promise<Gi
     ...repositoryRoutes(world),
     ...checkRunRoutes(world, onCheckRun),
     ...checkSuiteRoutes(world),
-    ...statusRoutes(world, () => {}),
-    ...commentRoutes(world, () => {}),
+    ...statusRoutes(world),
+    // An App that is subscribed hears its own comments too.
+    ...commentRoutes(world, (repository, comment) => {
+      const facts = commentFacts(world, repository, comment);
+      void emitter.emit(repository, 'issue_comment', 'created', facts, comment.user);
+    }),
     ...hookRoutes(world, webhooks),
     commitRoute(world),
     route('anybody', 'GET', '/rate_limit', ({ call }) => {
@@ -243,7 +162,8 @@ export async function startGitHubDouble(options: DoubleOptions = {}): Promise<Gi
     close: async () => {
       faults.clear();
       await listener.close();
-      await webhooks.settled();
+      await webhooks.stop();
+      await listener.settled();
       if (ownDirectory) await rm(dataDir, { recursive: true, force: true });
     },
   };

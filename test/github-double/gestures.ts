@@ -1,16 +1,25 @@
 /** What people do on github.com besides pushing: comments, buttons, reviews, settings. */
 import { checkRunJson } from './check-runs.ts';
 import { suiteJson } from './check-suites.ts';
-import { addComment, commentJson } from './comments.ts';
+import { addComment, commentFacts } from './comments.ts';
 import type { Emitter } from './emit.ts';
-import { git, mergeCommits } from './git.ts';
+import { git } from './git.ts';
+import { mergeCommits } from './git-history.ts';
 import { isoTime, type JsonObject } from './json.ts';
 import type { Pushes } from './pushes.ts';
 import type { Recorded } from './recorded.ts';
 import { installationJson, pullRequestJson, userJson } from './render.ts';
 import type { Delivery, Webhooks } from './webhooks.ts';
-import type { CheckRun, Comment, Installation } from './world.ts';
-import { ensureUser, fullName, needRepository, type Repository, type World } from './world.ts';
+import {
+  type CheckRun,
+  type Comment,
+  ensureUser,
+  fullName,
+  type Installation,
+  needRepository,
+  type Repository,
+  type World,
+} from './world.ts';
 
 export interface Gestures {
   /** Somebody comments on a pull request. */
@@ -65,17 +74,6 @@ export function createGestures(
       throw new Error(`The GitHub double has no pull request ${number} in '${fullName(repository)}'.`);
     return pull;
   };
-  const commentFacts = (repository: Repository, comment: Comment): JsonObject => {
-    const pull = pullRequestJson(world, repository, needPull(repository, comment.number));
-    const { number, title, body, user, state, html_url, labels, created_at, updated_at } = pull;
-    return {
-      comment: commentJson(world, repository, comment),
-      issue: {
-        ...{ number, title, body, user, state, html_url, labels, created_at, updated_at },
-        pull_request: { url: pull.url, html_url },
-      },
-    };
-  };
   const onInstallation = (
     installation: Installation,
     event: string,
@@ -114,7 +112,7 @@ export function createGestures(
       const repository = needRepository(world, repo);
       const user = ensureUser(world, author);
       const comment = addComment(world, repository, number, user, body);
-      const facts = commentFacts(repository, comment);
+      const facts = commentFacts(world, repository, comment);
       return { comment, delivery: await emitter.emit(repository, 'issue_comment', 'created', facts, user) };
     },
     editComment: async (repo, id, body) => {
@@ -124,7 +122,7 @@ export function createGestures(
       const changes = { body: { from: comment.body } };
       comment.body = body;
       comment.updatedAt = isoTime(world.clock());
-      const facts = { ...commentFacts(repository, comment), changes };
+      const facts = { ...commentFacts(world, repository, comment), changes };
       return emitter.emit(repository, 'issue_comment', 'edited', facts, comment.user);
     },
     review: async ({ repo, number, author, state, body }) => {
@@ -220,6 +218,7 @@ export function createGestures(
     rename: async (repo, name) => {
       const repository = needRepository(world, repo);
       const changes = { repository: { name: { from: repository.name } } };
+      world.formerNames.set(fullName(repository).toLowerCase(), repository.id);
       repository.name = name;
       return emitter.emit(repository, 'repository', 'renamed', { changes }, repository.owner);
     },

@@ -2,7 +2,6 @@
 import { mkdir, readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type RunResult, runProcess } from '../../src/basics/process.ts';
-import { isoTime } from './json.ts';
 import type { Repository } from './world.ts';
 
 export const zeroSha = '0'.repeat(40);
@@ -15,17 +14,6 @@ export type FileChange =
   | { readonly content: string | Uint8Array; readonly executable?: boolean; readonly symlink?: boolean };
 
 export type Files = Readonly<Record<string, FileChange>>;
-
-export interface CommitInfo {
-  readonly sha: string;
-  readonly tree: string;
-  readonly parents: readonly string[];
-  readonly authorName: string;
-  readonly authorEmail: string;
-  /** ISO 8601. */
-  readonly date: string;
-  readonly message: string;
-}
 
 /** The environment of every git child: no configuration from outside, no questions. */
 export function gitEnvironment(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
@@ -190,89 +178,4 @@ export async function listRefs(directory: string): Promise<Map<string, string>> 
     if (name && sha) refs.set(name, sha);
   }
   return refs;
-}
-
-const format = '%H%x00%T%x00%P%x00%an%x00%ae%x00%cI%x00%B%x1e';
-
-/** Commits reachable from `head` and not from `base`, oldest first, at most 2048 as GitHub. */
-export async function listCommits(
-  directory: string,
-  head: string,
-  base?: string,
-): Promise<readonly CommitInfo[]> {
-  const range = base === undefined ? ['-1', head] : ['--max-count=2048', head, `^${base}`];
-  const text = await git(directory, ['log', '--reverse', `--format=${format}`, ...range]);
-  return text.split('\x1e').flatMap((record) => {
-    const [sha, tree, parents, authorName, authorEmail, date, message] = record
-      .replace(/^\n/, '')
-      .split('\0');
-    if (!sha || !tree) return [];
-    return {
-      sha,
-      tree,
-      parents: (parents ?? '').split(' ').filter((parent) => parent !== ''),
-      authorName: authorName ?? '',
-      authorEmail: authorEmail ?? '',
-      date: date ?? isoTime(0),
-      message: (message ?? '').trimEnd(),
-    };
-  });
-}
-
-/** One commit that exists. */
-export async function readCommit(directory: string, sha: string): Promise<CommitInfo> {
-  const [commit] = await listCommits(directory, sha);
-  if (!commit) throw new Error(`No commit ${sha} in ${directory}`);
-  return commit;
-}
-
-export interface ChangedPaths {
-  readonly added: readonly string[];
-  readonly removed: readonly string[];
-  readonly modified: readonly string[];
-}
-
-/** What a commit changed against its first parent, or against `from`. */
-export async function changedPaths(directory: string, sha: string, from?: string): Promise<ChangedPaths> {
-  const args = ['diff-tree', '-r', '-z', '--root', '-m', '--first-parent', '--no-commit-id', '--name-status'];
-  const text = await git(directory, [...args, '--no-renames', ...(from === undefined ? [sha] : [from, sha])]);
-  const fields = text.split('\0');
-  const result = { added: [] as string[], removed: [] as string[], modified: [] as string[] };
-  for (let index = 0; index + 1 < fields.length; index += 2) {
-    const path = fields[index + 1] ?? '';
-    if (fields[index] === 'A') result.added.push(path);
-    else if (fields[index] === 'D') result.removed.push(path);
-    else result.modified.push(path);
-  }
-  return result;
-}
-
-/** Merges two commits into a new one, or `undefined` when they conflict. */
-export async function mergeCommits(
-  directory: string,
-  base: string,
-  head: string,
-  message: string,
-  time: number,
-): Promise<string | undefined> {
-  const merged = await tryGit(directory, ['merge-tree', '--write-tree', base, head]);
-  if (merged.exitCode !== 0) return undefined;
-  const tree = merged.stdout.split('\n')[0] ?? '';
-  const date = `${Math.floor(time / 1000)} +0000`;
-  const result = await runProcess(
-    'git',
-    ['-C', directory, 'commit-tree', tree, '-p', base, '-p', head, '-m', message],
-    {
-      env: gitEnvironment({
-        GIT_AUTHOR_NAME: 'GitHub',
-        GIT_AUTHOR_EMAIL: 'noreply@github.com',
-        GIT_COMMITTER_NAME: 'GitHub',
-        GIT_COMMITTER_EMAIL: 'noreply@github.com',
-        GIT_AUTHOR_DATE: date,
-        GIT_COMMITTER_DATE: date,
-      }),
-    },
-  );
-  if (result.exitCode !== 0) throw new Error(`git commit-tree: ${result.stderr.trim()}`);
-  return result.stdout.trim();
 }

@@ -1,5 +1,6 @@
 /** A strict GitHub on 127.0.0.1: what other folders may use of it. */
-export { type DoubleOptions, type GitHubDouble, type NewRepository, startGitHubDouble } from './double.ts';
+export { startGitHubDouble } from './double.ts';
+export type { DoubleOptions, GitHubDouble, NewRepository } from './face.ts';
 export type { FaultKind, FaultRule } from './faults.ts';
 export type { FileChange, Files } from './git.ts';
 export type { Call } from './journal.ts';

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type GitHubDouble, startGitHubDouble } from './index.ts';
+import { asObject } from './json.ts';
 import { send, token } from './test-client.ts';
 
 let double: GitHubDouble;
@@ -57,7 +58,8 @@ test('somebody signs in: a code, a token, and the repositories they may see', as
   const exchange = async (code: string | null, secret = double.clientSecret) => {
     const body = JSON.stringify({ client_id: double.clientId, client_secret: secret, code });
     const headers = { 'content-type': 'application/json' };
-    return (await fetch(`${double.url}/login/oauth/access_token`, { method: 'POST', body, headers })).json();
+    const answer = await fetch(`${double.url}/login/oauth/access_token`, { method: 'POST', body, headers });
+    return asObject(await answer.json());
   };
   const code = location.searchParams.get('code');
   expect(await exchange(code, 'wrong')).toMatchObject({ error: 'incorrect_client_credentials' });

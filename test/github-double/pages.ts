@@ -1,5 +1,7 @@
 /** Plain pages for a person: repositories, their commits, and what stands at a commit. */
-import { git, listCommits, resolveCommit } from './git.ts';
+
+import { git, resolveCommit } from './git.ts';
+import { listCommits } from './git-history.ts';
 import type { OtherReply } from './server.ts';
 import { latestStatuses } from './statuses.ts';
 import { type CheckRun, findRepository, fullName, type Repository, type World } from './world.ts';

@@ -1,14 +1,23 @@
 /** Pull requests, from branches and from forks, with their `refs/pull/N/head` and `/merge`. */
 import { join } from 'node:path';
 import type { Emitter } from './emit.ts';
-import { createBareRepository, type Files, git, listRefs, mergeCommits, tryGit } from './git.ts';
+import { createBareRepository, type Files, git, listRefs, tryGit } from './git.ts';
+import { mergeCommits } from './git-history.ts';
 import { isoTime, type JsonObject } from './json.ts';
 import type { Push, Pushes, PushOptions } from './pushes.ts';
 import { pullRequestJson } from './render.ts';
 import { newRepository } from './setup.ts';
 import type { Delivery } from './webhooks.ts';
-import type { Repository, User, World } from './world.ts';
-import { ensureUser, findRepository, fullName, needRepository, type PullRequest } from './world.ts';
+import {
+  ensureUser,
+  findRepository,
+  fullName,
+  needRepository,
+  type PullRequest,
+  type Repository,
+  type User,
+  type World,
+} from './world.ts';
 
 export interface OpenPullRequest {
   readonly repo: string;

@@ -1,23 +1,10 @@
 /** Pushes: real commits in the repository, and the events GitHub sends when refs have moved. */
 import { ensureSuite, suiteJson } from './check-suites.ts';
 import type { Emitter } from './emit.ts';
-import {
-  type CommitInfo,
-  changedPaths,
-  type Files,
-  git,
-  listCommits,
-  listRefs,
-  readCommit,
-  readDirectory,
-  tryGit,
-  writeCommit,
-  zeroSha,
-} from './git.ts';
-import { isoTime, type JsonObject } from './json.ts';
-import { repositoryJson, userJson } from './render.ts';
+import { type Files, git, listRefs, readDirectory, tryGit, writeCommit, zeroSha } from './git.ts';
+import { type Move, pushFacts } from './push-facts.ts';
 import type { Delivery } from './webhooks.ts';
-import { ensureUser, fullName, needRepository, type Repository, type User, type World } from './world.ts';
+import { ensureUser, needRepository, type Repository, type User, type World } from './world.ts';
 
 export interface PushOptions {
   /** `owner/name`. */
@@ -135,12 +122,6 @@ async function anySha(repository: Repository, name: string): Promise<string | un
   return (await refSha(repository, `refs/heads/${name}`)) ?? (await refSha(repository, name));
 }
 
-interface Move {
-  readonly ref: string;
-  readonly before: string;
-  readonly after: string;
-}
-
 function takeMoves(repository: Repository, refs: ReadonlyMap<string, string>): readonly Move[] {
   const moves: Move[] = [];
   const known = repository.announcedRefs;
@@ -179,79 +160,4 @@ async function announceMove(
     branch === undefined ? [] : await onBranchMoved(repository, branch, move.before, sender);
   const answered = await Promise.all(sent);
   return [...answered.filter((delivery) => delivery !== undefined), ...synchronised];
-}
-
-/** Commits a push payload shows at most. */
-const commitsShown = 2048;
-
-async function pushFacts(
-  world: World,
-  repository: Repository,
-  { ref, before, after }: Move,
-  sender: User,
-): Promise<JsonObject> {
-  const { directory } = repository;
-  const deleted = after === zeroSha;
-  const created = before === zeroSha;
-  const commits = deleted
-    ? []
-    : await listCommits(directory, after, created ? await newBranchBase(repository, ref, after) : before);
-  const head = deleted ? undefined : await readCommit(directory, after);
-  const ancestor = created || deleted || (await isAncestor(directory, before, after));
-  const html = `${world.url}/${fullName(repository)}`;
-  const shown = await Promise.all(
-    commits.slice(-commitsShown).map((commit) => commitFacts(html, directory, commit)),
-  );
-  return {
-    ref,
-    before,
-    after,
-    created,
-    deleted,
-    forced: !ancestor,
-    base_ref: null,
-    compare: `${html}/compare/${before.slice(0, 12)}...${after.slice(0, 12)}`,
-    // A tag on a commit that was pushed before brings no commits.
-    commits: ref.startsWith('refs/tags/') ? [] : shown,
-    head_commit: head ? await commitFacts(html, directory, head) : null,
-    // Pushes alone give these times as seconds, and the owner a name.
-    repository: {
-      ...repositoryJson(world, repository),
-      created_at: Math.floor(repository.createdAt / 1000),
-      pushed_at: Math.floor(world.clock() / 1000),
-      master_branch: repository.defaultBranch,
-      owner: { ...userJson(world, repository.owner), name: repository.owner.login, email: null },
-    },
-    pusher: { name: sender.login, email: `${sender.login}@users.noreply.example.org` },
-  };
-}
-
-async function newBranchBase(
-  repository: Repository,
-  ref: string,
-  after: string,
-): Promise<string | undefined> {
-  if (ref === `refs/heads/${repository.defaultBranch}`) return undefined;
-  const args = ['merge-base', after, `refs/heads/${repository.defaultBranch}`];
-  const found = await tryGit(repository.directory, args);
-  return found.exitCode === 0 ? found.stdout.trim() : undefined;
-}
-
-async function isAncestor(directory: string, before: string, after: string): Promise<boolean> {
-  return (await tryGit(directory, ['merge-base', '--is-ancestor', before, after])).exitCode === 0;
-}
-
-async function commitFacts(html: string, directory: string, commit: CommitInfo): Promise<JsonObject> {
-  const person = { name: commit.authorName, email: commit.authorEmail, username: commit.authorName };
-  return {
-    id: commit.sha,
-    tree_id: commit.tree,
-    distinct: true,
-    message: commit.message,
-    timestamp: isoTime(Date.parse(commit.date)),
-    url: `${html}/commit/${commit.sha}`,
-    author: person,
-    committer: person,
-    ...(await changedPaths(directory, commit.sha)),
-  };
 }

@@ -1,15 +1,16 @@
 /** Repositories read through the API: metadata, roles, branches, commits, contents, pull requests. */
 import { noCommit, notFound } from './api-error.ts';
+import { git, listRefs, resolveCommit, tryGit } from './git.ts';
 import {
+  type ChangedPaths,
   type CommitInfo,
+  changedBetween,
   changedPaths,
-  git,
   listCommits,
-  listRefs,
+  readBlob,
   readCommit,
-  resolveCommit,
-  tryGit,
-} from './git.ts';
+  unchanged,
+} from './git-history.ts';
 import type { JsonObject } from './json.ts';
 import { pullRequestJson, repositoryJson, repositoryUrl, userJson } from './render.ts';
 import { paginate, type RepositoryRequest, type Route, repositoryRoute } from './router.ts';
@@ -100,7 +101,7 @@ export function repositoryRoutes(world: World): readonly Route[] {
       const { directory } = request.repository;
       const base = await git(directory, ['merge-base', pull.baseSha, pull.headSha]);
       const { items, headers } = paginate(
-        fileList(await changedPaths(directory, pull.headSha, base)),
+        fileList(await changedBetween(directory, base, pull.headSha)),
         request.url,
       );
       return { status: 200, body: items, headers };
@@ -126,13 +127,14 @@ export function commitRoute(world: World): Route {
       if (sha === undefined) throw noCommit(ref);
       if (accept.includes('.sha')) return { status: 200, body: Buffer.from(sha) };
       const commit = await readCommit(repository.directory, sha);
-      const files = fileList(await changedPaths(repository.directory, sha));
+      const changes = await changedPaths(repository.directory, [sha]);
+      const files = fileList(changes.get(sha) ?? unchanged);
       return { status: 200, body: { ...commitJson(world, repository, commit), files } };
     },
   );
 }
 
-function fileList(changed: Awaited<ReturnType<typeof changedPaths>>): readonly JsonObject[] {
+function fileList(changed: ChangedPaths): readonly JsonObject[] {
   const named = (status: string, paths: readonly string[]) => paths.map((filename) => ({ filename, status }));
   return [
     ...named('added', changed.added),
@@ -183,8 +185,7 @@ async function contents({ repository, params, url, accept }: RepositoryRequest) 
   const [entry] = path === '' ? [] : await list(path);
   if (path !== '' && !entry) throw notFound();
   if (entry?.type === 'file') {
-    const found = await tryGit(repository.directory, ['cat-file', 'blob', entry.sha]);
-    const bytes = Buffer.from(found.stdout);
+    const bytes = await readBlob(repository.directory, entry.sha);
     if (accept.includes('.raw')) return { status: 200, body: bytes };
     return { status: 200, body: { ...entry, encoding: 'base64', content: bytes.toString('base64') } };
   }

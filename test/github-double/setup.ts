@@ -1,10 +1,16 @@
 /** The first state of a double, and new repositories in it. */
 import { createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import type { DoubleOptions, NewRepository } from './double.ts';
+import type { DoubleOptions, NewRepository } from './face.ts';
 import { createBareRepository } from './git.ts';
-import type { Repository, World } from './world.ts';
-import { ensureUser, findRepository, type Installation, type Permissions } from './world.ts';
+import {
+  ensureUser,
+  findRepository,
+  type Installation,
+  type Permissions,
+  type Repository,
+  type World,
+} from './world.ts';
 
 /** What Ringmaster's App asks for. */
 const defaultPermissions: Permissions = {
@@ -63,6 +69,7 @@ export function createWorld(options: DoubleOptions, dataDir: string): World {
     repositories: new Map(),
     installations: new Map(),
     tokens: new Map(),
+    formerNames: new Map(),
     nextId: () => ++id,
   };
 }

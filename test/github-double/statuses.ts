@@ -20,7 +20,7 @@ const schema = z.strictObject({
     .nullish(),
 });
 
-export function statusRoutes(world: World, onChange: (status: CommitStatus) => void): readonly Route[] {
+export function statusRoutes(world: World): readonly Route[] {
   const shaOf = async ({ repository, params }: RepositoryRequest): Promise<string> => {
     const sha = await resolveCommit(repository, params.ref ?? '');
     if (sha === undefined) throw noCommit(params.ref ?? '');
@@ -55,7 +55,6 @@ export function statusRoutes(world: World, onChange: (status: CommitStatus) => v
         createdAt: isoTime(world.clock()),
       };
       repository.statuses.push(status);
-      onChange(status);
       return { status: 201, body: statusJson(world, repository, status) };
     }),
     repositoryRoute({ statuses: 'read' }, 'GET', '/commits/:ref+/statuses', list),

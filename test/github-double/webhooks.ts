@@ -35,13 +35,14 @@ export interface Webhooks {
   redeliver(id: number): Promise<Delivery>;
   /** The next `count` deliveries get lost on the way, as in an outage. */
   lose(count: number): void;
-  /** Resolves when no delivery is under way. */
-  settled(): Promise<void>;
+  /** Gives up on deliveries under way and resolves when none is left. */
+  stop(): Promise<void>;
 }
 
 export function createWebhooks(world: World, secret: () => string, onChange: () => void): Webhooks {
   const deliveries: Delivery[] = [];
   const underWay = new Set<Promise<Delivery>>();
+  const stopping = new AbortController();
   let toLose = 0;
 
   const send = async (delivery: Delivery): Promise<Delivery> => {
@@ -63,7 +64,7 @@ export function createWebhooks(world: World, secret: () => string, onChange: () 
         headers: headersOf(delivery, secret(), body),
         body,
         redirect: 'manual',
-        signal: AbortSignal.timeout(answerWithinMs),
+        signal: AbortSignal.any([AbortSignal.timeout(answerWithinMs), stopping.signal]),
       });
       const text = await answer.text();
       delivery.duration = Math.round(performance.now() - started);
@@ -113,7 +114,8 @@ export function createWebhooks(world: World, secret: () => string, onChange: () 
     lose: (count) => {
       toLose += count;
     },
-    settled: async () => {
+    stop: async () => {
+      stopping.abort();
       while (underWay.size > 0) await Promise.allSettled([...underWay]);
     },
   };

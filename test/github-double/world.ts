@@ -164,6 +164,8 @@ export interface World {
   readonly repositories: Map<number, Repository>;
   readonly installations: Map<number, Installation>;
   readonly tokens: Map<string, InstallationToken>;
+  /** Former names in lower case, with the repository that bears another now. */
+  readonly formerNames: Map<string, number>;
   readonly nextId: () => number;
 }
 
