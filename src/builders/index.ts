@@ -1,2 +1,2 @@
-export { createLocalBuilder, defaultMaxLogBytes, type LocalBuilderOptions } from './local-builder.ts';
+export { createLocalBuilder, type LocalBuilderOptions } from './local-builder.ts';
 export type * from './types.ts';

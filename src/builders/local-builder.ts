@@ -1,10 +1,7 @@
 /** The builder on this machine. */
 import { messageOf } from '../basics/index.ts';
-import type { LocalNix, NixStore, RealiseResult } from '../nix/index.ts';
+import { defaultMaxLogBytes, type LocalNix, type NixStore, type RealiseResult } from '../nix/index.ts';
 import type { AttemptRequest, AttemptResult, Builder } from './types.ts';
-
-/** Bytes of output that one build may print, unless configured otherwise. */
-export const defaultMaxLogBytes = 64 * 1024 * 1024;
 
 export interface LocalBuilderOptions {
   /** The builder owns it, and closes it. */

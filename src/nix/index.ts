@@ -14,7 +14,7 @@ export {
 } from './derivation.ts';
 export { type Environment, type NixEnvironmentOptions, nixEnvironment } from './environment.ts';
 export { type DetectOptions, detectNix, type LocalNix, type NixPrograms } from './local-nix.ts';
-export { type LocalStoreOptions, openLocalStore } from './local-store.ts';
+export { defaultMaxLogBytes, type LocalStoreOptions, openLocalStore } from './local-store.ts';
 export { isGood } from './outcome.ts';
 export { type DaemonStoreOptions, openDaemonStore } from './store.ts';
 export type * from './types.ts';

@@ -11,11 +11,20 @@ export interface LocalStoreOptions {
   readonly logger: Logger;
   /** For messages. */
   readonly name?: string;
-  /** Bytes of output after which Nix ends a build. One line can be no longer than this. */
+  /** Bytes of output that one build may print; default 64 MiB. Nix itself ends it somewhat later. */
   readonly maxLogBytes?: number;
   /** Further settings of Nix for everything done through this store. */
   readonly overrides?: Readonly<Record<string, string>>;
 }
+
+/** Bytes. */
+export const defaultMaxLogBytes = 64 * 1024 * 1024;
+
+/**
+ * Bytes that Nix's own limit lies above. Nix drops the last lines before its limit, so whoever counts
+ * lines has to come first; Nix's limit is for output without a newline, which nobody else sees.
+ */
+const logSlack = 1024 * 1024;
 
 /** Opens the store that `detectNix` has found. */
 export function openLocalStore(options: LocalStoreOptions): NixStore {
@@ -29,7 +38,9 @@ export function openLocalStore(options: LocalStoreOptions): NixStore {
     overrides: {
       // Failures are told with the log beside them, so they need not quote it.
       'log-lines': '0',
-      ...(options.maxLogBytes !== undefined && { 'max-log-size': String(options.maxLogBytes) }),
+      'max-build-log-size': String((options.maxLogBytes ?? defaultMaxLogBytes) + logSlack),
+      // A daemon behind a socket has a configuration of its own, which need not demand a sandbox.
+      ...(nix.sandbox && { sandbox: 'true', 'sandbox-fallback': 'false' }),
       ...options.overrides,
     },
   };

@@ -37,7 +37,9 @@ export async function probeSandbox(options: ProbeOptions): Promise<SandboxProbe>
   // The sandbox of macOS leaves the folder alone. That it is demanded there has to do.
   if (!options.system.endsWith('-linux')) return { sandboxed: true };
   const out = (result.stdout.trim().split('\n').at(-1) ?? '').trim();
-  const top = await readFile(realPath(options.layout, out), 'utf8');
+  const top = await readFile(realPath(options.layout, out), 'utf8').catch(
+    () => 'a folder that cannot be told',
+  );
   return top.trim() === '/build'
     ? { sandboxed: true }
     : { sandboxed: false, reason: `a build ran in ${top.trim()}, outside of any sandbox` };
