@@ -101,7 +101,9 @@ function lastDrawing(text: string): string {
   const whole = text.replace(/\r+$/, '');
   const at = whole.lastIndexOf('\r');
   if (at === -1) return whole;
-  const before = [...whole.slice(0, at).matchAll(sequence)].map((match) => (match[2] === 'm' ? match[0] : ''));
+  const before = [...whole.slice(0, at).matchAll(sequence)].map((match) =>
+    match[2] === 'm' ? match[0] : '',
+  );
   return before.join('') + whole.slice(at + 1);
 }
 

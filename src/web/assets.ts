@@ -4,10 +4,17 @@ import { readFile } from 'node:fs/promises';
 import type { FastifyInstance } from 'fastify';
 import { notFound } from './problem.ts';
 
+/** Sheets in the order of the cascade; a browser gets them as one. */
+const sheets = ['theme', 'frame', 'parts', 'rows', 'revision', 'job', 'log', 'empty', 'narrow'] as const;
+
 const files = {
-  stylesheet: { name: 'ringmaster.css', type: 'text/css; charset=utf-8' },
-  script: { name: 'ringmaster.js', type: 'text/javascript; charset=utf-8' },
-  icon: { name: 'ringmaster.svg', type: 'image/svg+xml' },
+  stylesheet: {
+    name: 'ringmaster.css',
+    type: 'text/css; charset=utf-8',
+    sources: sheets.map((sheet) => `styles/${sheet}.css`),
+  },
+  script: { name: 'ringmaster.js', type: 'text/javascript; charset=utf-8', sources: ['ringmaster.js'] },
+  icon: { name: 'ringmaster.svg', type: 'image/svg+xml', sources: ['ringmaster.svg'] },
 } as const;
 
 /** URL paths of the assets. */
@@ -35,8 +42,16 @@ export async function loadAssets(): Promise<Assets> {
   return { paths: { stylesheet: stylesheet.path, script: script.path, icon: icon.path }, all };
 }
 
-async function loadAsset({ name, type }: { readonly name: string; readonly type: string }): Promise<Asset> {
-  const body = await readFile(new URL(`./assets/${name}`, import.meta.url));
+async function loadAsset(file: {
+  readonly name: string;
+  readonly type: string;
+  readonly sources: readonly string[];
+}): Promise<Asset> {
+  const { name, type, sources } = file;
+  const parts = await Promise.all(
+    sources.map((source) => readFile(new URL(`./assets/${source}`, import.meta.url))),
+  );
+  const body = Buffer.concat(parts);
   const digest = createHash('sha256').update(body).digest('base64url').slice(0, 10);
   return { path: `/assets/${digest}/${name}`, type, body };
 }

@@ -5,7 +5,7 @@ import type { Logger } from '../basics/logging.ts';
 import { isConnectionError } from '../postgres/index.ts';
 import type { AssetPaths } from './assets.ts';
 import { failurePage } from './pages/failure.tsx';
-import { type ProblemError, problem, problemBody, ProblemError as ProblemClass } from './problem.ts';
+import { ProblemError as ProblemClass, type ProblemError, problem, problemBody } from './problem.ts';
 
 /** Seconds after which asking again makes sense while the database is away. */
 const retryAfterSeconds = 5;
@@ -32,8 +32,10 @@ export function registerErrors(
 
   app.setErrorHandler(async (error, request, reply) => {
     const known = asProblem(error);
-    if (known.statusCode === 503) log.warn({ err: error, path: request.url }, 'a request could not be served');
-    else if (known.statusCode >= 500) log.error({ err: error, requestId: request.id, path: request.url }, 'a request failed');
+    if (known.statusCode === 503)
+      log.warn({ err: error, path: request.url }, 'a request could not be served');
+    else if (known.statusCode >= 500)
+      log.error({ err: error, requestId: request.id, path: request.url }, 'a request failed');
     // A stream that was already under way can only be cut; its viewer comes back by itself.
     if (reply.raw.headersSent) {
       reply.raw.destroy();

@@ -36,7 +36,12 @@ export function formatAgo(date: Date, now: Date): string {
   const days = Math.round(seconds / 86_400);
   if (days === 1) return 'yesterday';
   if (days < 30) return `${days} days ago`;
-  return date.toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC' });
+  return date.toLocaleDateString('en-GB', {
+    day: 'numeric',
+    month: 'short',
+    year: 'numeric',
+    timeZone: 'UTC',
+  });
 }
 
 /** `2026-11-21 14:03:11 UTC`. */

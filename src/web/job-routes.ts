@@ -2,8 +2,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { attributePathFromUrl } from '../evaluations/index.ts';
-import { lastEventByte } from './api/build-routes.ts';
 import { createAnsiRenderer } from './ansi.ts';
+import { lastEventByte } from './api/build-routes.ts';
 import { jobLink } from './links.ts';
 import { streamChanges } from './live/change-stream.ts';
 import type { EventStream } from './live/event-stream.ts';
@@ -13,7 +13,13 @@ import { canonicalAddress, needProject, needRevision, type PageContext, sendPage
 import { jobPage } from './pages/job.tsx';
 import type { LogView } from './pages/log-view.tsx';
 import { notFound } from './problem.ts';
-import { type AttemptRow, listAttempts, listUnfinishedInputs, readAttempt, readBuild } from './read/builds.ts';
+import {
+  type AttemptRow,
+  listAttempts,
+  listUnfinishedInputs,
+  readAttempt,
+  readBuild,
+} from './read/builds.ts';
 import { findJob, listJobHistory } from './read/jobs.ts';
 import { readLogWindow } from './read/log-window.ts';
 
@@ -48,7 +54,9 @@ export function registerJobPage(app: FastifyInstance, context: PageContext): voi
       listJobHistory(reader, project.id, job.path, 12),
     ]);
     const attempt =
-      query.attempt === undefined ? attempts[0] : attempts.find((candidate) => candidate.id === query.attempt);
+      query.attempt === undefined
+        ? attempts[0]
+        : attempts.find((candidate) => candidate.id === query.attempt);
     const log = attempt ? await viewLog(attempt, query.line, link) : undefined;
     const frame = { assets, events: `${link}/events` };
     return sendPage(

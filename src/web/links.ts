@@ -31,7 +31,9 @@ export interface ForgeLinks {
   repository(at: ProjectName): string;
   commit(at: ProjectName & { readonly sha: string }): string;
   pullRequest(at: ProjectName, number: string): string;
-  line(at: ProjectName & { readonly sha: string; readonly file: string; readonly line: number | null }): string;
+  line(
+    at: ProjectName & { readonly sha: string; readonly file: string; readonly line: number | null },
+  ): string;
 }
 
 /** Links to a GitHub at `base`, `https://github.com` for most. */

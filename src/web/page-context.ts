@@ -46,8 +46,7 @@ export function canonicalAddress(
   line: RevisionLine,
   params: { readonly owner: string; readonly project: string; readonly sha: string },
 ): string | undefined {
-  const same =
-    params.sha === line.sha && params.owner === line.owner && params.project === line.project;
+  const same = params.sha === line.sha && params.owner === line.owner && params.project === line.project;
   return same ? undefined : revisionLink(line);
 }
 

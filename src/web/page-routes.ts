@@ -32,10 +32,7 @@ const jobsQuery = z.object({
 });
 
 /** Registers all pages and the streams that keep them current. */
-export function registerPages(
-  app: FastifyInstance,
-  parts: Omit<PageContext, 'forge' | 'projectOf'>,
-): void {
+export function registerPages(app: FastifyInstance, parts: Omit<PageContext, 'forge' | 'projectOf'>): void {
   const context: PageContext = {
     ...parts,
     forge: forgeLinks(parts.options.githubUrl()),
@@ -57,7 +54,10 @@ function registerServerPages(app: FastifyInstance, context: PageContext): void {
     const projects = await listActiveProjects(reader, { query: '', limit: projectsOnHome + 1 });
     const shown = projects.slice(0, projectsOnHome);
     const [heads, activity, totals] = await Promise.all([
-      readDefaultHeads(reader, shown.map((project) => project.id)),
+      readDefaultHeads(
+        reader,
+        shown.map((project) => project.id),
+      ),
       countActivity(reader),
       countQueue(reader),
     ]);
@@ -114,7 +114,11 @@ function registerProjectPages(app: FastifyInstance, context: PageContext): void 
   app.get('/:owner/:project/events', streaming, async (request, reply) => {
     const project = await needProject(reader, params.parse(request.params));
     const stream = context.streams.open(reply);
-    await streamChanges(stream, context.revisions, async (id) => (await context.projectOf(id)) === project.id);
+    await streamChanges(
+      stream,
+      context.revisions,
+      async (id) => (await context.projectOf(id)) === project.id,
+    );
   });
 
   app.get('/:owner/:project/tree/*', async (request, reply) => {

@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
-import { buildRoutes } from './api/build-routes.ts';
+import { registerApi } from './api/api.ts';
 import { registerOpenApi } from './api/openapi.ts';
-import { machineRoutes, resultRoutes } from './api/routes.ts';
 import { loadAssets, registerAssets } from './assets.ts';
 import { registerErrors } from './errors.ts';
 import { acceptableRequestId, registerHeaders } from './headers.ts';
@@ -52,15 +51,7 @@ export async function buildWebServer(options: WebServerOptions): Promise<Fastify
   await registerOpenApi(app, options.version.version);
   registerAssets(app, assets);
   registerHealth(app, options);
-  await app.register(
-    async (api) => {
-      api.get('/openapi.json', async () => api.swagger());
-      await api.register(resultRoutes({ reader, publicUrl }));
-      await api.register(buildRoutes({ reader, publicUrl, streams, logs }));
-      await api.register(machineRoutes({ reader, publicUrl }));
-    },
-    { prefix: '/api/v1' },
-  );
+  await registerApi(app, { reader, publicUrl, streams, logs });
   if (options.githubPlugin) await app.register(options.githubPlugin);
   registerPages(app, { reader, streams, revisions, logs, assets: assets.paths, options });
   return app;

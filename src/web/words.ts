@@ -33,14 +33,13 @@ export function jobFace(job: Pick<JobRow, 'state' | 'job_group' | 'mark'>): Stat
   if (job.state === 'cancelled') return faces.stopped;
   const word = stateWords[job.state];
   if (job.job_group === 'good') return { ...faces.good, word: `${word}, as it must` };
-  if (job.job_group === 'allowed') return { shape: 'hollow-cross', tone: 'muted', word: `${word}, as it may` };
+  if (job.job_group === 'allowed')
+    return { shape: 'hollow-cross', tone: 'muted', word: `${word}, as it may` };
   return job.state === 'dependency-failed' ? faces.because : { ...faces.bad, word };
 }
 
 function markedGood(job: Pick<JobRow, 'job_group'>, word: string): StateFace {
-  return job.job_group === 'bad'
-    ? { ...faces.bad, word: `${word}, but must fail` }
-    : { ...faces.good, word };
+  return job.job_group === 'bad' ? { ...faces.bad, word: `${word}, but must fail` } : { ...faces.good, word };
 }
 
 /** The state of a revision: of its trust first, then of its newest evaluation. */

@@ -159,8 +159,14 @@ async function addJobs(
       finished_at: over ? new Date(end) : null,
     };
   });
-  const ids: { id: number }[] =
-    builds.length > 0 ? await db.batchInsert('builds', builds, 500).returning('id') : [];
+  const ids: { id: number }[] = [];
+  for (let first = 0; first < builds.length; first += 500) {
+    ids.push(
+      ...(await db('builds')
+        .insert(builds.slice(first, first + 500))
+        .returning('id')),
+    );
+  }
   const byPath = new Map(withBuild.map((seed, index) => [seed.path.join('.'), ids[index]?.id ?? 0]));
   const drvPaths = new Map(withBuild.map((seed, index) => [seed.path.join('.'), builds[index]?.drv_path]));
   await db.batchInsert(
@@ -495,7 +501,7 @@ export async function seedDashboard(db: Knex, hugeSize = 5_000): Promise<SeededD
     started_at: ago(1.6),
   });
 
-  const approval = await addRevision(db, {
+  await addRevision(db, {
     projectId: hello,
     words: 'Fix a typo in the README',
     minutes: 65,

@@ -1,6 +1,16 @@
 import swagger from '@fastify/swagger';
-import type { FastifyInstance } from 'fastify';
-import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import fastify, { type FastifyInstance } from 'fastify';
+import {
+  jsonSchemaTransform,
+  jsonSchemaTransformObject,
+  serializerCompiler,
+  validatorCompiler,
+} from 'fastify-type-provider-zod';
+import knex from 'knex';
+import { silentLogger } from '../../basics/index.ts';
+import { createEventStreams } from '../live/event-stream.ts';
+import { createFanOut } from '../live/fan-out.ts';
+import { registerApi } from './api.ts';
 
 /** Collects the schemas of all routes that are registered after it into an OpenAPI 3.1 document. */
 export async function registerOpenApi(app: FastifyInstance, version: string): Promise<void> {
@@ -33,4 +43,21 @@ export async function registerOpenApi(app: FastifyInstance, version: string): Pr
     transform: jsonSchemaTransform,
     transformObject: jsonSchemaTransformObject,
   });
+}
+
+/** The document as it stands in the reference: nothing is served and no database is asked. */
+export async function openApiDocument(): Promise<object> {
+  const app = fastify();
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  await registerOpenApi(app, 'v1');
+  const log = silentLogger();
+  await registerApi(app, {
+    reader: { db: knex({ client: 'pg' }), showPrivate: false },
+    publicUrl: () => '',
+    streams: createEventStreams(),
+    logs: createFanOut(async () => () => {}, 'none', log),
+  });
+  await app.ready();
+  return app.swagger();
 }

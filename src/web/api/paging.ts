@@ -11,7 +11,11 @@ export const pageQuery = z.object({
 /** The number inside a cursor, or `first` without one. */
 export function readCursor(cursor: string | undefined, first: number): number {
   if (cursor === undefined) return first;
-  const number = Number(Buffer.from(cursor, 'base64url').toString('utf8').replace(/^after:/, ''));
+  const number = Number(
+    Buffer.from(cursor, 'base64url')
+      .toString('utf8')
+      .replace(/^after:/, ''),
+  );
   if (Number.isSafeInteger(number) && number >= 0 && writeCursor(number) === cursor) return number;
   throw problem(400, 'bad-cursor', 'The cursor is not one of this server.', 'Start again without a cursor.');
 }

@@ -54,7 +54,10 @@ export function resultRoutes({ reader, publicUrl }: ApiContext): FastifyPluginAs
       async (request, reply) => {
         const { limit, cursor } = request.query;
         const rows = await listProjects(reader, { after: readCursor(cursor, 0), limit: limit + 1 });
-        const heads = await readDefaultHeads(reader, rows.slice(0, limit).map((row) => row.id));
+        const heads = await readDefaultHeads(
+          reader,
+          rows.slice(0, limit).map((row) => row.id),
+        );
         const shape = (row: (typeof rows)[number]) =>
           projectShape(row, heads.get(`${row.owner}/${row.name}`), publicUrl());
         return pageOf(request, reply, rows, limit, shape, (row) => row.id);
@@ -233,7 +236,14 @@ export function machineRoutes({ reader }: ApiContext): FastifyPluginAsyncZod {
           listQueue(reader, { offset, limit: limit + 1 }),
           countQueue(reader),
         ]);
-        const page = pageOf(request, reply, rows, limit, queuedBuildShape, (_row, index) => offset + index + 1);
+        const page = pageOf(
+          request,
+          reply,
+          rows,
+          limit,
+          queuedBuildShape,
+          (_row, index) => offset + index + 1,
+        );
         return { ...page, totals };
       },
     );

@@ -1,7 +1,7 @@
 /** Rows to the API's shapes. */
 import type { z } from 'zod';
 import { formatAttributePath } from '../../evaluations/index.ts';
-import { jobLink, projectLink, revisionLink } from '../links.ts';
+import { projectLink, revisionLink } from '../links.ts';
 import type { AttemptRow, BuildRow } from '../read/builds.ts';
 import type { EvaluationDetails } from '../read/evaluations.ts';
 import { type JobCounts, totalJobs } from '../read/job-counts.ts';
@@ -11,8 +11,8 @@ import type { ProjectRow } from '../read/projects.ts';
 import type { EvaluationRow, RevisionLine } from '../read/revision-lines.ts';
 import type {
   attemptSchema,
-  buildSchema,
   builderSchema,
+  buildSchema,
   evaluationDetailsSchema,
   evaluationSchema,
   jobSchema,

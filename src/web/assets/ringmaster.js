@@ -5,7 +5,8 @@ const $$ = (selector, within = document) => [...within.querySelectorAll(selector
 
 // Times
 
-const two = (large, unit, small, smallUnit) => (small ? `${large} ${unit} ${small} ${smallUnit}` : `${large} ${unit}`);
+const two = (large, unit, small, smallUnit) =>
+  small ? `${large} ${unit} ${small} ${smallUnit}` : `${large} ${unit}`;
 
 function duration(ms) {
   const seconds = Math.max(0, ms) / 1000;
@@ -114,15 +115,21 @@ async function refresh() {
 
 function morph(old, fresh) {
   if (old.isEqualNode(fresh)) return;
-  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName) return void old.replaceWith(fresh.cloneNode(true));
-  if (old.nodeType === Node.TEXT_NODE) return void (old.data = fresh.data);
+  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName)
+    return void old.replaceWith(fresh.cloneNode(true));
+  if (old.nodeType === Node.TEXT_NODE) old.data = fresh.data;
   if (old.nodeType !== Node.ELEMENT_NODE) return;
   for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
-  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  for (const { name, value } of fresh.attributes)
+    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   const known = new Map([...old.children].filter((child) => child.id).map((child) => [child.id, child]));
   let at = old.firstChild;
   for (const child of [...fresh.childNodes]) {
-    const same = child.id ? known.get(child.id) : at && !at.id && at.nodeName === child.nodeName ? at : undefined;
+    const same = child.id
+      ? known.get(child.id)
+      : at && !at.id && at.nodeName === child.nodeName
+        ? at
+        : undefined;
     if (!same) {
       old.insertBefore(document.importNode(child, true), at);
       continue;
@@ -190,9 +197,13 @@ function appendLines({ first, lines }) {
 if (log?.dataset.stream && follow) {
   follow.hidden = false;
   follow.addEventListener('click', () => setFollowing(!following));
-  addEventListener('scroll', () => {
-    if (following && scrollY < scrolledTo - 4) setFollowing(false);
-  }, { passive: true });
+  addEventListener(
+    'scroll',
+    () => {
+      if (following && scrollY < scrolledTo - 4) setFollowing(false);
+    },
+    { passive: true },
+  );
   if (!location.hash) setFollowing(true);
 } else if (log && !location.hash && log.childElementCount > 200 && followsLatest && $('#state .danger')) {
   // A failure is explained at the end of its log.

@@ -29,11 +29,13 @@ export function createEventStreams(limit = 2_000): EventStreams {
   let closed = false;
 
   function open(reply: FastifyReply): EventStream {
-    if (closed || streams.size >= limit) throw problem(503, 'too-many-streams', 'Too many live views are open.');
+    if (closed || streams.size >= limit)
+      throw problem(503, 'too-many-streams', 'Too many live views are open.');
     const headers = reply.getHeaders();
     reply.hijack();
     const response = reply.raw;
-    for (const [name, value] of Object.entries(headers)) if (value !== undefined) response.setHeader(name, value);
+    for (const [name, value] of Object.entries(headers))
+      if (value !== undefined) response.setHeader(name, value);
     response.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-store',

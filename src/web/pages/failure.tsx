@@ -20,7 +20,8 @@ export function failurePage({ error, assets, requestId, path }: Failure): Promis
         {error.detail ? <p>{error.detail}</p> : null}
         {error.statusCode === 404 ? (
           <p>
-            It may have been renamed or removed, or it is private. <a href="/">All projects</a> are one step away.
+            It may have been renamed or removed, or it is private. <a href="/">All projects</a> are one step
+            away.
           </p>
         ) : null}
         {away ? (

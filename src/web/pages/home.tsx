@@ -59,7 +59,8 @@ export function homePage(page: HomePage): Promise<string> {
         )}
         {page.more ? (
           <p class="more">
-            These are the {countOf(projects.length, 'project')} with the latest activity. Search finds the others.
+            These are the {countOf(projects.length, 'project')} with the latest activity. Search finds the
+            others.
           </p>
         ) : null}
       </div>
@@ -104,7 +105,9 @@ const ProjectLine: FC<{
         {head ? <CountsBar counts={head.counts} /> : null}
       </div>
       <div class="activity number">
-        {activity ? `${formatNumber(activity.running)} building, ${formatNumber(activity.queued)} queued` : null}
+        {activity
+          ? `${formatNumber(activity.running)} building, ${formatNumber(activity.queued)} queued`
+          : null}
       </div>
       <div class="when">
         {head ? <Sha sha={head.sha} /> : null}

@@ -43,17 +43,19 @@ export const Layout: FC<{ frame: Frame; title: string; children?: Child }> = ({ 
             <NavLink href="/queue" here={frame.here === 'queue'} label="Queue" />
             <NavLink href="/builders" here={frame.here === 'builders'} label="Builders" />
           </nav>
-          <form class="search" action="/search" role="search">
-            <input
-              type="search"
-              name="q"
-              value={frame.query}
-              placeholder="Search projects, commits, attributes"
-              aria-label="Search projects, branches, pull requests, commits, attributes"
-              maxlength={200}
-              data-search
-            />
-          </form>
+          <search class="search">
+            <form action="/search">
+              <input
+                type="search"
+                name="q"
+                value={frame.query}
+                placeholder="Search projects, commits, attributes"
+                aria-label="Search projects, branches, pull requests, commits, attributes"
+                maxlength={200}
+                data-search
+              />
+            </form>
+          </search>
         </div>
       </header>
       <main id="main">{children}</main>

@@ -1,5 +1,5 @@
-import type { FC } from 'hono/jsx';
 import { raw } from 'hono/html';
+import type { FC } from 'hono/jsx';
 import { countOf, formatBytes, formatNumber } from '../format.ts';
 import { renderLog } from '../log-lines.ts';
 import type { AttemptRow } from '../read/builds.ts';

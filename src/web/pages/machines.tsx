@@ -68,7 +68,11 @@ const BuilderLine: FC<{ builder: BuilderRow; now: Date }> = ({ builder, now }) =
         {builder.running} of {builder.slots}
       </span>
       <svg class="counts-bar" aria-hidden="true">
-        <rect class="bar-running" width={`${Math.min(100, (builder.running / Math.max(1, builder.slots)) * 100)}%`} height="100%" />
+        <rect
+          class="bar-running"
+          width={`${Math.min(100, (builder.running / Math.max(1, builder.slots)) * 100)}%`}
+          height="100%"
+        />
       </svg>
     </div>
     <div class="when">

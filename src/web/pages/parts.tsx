@@ -23,6 +23,11 @@ export const State: FC<{ face: StateFace }> = ({ face }) => (
   </span>
 );
 
+/** The word alone, where the shape stands close by. */
+export const Word: FC<{ face: StateFace }> = ({ face }) => (
+  <span class={`word ${face.tone}`}>{face.word}</span>
+);
+
 /** Drawn once a page and used by every mark. */
 export const ShapeSymbols: FC = () => (
   <svg class="symbols" aria-hidden="true">
@@ -189,7 +194,15 @@ export const Banner: FC<{ tone: 'attention' | 'danger' | 'muted'; title: string;
 export const Empty: FC<{ title: string; children?: Child }> = ({ title, children }) => (
   <div class="empty">
     <svg viewBox="0 0 64 64" aria-hidden="true">
-      <circle cx="32" cy="32" r="22" fill="none" stroke="currentColor" stroke-width="3" stroke-dasharray="5 6" />
+      <circle
+        cx="32"
+        cy="32"
+        r="22"
+        fill="none"
+        stroke="currentColor"
+        stroke-width="3"
+        stroke-dasharray="5 6"
+      />
       <circle cx="32" cy="32" r="5" fill="currentColor" />
     </svg>
     <h2>{title}</h2>

@@ -28,8 +28,10 @@ export function projectPage(page: ProjectPage): Promise<string> {
       <Crumbs crumbs={[{ label: 'Projects', href: '/' }]} />
       <div class="heading">
         <h1>
-          <span class="parents">{project.owner}/</span>
-          {project.name}
+          <span>
+            <span class="parents">{project.owner}/</span>
+            {project.name}
+          </span>
         </h1>
         <p class="aside">
           {project.private ? <span class="tag">private</span> : null}
@@ -60,7 +62,12 @@ export function projectPage(page: ProjectPage): Promise<string> {
       </section>
       <section id="pull-requests" data-live>
         <h2>Pull requests</h2>
-        <Heads lines={page.pullRequests} kind="pull-request" now={now} none="No pull request has been seen yet." />
+        <Heads
+          lines={page.pullRequests}
+          kind="pull-request"
+          now={now}
+          none="No pull request has been seen yet."
+        />
       </section>
       <section id="branches" data-live>
         <h2>Other branches</h2>

@@ -1,14 +1,14 @@
 import type { FC } from 'hono/jsx';
-import { formatAttributePath } from '../../evaluations/index.ts';
-import { countOf, formatNumber } from '../format.ts';
+import { formatNumber } from '../format.ts';
 import { type ForgeLinks, jobLink, pullRequestLink, revisionLink } from '../links.ts';
 import { type JobGroup, jobGroups, totalJobs } from '../read/job-counts.ts';
 import type { JobRow } from '../read/jobs.ts';
 import type { ProjectRow } from '../read/projects.ts';
 import type { RevisionLine } from '../read/revision-lines.ts';
 import { groupFaces, groupWords, jobFace, revisionFace } from '../words.ts';
+import { EvaluationErrors } from './evaluation-errors.tsx';
 import { Crumbs, type Frame, Layout, renderPage } from './layout.tsx';
-import { Ago, AttributeName, Banner, CountsBar, Duration, Empty, Mark, Sha, State } from './parts.tsx';
+import { Ago, AttributeName, Banner, CountsBar, Duration, Empty, Mark, Sha, Word } from './parts.tsx';
 import { projectCrumbs } from './project.tsx';
 
 /** Jobs on one page. */
@@ -34,7 +34,10 @@ export function revisionPage(page: RevisionPage): Promise<string> {
   const { line, project, now } = page;
   const evaluation = line.evaluation;
   return renderPage(
-    <Layout frame={page.frame} title={`${line.title || line.sha.slice(0, 9)} · ${line.owner}/${line.project}`}>
+    <Layout
+      frame={page.frame}
+      title={`${line.title || line.sha.slice(0, 9)} · ${line.owner}/${line.project}`}
+    >
       <Crumbs crumbs={projectCrumbs(project)} />
       <div id="state" data-live>
         <div class="heading">
@@ -44,7 +47,7 @@ export function revisionPage(page: RevisionPage): Promise<string> {
           </h1>
         </div>
         <p class="facts">
-          <State face={revisionFace(line)} />
+          <Word face={revisionFace(line)} />
           {evaluation?.started_at ? (
             <Duration from={evaluation.started_at} to={evaluation.finished_at} now={now} />
           ) : null}
@@ -103,51 +106,6 @@ const RevisionBanners: FC<{ line: RevisionLine }> = ({ line }) => {
         </Banner>
       ))}
     </>
-  );
-};
-
-/** Evaluation errors as a compiler prints them. */
-const EvaluationErrors: FC<{ page: RevisionPage }> = ({ page }) => {
-  const count = page.line.evaluation?.error_count ?? page.errors.length;
-  return (
-    <section id="errors" data-live>
-      {page.errors.length === 0 ? null : (
-        <>
-          <h2>{countOf(Math.max(count, page.errors.length), 'evaluation error')}</h2>
-          {page.errors.map((job) => (
-            <EvaluationError job={job} line={page.line} forge={page.forge} />
-          ))}
-          {count > page.errors.length ? (
-            <p class="more">
-              <a href="?group=bad">All {formatNumber(count)} are in the list below</a>
-            </p>
-          ) : null}
-        </>
-      )}
-    </section>
-  );
-};
-
-export const EvaluationError: FC<{ job: JobRow; line: RevisionLine; forge: ForgeLinks }> = ({
-  job,
-  line,
-  forge,
-}) => {
-  const place = [job.error_file, job.error_line, job.error_column].filter((part) => part !== null).join(':');
-  return (
-    <div class="diagnostic" id={`error-${job.id}`}>
-      <p class="place">
-        {job.error_file === null ? null : (
-          <a href={forge.line({ ...line, file: job.error_file, line: job.error_line })} rel="noopener">
-            {place}
-          </a>
-        )}
-        <a class="quiet" href={jobLink({ ...line, path: job.path })}>
-          {job.path.length === 0 ? 'the whole evaluation' : formatAttributePath(job.path)}
-        </a>
-      </p>
-      <pre>{(job.error ?? '').trim()}</pre>
-    </div>
   );
 };
 
@@ -244,8 +202,11 @@ export function causeOf(job: JobRow): string {
   return firstLine(job.message ?? '');
 }
 
+/** Nix names the derivation in every message; beside its attribute that says nothing new. */
+const preamble = /^(?:error:\s*)?(?:builder for '[^']*' failed(?: due to| with)?\s*)?/;
+
 function firstLine(text: string): string {
-  const line = text.replace(/^error:\s*/, '').split('\n', 1)[0] ?? '';
+  const line = text.replace(preamble, '').split('\n', 1)[0] ?? '';
   return line.length > 160 ? `${line.slice(0, 159)}…` : line;
 }
 
@@ -259,7 +220,7 @@ const JobLine: FC<{ job: JobRow; line: RevisionLine; now: Date }> = ({ job, line
         <AttributeName path={job.path} />
       </a>
       <span class="sub">
-        <span class={`word ${face.tone}`}>{face.word}</span>
+        <Word face={face} />
         {cause ? <span class="cause">{cause}</span> : null}
       </span>
       <span class="system">{job.system}</span>

@@ -16,8 +16,8 @@ export function searchPage(frame: Frame, query: string, hits: readonly SearchHit
       {hits.length === 0 ? (
         <Empty title={query ? 'Nothing found' : 'What are you looking for?'}>
           <p>
-            Part of a project, branch, attribute or derivation name, a pull request’s number, or the start of a
-            commit’s SHA.
+            Part of a project, branch, attribute or derivation name, a pull request’s number, or the start of
+            a commit’s SHA.
           </p>
         </Empty>
       ) : (
@@ -63,7 +63,10 @@ function labelOf(hit: SearchHit): string {
 
 function linkOf(hit: SearchHit): string {
   if (hit.kind === 'pull-request') return pullRequestLink(hit, hit.label);
-  if (hit.sha === null) return hit.kind === 'branch' ? `${projectLink(hit)}/tree/${encodeURIComponent(hit.label)}` : projectLink(hit);
+  if (hit.sha === null)
+    return hit.kind === 'branch'
+      ? `${projectLink(hit)}/tree/${encodeURIComponent(hit.label)}`
+      : projectLink(hit);
   const at = { ...hit, sha: hit.sha };
   return hit.path ? jobLink({ ...at, path: hit.path }) : revisionLink(at);
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type BuildState, failureStates, finishedStates, unfinishedStates } from '../../builds/index.ts';
+import { type BuildState, finishedStates, unfinishedStates } from '../../builds/index.ts';
 import { type JobGroup, jobGroupSql, jobGroups } from './job-counts.ts';
 import { type Reader, readRow, readRows } from './reader.ts';
 
@@ -131,12 +131,9 @@ export async function pageJobs(
 
 /** One job by its id. */
 export async function readJob(reader: Reader, id: number): Promise<JobRow | undefined> {
-  return readRow(
-    reader,
-    jobShape,
-    `SELECT ${columns} FROM jobs j ${joins} WHERE j.id = :id AND ${visible}`,
-    { id },
-  );
+  return readRow(reader, jobShape, `SELECT ${columns} FROM jobs j ${joins} WHERE j.id = :id AND ${visible}`, {
+    id,
+  });
 }
 
 /** One job by its path in an evaluation. */

@@ -26,7 +26,10 @@ export async function readRows<S extends z.ZodType>(
   sql: string,
   bindings: Bindings = {},
 ): Promise<z.infer<S>[]> {
-  const result = await reader.db.raw<{ rows: unknown }>(sql, toKnex({ showPrivate: reader.showPrivate, ...bindings }));
+  const result = await reader.db.raw<{ rows: unknown }>(
+    sql,
+    toKnex({ showPrivate: reader.showPrivate, ...bindings }),
+  );
   return z.array(row).parse(result.rows);
 }
 
