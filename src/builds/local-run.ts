@@ -110,16 +110,22 @@ async function drive(options: LocalRunOptions, plan: BuildPlan, inert: ReadonlyS
     }
   };
 
-  for (;;) {
-    if (signal.aborted) cancelWaiting();
-    while (running.size < slots) {
-      const drvPath = plan.takeNext();
-      if (drvPath === undefined) break;
-      if (inert.has(drvPath)) finish(drvPath, { ...neverStarted, state: 'succeeded' });
-      else running.set(drvPath, run(drvPath));
+  // At once, so that nothing counts as failed because a build it needs was cancelled.
+  signal.addEventListener('abort', cancelWaiting, { once: true });
+  if (signal.aborted) cancelWaiting();
+  try {
+    for (;;) {
+      while (running.size < slots) {
+        const drvPath = plan.takeNext();
+        if (drvPath === undefined) break;
+        if (inert.has(drvPath)) finish(drvPath, { ...neverStarted, state: 'succeeded' });
+        else running.set(drvPath, run(drvPath));
+      }
+      if (running.size === 0) break;
+      await Promise.race(running.values());
     }
-    if (running.size === 0) break;
-    await Promise.race(running.values());
+  } finally {
+    signal.removeEventListener('abort', cancelWaiting);
   }
   const { finished, total } = plan.counts();
   if (finished < total) throw new Error(`${total - finished} builds are left that cannot start`);
