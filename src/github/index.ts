@@ -8,5 +8,6 @@ export {
 export { createDeliveryProcessor, processDeliveryTask } from './deliveries/process-delivery.ts';
 export { failureOf, type GitHubFailure } from './failures.ts';
 export { createGitAccess } from './git-credentials.ts';
+export { type AppInspection, inspectGitHubApp } from './inspect.ts';
 export { createReportTransport } from './transport.ts';
 export { type WebhookOptions, webhooks, webhooksPath } from './webhooks.ts';

@@ -1,10 +1,8 @@
 import { createHmac } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { PassThrough } from 'node:stream';
 import fastify, { type FastifyInstance } from 'fastify';
 import knexFactory from 'knex';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { z } from 'zod';
 import { createLogger, silentLogger } from '../basics/index.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
 import { type GitHubApp, type GitHubSettings, missingGitHubSettings, openGitHubApp } from './app.ts';
@@ -239,13 +237,5 @@ describe('the App', () => {
 
   test('is not there, without an error, when a setting is missing', async () => {
     expect(await openGitHubApp({ ...settings, webhookSecret: '' }, silentLogger())).toBeUndefined();
-  });
-
-  test('asks in app.yml for every event that needs asking for', () => {
-    const manifest = readFileSync(new URL('../../app.yml', import.meta.url), 'utf8');
-    const events = z
-      .array(z.string())
-      .parse([...manifest.matchAll(/^ {2}- (\w+)$/gm)].map(([, name]) => name));
-    expect(events.sort()).toEqual(['pull_request', 'push', 'repository']);
   });
 });
