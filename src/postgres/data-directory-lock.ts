@@ -1,12 +1,16 @@
 /**
- * One server a data directory: a lock file that names its holder.
+ * One server a data directory: a lock that names its holder.
  *
  * A lock left behind by kill -9 or a power cut is taken over: the holder is dead when its pid is
  * gone, belongs to a process that started at another time, or the machine has booted since. Where
  * pids cannot be compared (another container on a shared volume), the file's age decides: its
  * holder touches it every few seconds.
+ *
+ * Replacing or removing a stale file would race with others who do the same. So `lock/` holds
+ * numbered files, the highest is the lock, and taking it means creating the next number, which
+ * only one can. The highest is never removed, only marked as free; who holds it removes the others.
  */
-import { link, mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { link, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { OperatorError } from '../basics/index.ts';
@@ -17,7 +21,6 @@ export interface DataDirectoryLock {
   release(): Promise<void>;
 }
 
-const lockFile = 'ringmaster.lock';
 const touchMs = 5_000;
 /** Age of a lock whose holder cannot be looked at, after which it counts as dead. */
 const silentMs = 30_000;
@@ -32,22 +35,11 @@ const identity = z.object({
 
 /** Takes the data directory for this process, creating it; refuses while another one has it. */
 export async function lockDataDirectory(dataDir: string): Promise<DataDirectoryLock> {
+  const directory = join(dataDir, 'lock');
   await mkdir(dataDir, { recursive: true, mode: 0o750 });
-  const file = join(dataDir, lockFile);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
   const self = await identifySelf();
-  const text = JSON.stringify(self);
-  const own = `${file}.${crypto.randomUUID()}`;
-  await writeFile(own, text, { mode: 0o600 });
-  try {
-    // A link appears whole or not at all, and never replaces a lock that is there.
-    for (let attempt = 0; !(await linked(own, file)); attempt += 1) {
-      const holder = await readHolder(file);
-      if (holder && (attempt === 5 || (await holds(holder, self, file)))) throw inUse(dataDir, holder);
-      await removeStale(file, holder);
-    }
-  } finally {
-    await rm(own, { force: true });
-  }
+  const file = await take(dataDir, directory, self);
   const timer = setInterval(() => {
     const now = new Date();
     utimes(file, now, now).catch(() => {});
@@ -57,36 +49,69 @@ export async function lockDataDirectory(dataDir: string): Promise<DataDirectoryL
     dataDir,
     async release() {
       clearInterval(timer);
-      if ((await readText(file)) === text) await rm(file, { force: true });
+      const free = await writeBeside(directory, 'free');
+      await rename(free, file);
     },
   };
 }
 
 /** The process that has a data directory, when there is a live one. */
 export async function dataDirectoryHolder(dataDir: string): Promise<ProcessIdentity | undefined> {
-  const file = join(dataDir, lockFile);
-  const holder = await readHolder(file);
-  return holder && (await holds(holder, await identifySelf(), file)) ? holder : undefined;
+  const directory = join(dataDir, 'lock');
+  const highest = await highestNumber(directory);
+  return liveHolder(join(directory, String(highest)), await identifySelf());
 }
 
-async function holds(holder: ProcessIdentity, self: ProcessIdentity, file: string): Promise<boolean> {
-  if (canJudge(self, holder)) return isAlive(holder);
-  if (self.host === holder.host && self.bootId !== holder.bootId) return false;
-  const touched = await stat(file).catch(() => undefined);
-  return touched !== undefined && Date.now() - touched.mtimeMs < silentMs;
-}
-
-/** Removes the lock that was read, and no newer one that took its place meanwhile. */
-async function removeStale(file: string, holder: ProcessIdentity | undefined): Promise<void> {
-  const aside = `${file}.${crypto.randomUUID()}`;
+/** Creates the next file and returns its name, once it is the highest. */
+async function take(dataDir: string, directory: string, self: ProcessIdentity): Promise<string> {
+  const own = await writeBeside(directory, JSON.stringify(self));
   try {
-    await rename(file, aside);
-  } catch {
-    return;
+    for (;;) {
+      const highest = await highestNumber(directory);
+      const holder = await liveHolder(join(directory, String(highest)), self);
+      if (holder) throw inUse(dataDir, holder);
+      const file = join(directory, String(highest + 1));
+      // A link appears with its whole content or not at all, and never replaces a file.
+      if (!(await linked(own, file))) continue;
+      if ((await highestNumber(directory)) === highest + 1) {
+        await removeBelow(directory, highest + 1);
+        return file;
+      }
+      // What was read was old: that number had been taken and removed already.
+      await rm(file, { force: true });
+    }
+  } finally {
+    await rm(own, { force: true });
   }
-  const moved = await readHolder(aside);
-  if (JSON.stringify(moved) !== JSON.stringify(holder)) await linked(aside, file);
-  await rm(aside, { force: true });
+}
+
+async function liveHolder(file: string, self: ProcessIdentity): Promise<ProcessIdentity | undefined> {
+  const parsed = identity.safeParse(parseJson(await readFile(file, 'utf8').catch(() => '')));
+  if (!parsed.success) return undefined;
+  const holder = parsed.data;
+  if (canJudge(self, holder)) return (await isAlive(holder)) ? holder : undefined;
+  if (self.host === holder.host && self.bootId !== holder.bootId) return undefined;
+  const touched = await stat(file).catch(() => undefined);
+  return touched && Date.now() - touched.mtimeMs < silentMs ? holder : undefined;
+}
+
+/** The highest number there is; 0 when there is none. */
+async function highestNumber(directory: string): Promise<number> {
+  const names = await readdir(directory).catch(() => []);
+  return Math.max(0, ...names.filter((name) => /^\d+$/.test(name)).map(Number));
+}
+
+/** Removes the locks before this one. */
+async function removeBelow(directory: string, number: number): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (/^\d+$/.test(name) && Number(name) < number) await rm(join(directory, name), { force: true });
+  }
+}
+
+async function writeBeside(directory: string, text: string): Promise<string> {
+  const file = join(directory, `.${crypto.randomUUID()}`);
+  await writeFile(file, text, { mode: 0o600 });
+  return file;
 }
 
 async function linked(from: string, to: string): Promise<boolean> {
@@ -99,17 +124,13 @@ async function linked(from: string, to: string): Promise<boolean> {
   }
 }
 
-/** Undefined when there is no lock, or none that can be read: a crash may have left an empty file. */
-async function readHolder(file: string): Promise<ProcessIdentity | undefined> {
+/** Undefined for a lock that is free, or that a power cut left empty. */
+function parseJson(text: string): unknown {
   try {
-    return identity.parse(JSON.parse((await readText(file)) ?? ''));
+    return JSON.parse(text);
   } catch {
     return undefined;
   }
-}
-
-function readText(file: string): Promise<string | undefined> {
-  return readFile(file, 'utf8').catch(() => undefined);
 }
 
 function inUse(dataDir: string, holder: ProcessIdentity): OperatorError {

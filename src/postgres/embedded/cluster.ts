@@ -13,7 +13,7 @@ const socketPathLimit = process.platform === 'darwin' ? 103 : 107;
 const port = 5432;
 
 /** Makes the cluster if there is none. One that was interrupted is made again. */
-export async function ensureCluster(place: ClusterPlace, binaries: Binaries, log: Logger): Promise<void> {
+export async function ensureCluster({ place, binaries, durable, log }: ServerSettings): Promise<void> {
   const data = join(place.root, 'data');
   const version = await readFile(join(data, 'PG_VERSION'), 'utf8').catch(() => undefined);
   if (version !== undefined) {
@@ -34,6 +34,7 @@ export async function ensureCluster(place: ClusterPlace, binaries: Binaries, log
       'UTF8',
       ...locale(binaries),
       '--no-instructions',
+      ...(durable ? [] : ['--no-sync']),
       '--auth-local=trust',
       '--auth-host=reject',
     ],

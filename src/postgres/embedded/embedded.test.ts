@@ -18,8 +18,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import pg from 'pg';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { silentLogger } from '../../basics/index.ts';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { runProcess, silentLogger } from '../../basics/index.ts';
 import { lockDataDirectory } from '../data-directory-lock.ts';
 import { pidExists } from '../process-identity.ts';
 import { findBinaries } from './binaries.ts';
@@ -62,6 +62,21 @@ describe('the embedded PostgreSQL', () => {
     };
     return { ...server, end };
   }
+
+  /** Gives the data directory a cluster that was started and stopped before; made once, then copied. */
+  async function prepared(): Promise<void> {
+    if (template === undefined) {
+      await (await start()).end();
+      template = await mkdtemp(join(tmpdir(), 'ringmaster-embedded-'));
+      await copyTree(dataDir, template);
+    } else {
+      await copyTree(template, dataDir);
+    }
+  }
+  let template: string | undefined;
+  afterAll(async () => {
+    if (template) await rm(template, { recursive: true });
+  });
 
   it('makes a database on the first start and finds it again on the second', async () => {
     const first = await start();
@@ -133,7 +148,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('starts although a stale pid file names a process of another program', async () => {
-    await (await start()).end();
+    await prepared();
     const lines = [process.pid, '/elsewhere', 1, 5432, '/nowhere', '', '', 'ready'];
     await writeFile(join(dataDir, 'postgres', 'data', 'postmaster.pid'), lines.join('\n'));
     const server = await start();
@@ -153,7 +168,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('says what the server said when it does not start', async () => {
-    await (await start()).end();
+    await prepared();
     await writeFile(join(dataDir, 'postgres', 'data', 'postgresql.conf'), 'nonsense = on\n');
     await expect(start()).rejects.toMatchObject({
       code: 'embedded-database-failed',
@@ -162,7 +177,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('refuses the programs of another major version, and says which one it needs', async () => {
-    await (await start()).end();
+    await prepared();
     await writeFile(join(dataDir, 'postgres', 'data', 'PG_VERSION'), '13\n');
     await expect(start()).rejects.toMatchObject({
       code: 'embedded-database-version',
@@ -177,7 +192,7 @@ describe('the embedded PostgreSQL', () => {
 
   describe.runIf(isRoot)('started by root', () => {
     it('runs as the owner of an existing cluster', async () => {
-      await (await start()).end();
+      await prepared();
       await chownTree(join(dataDir, 'postgres'), nobody);
       const server = await start();
       expect((await stat(`/proc/${server.pid}`)).uid).toBe(nobody.uid);
@@ -192,7 +207,7 @@ describe('the embedded PostgreSQL', () => {
     });
 
     it('runs a cluster that a restored backup left to root', async () => {
-      await (await start()).end();
+      await prepared();
       await chownTree(join(dataDir, 'postgres'), { uid: 0, gid: 0 });
       const server = await start();
       expect((await stat(`/proc/${server.pid}`)).uid).not.toBe(0);
@@ -241,6 +256,11 @@ async function query(url: string, sql: string): Promise<Record<string, unknown>[
   } finally {
     await client.end();
   }
+}
+
+/** With owners and modes. */
+async function copyTree(from: string, to: string): Promise<void> {
+  await runProcess('cp', ['-a', '-T', from, to], { env: { PATH: searchPath } });
 }
 
 async function chownTree(directory: string, user: { uid: number; gid: number }): Promise<void> {

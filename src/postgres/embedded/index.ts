@@ -86,8 +86,9 @@ async function start(place: ClusterPlace, options: EmbeddedPostgresOptions): Pro
     ...(options.binaries !== undefined && { configured: options.binaries }),
     ...(place.user && { user: place.user }),
   });
-  await ensureCluster(place, binaries, log);
-  const postmaster = await startServer({ place, binaries, durable: options.durable ?? true, log });
+  const settings = { place, binaries, durable: options.durable ?? true, log };
+  await ensureCluster(settings);
+  const postmaster = await startServer(settings);
   log.info({ pid: postmaster.pid, version: binaries.version }, 'started the database');
   return postmaster;
 }
