@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { limits, utf8Length } from '../limits.ts';
-import { evaluation, evaluationError, facts, failedBuild, job, options } from './facts-for-tests.ts';
 import { planReports } from './plan.ts';
+import { evaluation, evaluationError, facts, failedBuild, job, options } from './test-facts.ts';
 
 /** Written short, so that a counterexample can be read. */
 const text = fc.record({

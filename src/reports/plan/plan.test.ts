@@ -2,17 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { ReportFacts } from '../facts.ts';
 import { attributeCheckName } from '../names.ts';
 import type { DesiredCheck } from '../types.ts';
-import {
-  build,
-  evaluation,
-  evaluationError,
-  facts,
-  failedBuild,
-  job,
-  open,
-  options,
-} from './facts-for-tests.ts';
 import { planReports } from './plan.ts';
+import { build, evaluation, evaluationError, facts, failedBuild, job, open, options } from './test-facts.ts';
 
 function checks(change: Partial<ReportFacts>): ReadonlyMap<string, DesiredCheck> {
   const planned = planReports(facts(change), options);
