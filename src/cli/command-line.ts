@@ -1,14 +1,11 @@
 /** From arguments to an exit status: runs one command and says what went wrong, if anything did. */
 import { CommanderError } from 'commander';
 import { exitStatus, OperatorError } from '../basics/index.ts';
-import { type CommandContext, createContext, type Surroundings } from './context.ts';
+import { createContext, type Surroundings } from './context.ts';
 import { watchForInterruption } from './interruption.ts';
 import { createProgram, globalOptionsOf } from './program.ts';
 import { createStyle, type Style } from './terminal/style.ts';
 import { readVersion, versionLine } from './version.ts';
-
-/** A command's work: gets the context, returns the exit status. */
-export type CommandBody = (context: CommandContext) => Promise<number>;
 
 /** Runs the program with these arguments and returns its exit status once output is flushed. */
 export async function runCommandLine(args: readonly string[], surroundings: Surroundings): Promise<number> {

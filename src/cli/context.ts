@@ -42,6 +42,17 @@ export interface Interruption {
   status(): number | undefined;
 }
 
+/** A command's work: gets the context, returns the exit status. */
+export type CommandBody = (context: CommandContext) => Promise<number>;
+
+/** Options of `serve` as given; what is absent comes from environment, file or default. */
+export interface ServeFlags {
+  readonly port?: number;
+  readonly host?: string;
+  readonly dataDir?: string;
+  readonly roles?: string;
+}
+
 export function createContext(
   surroundings: Surroundings,
   options: GlobalOptions,

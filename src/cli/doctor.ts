@@ -49,15 +49,13 @@ async function runChecks(context: CommandContext): Promise<readonly CheckResult[
       ? []
       : [checkDataDirectory(config), checkDatabase(context, config), checkGithub(config), checkPort(config)];
   const results = await Promise.all([
-    checkNode(),
-    configuration,
     checkNix(context, nix),
     checkStoreSpace(),
     checkGit(context),
     checkBubblewrap(context),
     ...ofServer,
   ]);
-  return results.flat();
+  return [checkNode(), configuration, ...results.flat()];
 }
 
 function tableOf(checks: readonly CheckResult[], style: Style): readonly string[] {

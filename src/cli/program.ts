@@ -3,8 +3,7 @@
  * loaded when it runs, so that `--help` and `--version` are quick.
  */
 import { Command, InvalidArgumentError } from 'commander';
-import type { CommandBody } from './command-line.ts';
-import type { GlobalOptions } from './context.ts';
+import type { CommandBody, GlobalOptions, ServeFlags } from './context.ts';
 
 export interface ProgramHost {
   readonly version: string;
@@ -120,14 +119,6 @@ function addServe(program: Command, perform: Perform): void {
   ]);
 }
 
-/** Options of `serve` as given; what is absent comes from environment, file or default. */
-export interface ServeFlags {
-  readonly port?: number;
-  readonly host?: string;
-  readonly dataDir?: string;
-  readonly roles?: string;
-}
-
 function addDoctor(program: Command, perform: Perform): void {
   const command = program
     .command('doctor')
@@ -148,9 +139,11 @@ function addDoctor(program: Command, perform: Perform): void {
 function addMigrate(program: Command, perform: Perform): void {
   const command = program
     .command('migrate')
+    .summary('bring the database to the state this version needs')
     .description('Brings the database to the state this version needs.');
   const up = command
     .command('up')
+    .summary('apply what is pending')
     .description('Applies the pending migrations. The server does this by itself when it starts.')
     .option('--json', 'print one JSON document')
     .action((options: { json?: boolean }) =>
@@ -161,6 +154,7 @@ function addMigrate(program: Command, perform: Perform): void {
     );
   const status = command
     .command('status')
+    .summary('print what is applied and what is pending')
     .description('Prints which migrations are applied and which are pending.')
     .option('--json', 'print one JSON document')
     .action((options: { json?: boolean }) =>
@@ -175,9 +169,13 @@ function addMigrate(program: Command, perform: Perform): void {
 }
 
 function addConfig(program: Command, perform: Perform): void {
-  const command = program.command('config').description('Reads the configuration.');
+  const command = program
+    .command('config')
+    .summary('read the configuration')
+    .description('Reads the configuration.');
   const show = command
     .command('show')
+    .summary('print every value in force and its source')
     .description('Prints every value that is in force and where it came from. Secrets are masked.')
     .option('--json', 'print one JSON document')
     .action((options: { json?: boolean }) =>

@@ -2,8 +2,7 @@
 import { type ConfigFlag, loadConfig } from '../basics/config/index.ts';
 import { createLogger, exitStatus } from '../basics/index.ts';
 import { startServer } from '../server/index.ts';
-import type { CommandContext } from './context.ts';
-import type { ServeFlags } from './program.ts';
+import type { CommandContext, ServeFlags } from './context.ts';
 import { readVersion } from './version.ts';
 
 /** Messages go to stderr as JSON lines; stdout has the one line that says that the server is ready. */
