@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type GitHubDouble, startGitHubDouble } from './github-double/index.ts';
 import { bodyLine, ciNix } from './support/nix-files.ts';
 import { newDataDir, type Product, startProduct } from './support/product.ts';
+import { conclusions, verdictOn } from './support/verdict.ts';
 
 let double: GitHubDouble;
 let product: Product;
@@ -197,24 +198,8 @@ describe('deliveries', () => {
   });
 });
 
-/** Waits until the gate of a commit has ended; returns the newest run of each name. */
-async function verdict(sha: string) {
-  await double.waitFor(
-    () => {
-      const runs = [...double.latestCheckRuns(sha).values()];
-      const gate = runs.find((run) => run.name === 'ringmaster');
-      const status = double.latestStatuses(sha).get('ringmaster/ci')?.state;
-      const settled =
-        gate?.conclusion === 'action_required' || (status !== undefined && status !== 'pending');
-      return gate?.status === 'completed' && settled && runs.every((run) => run.status === 'completed');
-    },
-    { timeoutMs: 60_000, description: `the verdict on ${sha}` },
-  );
-  return double.latestCheckRuns(sha);
-}
-
-function conclusions(checks: ReadonlyMap<string, { readonly conclusion: string | null }>) {
-  return Object.fromEntries([...checks].map(([name, run]) => [name, run.conclusion]));
+function verdict(sha: string) {
+  return verdictOn(double, sha);
 }
 
 function hash(text: string): number {

@@ -18,6 +18,8 @@ export interface ProductOptions {
   readonly dataDir?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
+  /** Run what `npm run build` has made instead of the sources. */
+  readonly built?: boolean;
 }
 
 export interface Product {
@@ -46,9 +48,7 @@ export async function startProduct(options: ProductOptions): Promise<Product> {
   const child = spawn(
     process.execPath,
     [
-      '--import',
-      'tsx',
-      'src/cli/main.ts',
+      ...(options.built ? ['bin/ringmaster.js'] : ['--import', 'tsx', 'src/cli/main.ts']),
       'serve',
       '--port',
       '0',

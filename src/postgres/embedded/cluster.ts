@@ -61,6 +61,8 @@ export interface ServerSettings {
   readonly binaries: Binaries;
   /** False only in tests: a crash of the machine may then destroy the cluster. */
   readonly durable: boolean;
+  /** Where its socket has been before; a new place is chosen without. */
+  readonly socketDirectory?: string | undefined;
   readonly log: Logger;
 }
 
@@ -68,7 +70,7 @@ export interface ServerSettings {
 export async function startServer(settings: ServerSettings): Promise<Postmaster> {
   const { place } = settings;
   await ownDirectory(join(place.root, 'log'), place.user);
-  const socketDirectory = await chooseSocketDirectory(place);
+  const socketDirectory = settings.socketDirectory ?? (await chooseSocketDirectory(place));
   // Backends of a postmaster that was killed need a moment to notice; until then they hold the
   // shared memory, and the new one refuses to start.
   for (let attempt = 1; ; attempt += 1) {

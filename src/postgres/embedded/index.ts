@@ -7,6 +7,7 @@
  *   cluster, no server -> (crash recovery) -> started
  *   cluster, live server that answers -> adopted
  *   cluster, live server that does not answer yet -> waited for -> adopted
+ *   running -> killed by somebody -> (crash recovery) -> started again at the same address
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,6 +17,7 @@ import type { Logger } from '../../basics/index.ts';
 import type { DataDirectoryLock } from '../data-directory-lock.ts';
 import { findBinaries } from './binaries.ts';
 import { ensureCluster, startServer } from './cluster.ts';
+import { keepRunning } from './keeper.ts';
 import { type ClusterPlace, choosePlace } from './place.ts';
 import {
   askServer,
@@ -53,13 +55,24 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const { lock, log } = options;
   const place = await choosePlace(lock.dataDir, log);
   const running = await adopt(join(place.root, 'data'), log);
-  const postmaster = running ?? (await start(place, options));
+  let postmaster = running ?? (await start(place, options));
   await ensureDatabase(postmaster);
+  const keeper = keepRunning({
+    pid: () => postmaster.pid,
+    async restart() {
+      // At the same address: it is in everybody's connection settings.
+      postmaster = await start(place, options, postmaster.socketDirectory);
+    },
+    log,
+  });
   return {
     url: socketUrl(postmaster),
-    pid: postmaster.pid,
+    get pid() {
+      return postmaster.pid;
+    },
     adopted: running !== undefined,
     async stop() {
+      await keeper.stop();
       await shutDown(postmaster.pid);
       // A socket directory outside the cluster was made for this run alone.
       if (!postmaster.socketDirectory.startsWith(place.root)) {
@@ -78,7 +91,11 @@ export async function findEmbeddedPostgres(dataDir: string): Promise<string | un
   return postmaster && (await askServer(postmaster)) === 'ready' ? socketUrl(postmaster) : undefined;
 }
 
-async function start(place: ClusterPlace, options: EmbeddedPostgresOptions): Promise<Postmaster> {
+async function start(
+  place: ClusterPlace,
+  options: EmbeddedPostgresOptions,
+  socketDirectory?: string,
+): Promise<Postmaster> {
   const { log } = options;
   const binaries = await findBinaries({
     searchPath: options.searchPath,
