@@ -132,15 +132,13 @@ async function store(
 ): Promise<'queued' | 'processed'> {
   const insert = (payload: string) =>
     db.transaction(async (trx) => {
-      await trx.raw(
+      // The update changes nothing: it makes a second delivery wait for the first and returns its row.
+      const result = await trx.raw(
         `INSERT INTO deliveries (id, event, action, payload) VALUES (?, ?, ?, ?::jsonb)
-         ON CONFLICT (id) DO NOTHING`,
+         ON CONFLICT (id) DO UPDATE SET id = deliveries.id RETURNING processed_at`,
         [id, event, action ?? null, payload],
       );
-      const row: { processed_at: Date | null } = await trx('deliveries')
-        .select('processed_at')
-        .where({ id })
-        .first();
+      const row: { readonly processed_at: Date | null } = result.rows[0];
       if (row.processed_at !== null) return 'processed';
       // A redelivery of one that failed starts its tries anew. One queue per installation keeps
       // the order in which GitHub said things.

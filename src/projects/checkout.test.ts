@@ -181,6 +181,22 @@ describe('a checkout', () => {
     expect(result).toMatchObject({ kind: 'failed', reason: expect.stringContaining(sha) });
   });
 
+  test('of a commit that git refuses to write fails for good, naming the path', async () => {
+    const blob = await git('hash-object', '-w', 'ci.nix');
+    const tree = async (line: string) => {
+      const made = await runProcess('git', ['mktree'], { cwd: origin, env: gitEnvironment, input: line });
+      return made.stdout.trim();
+    };
+    const inner = await tree(`100644 blob ${blob}\tconfig\n`);
+    const outer = await tree(`040000 tree ${inner}\t.git\n`);
+    const sha = await git('commit-tree', '-m', 'Sneak in', outer);
+    await git('update-ref', 'refs/heads/sneaky', sha);
+    const dataDir = await freshDataDir();
+    const result = await checkoutsOf(dataDir).checkout({ project, sha, gitRef: 'refs/heads/sneaky' });
+    expect(result).toMatchObject({ kind: 'failed', reason: expect.stringContaining('.git/config') });
+    expect(await readdir(join(dataDir, 'checkouts'))).toEqual([]);
+  });
+
   test('of a repository that is not there fails; of a server that is away can be tried later', async () => {
     const sha = await commit({ a: '3' });
     const request = { project, sha, gitRef: 'refs/heads/main' };

@@ -86,10 +86,16 @@ async function fill(
   );
   await mirror.recreate();
   const second = await attempt(mirror, request, directory, options);
-  return second.kind === 'unknown' ? { kind: 'later', reason: `git: ${second.reason}` } : second;
+  if (second.kind !== 'unknown') return second;
+  // Fresh from the server and still not to be written: that is the commit's own fault.
+  return second.during === 'fetching'
+    ? { kind: 'later', reason: `git: ${second.reason}` }
+    : { kind: 'failed', reason: `git cannot check out the commit ${request.sha}: ${second.reason}` };
 }
 
-type Attempt = CheckoutResult | { readonly kind: 'unknown'; readonly reason: string };
+type Attempt =
+  | CheckoutResult
+  | { readonly kind: 'unknown'; readonly during: 'fetching' | 'writing'; readonly reason: string };
 
 async function attempt(
   mirror: Mirror,
@@ -127,7 +133,7 @@ function explain(failure: GitFailure, { project, sha }: CheckoutRequest): Attemp
   if (failure.kind === 'later') {
     return { kind: 'later', reason: `${repository} could not be fetched: ${failure.reason}.` };
   }
-  return { kind: 'unknown', reason: failure.reason };
+  return { kind: 'unknown', during: 'fetching', reason: failure.reason };
 }
 
 async function writeOut(
@@ -167,9 +173,8 @@ async function writeOut(
   return { kind: 'ready', checkout };
 }
 
-function localFailure(failure: GitFailure): Attempt {
-  const kind = failure.kind === 'later' ? 'later' : 'unknown';
-  return { kind, reason: failure.reason };
+function localFailure({ kind, reason }: GitFailure): Attempt {
+  return kind === 'later' ? { kind, reason } : { kind: 'unknown', during: 'writing', reason };
 }
 
 /** Text of a commit for pages and reports: no control characters, not endless. */

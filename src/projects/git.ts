@@ -118,7 +118,10 @@ export interface GitFailure {
 
 const patterns: readonly (readonly [GitFailure['kind'], RegExp])[] = [
   ['no-commit', /not our ref|couldn't find remote ref|unadvertised object|no such remote ref/i],
-  ['later', /No space left on device|Disk quota exceeded|Cannot allocate memory|out of memory/i],
+  [
+    'later',
+    /No space left on device|Disk quota exceeded|Input\/output error|Read-only file system|Too many open files|Cannot allocate memory|out of memory/i,
+  ],
   ['later', /returned error: (5\d\d|408|429)/i],
   [
     'refused',
