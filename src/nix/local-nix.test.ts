@@ -95,6 +95,19 @@ describe.each(nixesUnderTest)('detecting $name', (under) => {
     expect((await build(nix)).result.status).toBe('built');
   });
 
+  test("leaves Nix's build hook alone only where it has machines to build on", async () => {
+    const machines = join(folder, 'machines');
+    await writeFile(machines, '# none yet\n\n');
+    const lines = (builders: string) => `substituters =\nbuilders = ${builders}`;
+    const hook = async (builders: string) =>
+      (await detectNix({ ...env, NIX_CONFIG: lines(builders) }, options)).buildHook;
+    expect(await hook('')).toBeDefined();
+    expect(await hook(`@${machines}`)).toBeDefined();
+    await writeFile(machines, '# one\nssh://there x86_64-linux\n');
+    expect(await hook(`@${machines}`)).toBeUndefined();
+    expect(await hook('ssh://there x86_64-linux')).toBeUndefined();
+  });
+
   test('uses the store of the machine when no other is asked for', async () => {
     const { home, sandbox } = options;
     const nix = await detectNix({ ...env, NIX_REMOTE: undefined }, { home, sandbox });
@@ -194,6 +207,7 @@ describe('what has to be added to the settings', () => {
     sandboxPaths: ['/bin/sh=/nix/store/x-busybox/bin/busybox'],
     cores: 0,
     fallback: false,
+    builders: '',
   };
   const installed = {
     settings,

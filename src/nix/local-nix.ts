@@ -4,6 +4,7 @@ import { access, mkdir } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { OperatorError, runProcess } from '../basics/index.ts';
 import { chooseAccess, layoutOf, type StoreAccess } from './access.ts';
+import { chooseBuildHook } from './build-hook.ts';
 import type { StoreLayout } from './derivation.ts';
 import { type Environment, nixEnvironment } from './environment.ts';
 import { probeSandbox } from './sandbox-probe.ts';
@@ -28,6 +29,8 @@ export interface LocalNix {
   readonly sandbox: boolean;
   readonly cores: number;
   readonly fallback: boolean;
+  /** What Nix's setting `build-hook` is to be for builds of ours; undefined: as it is. */
+  readonly buildHook: string | undefined;
   /** The environment for all Nix processes; it also says which store. Holds no secrets but what the operator put into NIX_CONFIG. */
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -99,6 +102,7 @@ export async function detectNix(env: Environment, options: DetectOptions): Promi
     sandbox: sandboxed.sandboxed,
     cores: settings.cores,
     fallback: settings.fallback,
+    buildHook: await chooseBuildHook({ version, builders: settings.builders, home: options.home }),
     environment,
   };
 }

@@ -41,6 +41,8 @@ export function openLocalStore(options: LocalStoreOptions): NixStore {
       'max-build-log-size': String((options.maxLogBytes ?? defaultMaxLogBytes) + logSlack),
       // A daemon behind a socket has a configuration of its own, which need not demand a sandbox.
       ...(nix.sandbox && { sandbox: 'true', 'sandbox-fallback': 'false' }),
+      // Another user's daemon cannot be expected to run a program from our folder.
+      ...(nix.access.kind === 'child' && nix.buildHook !== undefined && { 'build-hook': nix.buildHook }),
       ...options.overrides,
     },
   };

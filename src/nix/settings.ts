@@ -18,6 +18,7 @@ const settingsSchema = z
       sandboxPaths: strings.parse(value('sandbox-paths')),
       cores: z.number().int().min(0).catch(0).parse(value('cores')),
       fallback: value('fallback') === true,
+      builders: z.string().catch('').parse(value('builders')),
     };
   });
 
