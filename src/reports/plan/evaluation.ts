@@ -1,4 +1,5 @@
 /** `ringmaster / evaluation`: what ci.nix says, and where in the diff it says it wrongly. */
+
 import type { EvaluationFacts, JobFacts, ReportFacts } from '../facts.ts';
 import { cutBytesVisibly, cutText, limits } from '../limits.ts';
 import { revisionUrl } from '../links.ts';
@@ -6,6 +7,7 @@ import { fenced, firstLine, inlineCode, joinWithin, plainText, present } from '.
 import { displayPath, evaluationCheckName } from '../names.ts';
 import type { Annotation, DesiredCheck } from '../types.ts';
 import { attributes } from './counts.ts';
+import { headline } from './headline.ts';
 import { isEvaluated } from './selection.ts';
 import { compare } from './verdict.ts';
 
@@ -54,7 +56,7 @@ function title(evaluation: EvaluationFacts, jobs: number, errors: readonly Faile
   if (evaluation.state === 'evaluating') return 'Evaluating';
   if (!isEvaluated(evaluation)) return 'Cancelled before it was evaluated';
   const root = errors.find((job) => job.path.length === 0);
-  if (root) return firstLine(root.error.message);
+  if (root) return headline(root.error.message);
   if (errors.length > 0) return `${errors.length} of ${attributes(jobs)} did not evaluate`;
   if (evaluation.state === 'failed' && jobs === 0) return 'The evaluation failed';
   const notices = evaluation.notices.length;

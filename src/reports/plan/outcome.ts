@@ -9,6 +9,7 @@ import { evaluationFiles } from '../../evaluations/index.ts';
 import type { EvaluationFacts, ReportFacts } from '../facts.ts';
 import { firstLine } from '../markdown.ts';
 import { attributes, type Counts, countPhases, countsInWords } from './counts.ts';
+import { headline } from './headline.ts';
 import type { JudgedJob } from './verdict.ts';
 
 export interface Outcome {
@@ -49,7 +50,7 @@ export function outcomeOf(facts: ReportFacts, judged: readonly JudgedJob[]): Out
 function ended(evaluation: EvaluationFacts, judged: readonly JudgedJob[]): Outcome {
   const counts = countPhases(judged);
   const root = judged.find(({ job }) => job.error && job.path.length === 0)?.job.error;
-  if (root) return steady('bad', `Evaluation failed: ${firstLine(root.message)}`);
+  if (root) return steady('bad', `Evaluation failed: ${headline(root.message)}`);
   if (counts.bad > 0) return steady('bad', summary(counts));
   if (evaluation.state === 'cancelled') {
     return steady('cancelled', counts.all > 0 ? `Cancelled: ${countsInWords(counts)}` : 'Cancelled');

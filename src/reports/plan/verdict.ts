@@ -2,9 +2,10 @@
 import { isFailure, stateWords } from '../../builds/index.ts';
 import { formatDuration } from '../duration.ts';
 import type { BuildFacts, EvaluationFacts, JobFacts } from '../facts.ts';
-import { firstLine, plainLine } from '../markdown.ts';
+import { plainLine } from '../markdown.ts';
 import { displayPath } from '../names.ts';
 import type { CheckConclusion } from '../types.ts';
+import { headline } from './headline.ts';
 
 /** In the order in which people want to see them. */
 export const phases = ['bad', 'cancelled', 'building', 'queued', 'tolerated', 'good'] as const;
@@ -55,7 +56,7 @@ export function compare(a: string, b: string): number {
 
 function judge(job: JobFacts, evaluation: EvaluationFacts): Verdict {
   if (job.error) {
-    return over('bad', `Evaluation failed: ${firstLine(job.error.message)}`, 'failure');
+    return over('bad', `Evaluation failed: ${headline(job.error.message)}`, 'failure');
   }
   if (job.cached) return marked(job, over('good', 'Already built', 'success'));
   const finished = job.build ? judgeBuild(job.build) : undefined;
@@ -108,7 +109,7 @@ function badSentence(build: BuildFacts): string {
       return exit[1].startsWith('signal') ? `Failed: ended by ${exit[1]}` : `Failed with ${exit[1]}`;
   }
   const cause =
-    build.state === 'failed' || build.state === 'unsupported-system' ? firstLine(build.message) : '';
+    build.state === 'failed' || build.state === 'unsupported-system' ? headline(build.message) : '';
   if (cause !== '') return `${state}: ${cause}`;
   const duration = durationOf(build);
   return duration !== undefined && build.state === 'timed-out' ? `${state} after ${duration}` : state;
