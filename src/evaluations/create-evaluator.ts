@@ -1,4 +1,5 @@
 import { availableParallelism, tmpdir } from 'node:os';
+import { dirname } from 'node:path';
 import type { Logger } from '../basics/index.ts';
 import { OperatorError, runProcess } from '../basics/index.ts';
 import { chooseAccess, layoutOf, type StoreLayout } from '../nix/index.ts';
@@ -50,7 +51,8 @@ export async function createEvaluator(options: EvaluatorOptions): Promise<Evalua
   const program = await nixInstantiate(nix);
   const containment = await probeContainment(nix.env.PATH ?? '');
   const common = { env: nix.env, allowedUris, containment, log };
-  const builtIn = createWalker({ ...common, program });
+  const repl = await findOnPath('nix', dirname(program));
+  const builtIn = createWalker({ ...common, program, ...(repl === undefined ? {} : { repl }) });
   const make = (name: string, walk: Walk): Evaluator => ({
     name,
     evaluate: createEvaluate({

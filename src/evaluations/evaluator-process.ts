@@ -22,8 +22,8 @@ export interface EvaluatorProcess {
  */
 const graceMs = 3000;
 
-/** Starts an evaluator and writes its standard input. It is ended when the signal aborts. */
-export function startEvaluator(command: CommandLine, input: string, signal: AbortSignal): EvaluatorProcess {
+/** Starts an evaluator; the caller writes its standard input. It is ended when the signal aborts. */
+export function startEvaluator(command: CommandLine, signal: AbortSignal): EvaluatorProcess {
   const child = startProcess(command.file, command.args, { cwd: command.cwd, env: command.env });
   let closed = false;
   const end = () => {
@@ -45,7 +45,6 @@ export function startEvaluator(command: CommandLine, input: string, signal: Abor
   });
   signal.addEventListener('abort', end, { once: true });
   if (signal.aborted) end();
-  child.stdin.end(input);
   return { child, ended, kill: end };
 }
 

@@ -109,7 +109,8 @@ async function* runOnce(
     },
     options.env,
   );
-  const evaluator = startEvaluator(command, '', request.signal);
+  const evaluator = startEvaluator(command, request.signal);
+  evaluator.child.stdin.end();
   let silent = false;
   let unreadable: string | undefined;
   const watchdog = startWatchdog(limits.attributeSeconds * 1000, () => {

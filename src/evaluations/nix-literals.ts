@@ -21,7 +21,7 @@ export function nixOptionalString(text: string | undefined): string {
   return text === undefined ? 'null' : nixString(text);
 }
 
-/** A list of non-negative integers. */
+/** A list of integers. */
 export function nixIndices(numbers: readonly number[]): string {
-  return `[ ${numbers.join(' ')} ]`;
+  return `[ ${numbers.map((number) => (number < 0 ? `(${number})` : number)).join(' ')} ]`;
 }

@@ -6,6 +6,8 @@
  * Records are lines `trace: <nonce><kind><JSON>`:
  *   E {"p":[names],"i":[indices],"at":position}        this attribute is forced next
  *   J {"p":[names],"name":…,"drvPath":…,"mark":…}      it is a job
+ *   Z null                                            the tree is done
+ *   D null                                            a command of a session is done (see walk-session.ts)
  */
 import { nixIndices, nixString } from './nix-literals.ts';
 import { type RootExpression, traversalDepth, traversalRules } from './traversal-rules.ts';
@@ -13,11 +15,22 @@ import { type RootExpression, traversalDepth, traversalRules } from './traversal
 /** Positions of the names on an attribute path among the sorted names of their sets. */
 export type Cursor = readonly number[];
 
-/**
- * The expression. With a cursor, everything up to and with that attribute is skipped. A cursor is
- * made of indices because names can be any bytes and do not survive every trip through JSON.
- */
+/** Everything up to an attribute, but not the attribute itself. */
+export function justBefore(cursor: Cursor): Cursor {
+  return [...cursor.slice(0, -1), (cursor.at(-1) ?? 0) - 1];
+}
+
+/** The walk behind a cursor, as an expression that does it when it is evaluated. */
 export function walkExpression(root: RootExpression, cursor: Cursor): string {
+  return `(${walkFunction(root)}) ${nixIndices(cursor)}`;
+}
+
+/**
+ * The walk as a function of a cursor: everything up to and with that attribute is skipped. What it
+ * evaluated stays evaluated when it is called again. A cursor is made of indices because names can
+ * be any bytes and do not survive every trip through JSON.
+ */
+export function walkFunction(root: RootExpression): string {
   return `let
 ${traversalRules(root)}
   say = kind: record: next: builtins.trace (${nixString(root.nonce)} + kind + builtins.toJSON record) next;
@@ -53,6 +66,6 @@ ${traversalRules(root)}
     builtins.foldl' (_: index: child index) null
       (builtins.genList (number: first + number) (if count > 0 then count else 0));
 in
-say "E" { p = [ ]; i = [ ]; at = null; } (visit ${traversalDepth} true [ ] [ ] ${nixIndices(cursor)} root)
+cursor: say "E" { p = [ ]; i = [ ]; at = null; } (builtins.seq (visit ${traversalDepth} true [ ] [ ] cursor root) (say "Z" null null))
 `;
 }

@@ -33,7 +33,11 @@ export type WalkRecord =
       readonly name: string;
       readonly drvPath: string;
       readonly mark: (typeof jobMarks)[number];
-    };
+    }
+  /** The whole tree is done. */
+  | { readonly kind: 'finished' }
+  /** A command of a session is done, well or not. */
+  | { readonly kind: 'ready' };
 
 /** The record in a line, or undefined for a line that is somebody else's. */
 export function parseWalkRecord(line: string, nonce: string): WalkRecord | undefined {
@@ -45,6 +49,8 @@ export function parseWalkRecord(line: string, nonce: string): WalkRecord | undef
     const record = entered.parse(value);
     return { kind: 'entered', path: record.p, cursor: record.i, position: record.at };
   }
+  if (kind === 'Z') return { kind: 'finished' };
+  if (kind === 'D') return { kind: 'ready' };
   const { p, ...job } = found.parse(value);
   return { kind: 'found', path: p, ...job };
 }
