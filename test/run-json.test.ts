@@ -1,10 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runProcess } from '../src/basics/index.ts';
 import { nixes, openWorkshop, readEvents, root, type Workshop } from './run-program.ts';
 
 const hello = join(root, 'examples/hello');
 const broken = join(root, 'examples/broken');
+const commit = ['-c', 'user.name=a', '-c', 'user.email=a@example.org', 'commit', '-qm', 'all'];
 
 describe.each(nixes)('ringmaster run --json with $title', ({ bin }) => {
   let workshop: Workshop;
@@ -86,6 +88,22 @@ describe.each(nixes)('ringmaster run --json with $title', ({ bin }) => {
     expect(lines[0]).toMatchObject({ type: 'evaluation', file });
     expect(errors).toMatchObject([{ path: [], message: expect.stringMatching(message) }]);
     expect(summary).toMatchObject({ evaluation: 'failed', jobs: 0, errors: 1 });
+  });
+
+  it('sees what a commit of everything would hold, under the name it has on the server', async () => {
+    const checkout = await workshop.checkout({
+      'ci.nix': `derivation { name = "all"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "cd \${./.}; echo \${./.} * > $out" ]; }`,
+      tracked: 'committed',
+      untracked: 'new',
+      ignored: 'a build result',
+      '.gitignore': 'ignored\n',
+    });
+    for (const args of [['init', '-q', '-b', 'main'], ['add', 'ci.nix', 'tracked'], commit]) {
+      await runProcess('git', args, { cwd: checkout, env: { ...workshop.env } });
+    }
+    const { builds } = readEvents((await workshop.run(['run', checkout, '--json'])).stdout);
+    const out = await readFile(join(workshop.folder, 'store', builds[0]?.outputs.out ?? ''), 'utf8');
+    expect(out).toMatch(/^\/nix\/store\/\w+-source ci\.nix tracked untracked\n$/);
   });
 
   it('judges failures by the marks of their jobs', async () => {

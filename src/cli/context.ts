@@ -30,7 +30,7 @@ export interface CommandContext {
   readonly workingDirectory: string;
   readonly options: GlobalOptions;
   readonly style: Style;
-  /** Messages for people who look for causes: on stderr, warnings only unless `--verbose`. */
+  /** Messages for people who look for causes: on stderr, errors only unless `--verbose`. */
   readonly log: Logger;
   /** Aborted by the first SIGINT or SIGTERM, and when nobody reads stdout any more. */
   readonly interruption: Interruption;
@@ -67,7 +67,7 @@ export function createContext(
     options,
     style: createStyle({ env, isTerminal: stdout.isTTY === true, colour: options.color }),
     log: createLogger({
-      level: options.verbose ? 'debug' : options.quiet ? 'error' : 'warn',
+      level: options.verbose ? 'debug' : 'error',
       destination: stderr,
     }),
     interruption,

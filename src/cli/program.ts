@@ -67,7 +67,9 @@ function addRun(program: Command, perform: Perform): void {
     .summary('evaluate and build a checkout here, as the server would')
     .description(
       'Evaluates nix/ci.nix, ci.nix or default.nix of a checkout and builds every attribute, as the\n' +
-        'server would, without a server, a database or GitHub. Builds all that can be built, whatever fails.',
+        'server would, without a server, a database or GitHub. Builds all that can be built, whatever fails.\n\n' +
+        'In a git checkout it sees what a commit of everything would hold: uncommitted changes and new files,\n' +
+        'but nothing that git ignores. Any other folder is taken as it is.',
     )
     .argument('[path]', 'the checkout', '.')
     .option('--json', 'print one JSON object a line on stdout')

@@ -2,15 +2,10 @@
 import { exitStatus } from '../basics/index.ts';
 import { createLocalBuilder } from '../builders/index.ts';
 import { type LocalRunEvent, runLocally } from '../builds/index.ts';
-import {
-  createEvaluator,
-  type Evaluator,
-  type EvaluatorNix,
-  type SourceArgument,
-} from '../evaluations/index.ts';
+import { createEvaluator, type Evaluator, type EvaluatorNix } from '../evaluations/index.ts';
 import { detectNix, type LocalNix, openLocalStore } from '../nix/index.ts';
 import type { CommandContext } from './context.ts';
-import { findCheckout } from './run/checkout.ts';
+import { findCheckout, type LocalCheckout } from './run/checkout.ts';
 import { createJournal, type Journal } from './run/journal.ts';
 import { createJsonReporter } from './run/json.ts';
 import { createLineReporter } from './run/lines.ts';
@@ -18,6 +13,7 @@ import { createLiveReporter } from './run/live.ts';
 import { createLogTails, type LogTails } from './run/log-tails.ts';
 import type { RunReporter, RunSummary } from './run/reporter.ts';
 import { loadRunSettings, type RunSettings } from './run/settings.ts';
+import { stageFiles } from './run/staging.ts';
 import { canBeLive } from './terminal/live-area.ts';
 
 export interface RunOptions {
@@ -84,7 +80,7 @@ function evaluatorNix({ environment, programs, layout }: LocalNix): EvaluatorNix
 
 interface Evaluating {
   readonly evaluator: Evaluator;
-  readonly checkout: { readonly directory: string; readonly source: SourceArgument };
+  readonly checkout: LocalCheckout;
   readonly settings: RunSettings;
   readonly signal: AbortSignal;
   readonly journal: Journal;
@@ -94,14 +90,16 @@ interface Evaluating {
 /** What lies in one's own checkout is trusted, as a branch of the repository is on the server. */
 async function evaluate(work: Evaluating): Promise<void> {
   const { evaluator, checkout, settings, signal, journal, reporter } = work;
-  const request = {
-    checkout: checkout.directory,
-    source: checkout.source,
-    trusted: true,
-    limits: settings.limits,
-    signal,
-  };
+  const { files, source } = checkout;
+  const staged = files && (await stageFiles(checkout.directory, files, settings.nix.home));
   try {
+    const request = {
+      checkout: staged?.directory ?? checkout.directory,
+      source,
+      trusted: true,
+      limits: settings.limits,
+      signal,
+    };
     for await (const event of evaluator.evaluate(request)) {
       journal.evaluated(event);
       reporter.evaluated(event);
@@ -109,6 +107,8 @@ async function evaluate(work: Evaluating): Promise<void> {
   } catch (error) {
     // Cancelled evaluations throw; the summary tells of it.
     if (!signal.aborted) throw error;
+  } finally {
+    await staged?.remove();
   }
 }
 

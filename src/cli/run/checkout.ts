@@ -8,6 +8,11 @@ import type { CommandContext } from '../context.ts';
 export interface LocalCheckout {
   /** Absolute, without symbolic links. */
   readonly directory: string;
+  /**
+   * What git tracks or would add, relative to the folder; undefined where the folder is taken as it
+   * is, because git has nothing to say about it.
+   */
+  readonly files: readonly string[] | undefined;
   /** Commit id; undefined outside of git and before the first commit. */
   readonly revision: string | undefined;
   readonly source: SourceArgument;
@@ -19,16 +24,19 @@ const noRevision = '0'.repeat(40);
 /** Looks at the path a person gave. Files are taken as they lie there, uncommitted changes included. */
 export async function findCheckout(context: CommandContext, path: string): Promise<LocalCheckout> {
   const directory = await existingDirectory(resolve(context.workingDirectory, path), path);
-  const [revision, ref] = await Promise.all([
+  const [revision, head, files] = await Promise.all([
     askGit(context, directory, ['rev-parse', '--verify', '--quiet', 'HEAD']),
     askGit(context, directory, ['symbolic-ref', '--quiet', 'HEAD']),
+    askGit(context, directory, ['ls-files', '-z', '--cached', '--others', '--exclude-standard']),
   ]);
+  const ref = head?.trim();
   const branch = ref?.startsWith('refs/heads/') ? ref.slice('refs/heads/'.length) : undefined;
   return {
     directory,
-    revision,
+    files: files === undefined ? undefined : [...new Set(files.split('\0').filter((name) => name !== ''))],
+    revision: revision?.trim(),
     source: {
-      rev: revision ?? noRevision,
+      rev: revision?.trim() ?? noRevision,
       ref: ref ?? 'HEAD',
       ...(branch === undefined ? {} : { branch }),
     },
@@ -57,7 +65,7 @@ async function existingDirectory(path: string, asGiven: string): Promise<string>
   });
 }
 
-/** Git's answer on one line; undefined when it has none, is not installed or refuses to look. */
+/** Git's answer; undefined when it has none, is not installed or refuses to look. */
 async function askGit(
   { env }: CommandContext,
   directory: string,
@@ -69,8 +77,7 @@ async function askGit(
       env: environment,
       timeoutMs: 30_000,
     });
-    const text = answer.stdout.trim();
-    return answer.exitCode === 0 && text !== '' ? text : undefined;
+    return answer.exitCode === 0 && answer.stdout !== '' ? answer.stdout : undefined;
   } catch {
     return undefined;
   }
