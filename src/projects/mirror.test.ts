@@ -1,0 +1,87 @@
+import { existsSync } from 'node:fs';
+import { chmod, lstat, mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { startProcess } from '../basics/index.ts';
+import { createTestOrigin, gitEnvironment, type TestOrigin } from './test-origin.ts';
+
+let origin: TestOrigin;
+beforeAll(async () => {
+  origin = await createTestOrigin();
+});
+afterEach(() => origin.afterTest());
+afterAll(() => origin.remove());
+
+describe('after a kill -9', () => {
+  test('lock files in the mirror are removed', async () => {
+    const dataDir = await origin.freshDataDir();
+    await origin.checkoutsOf(dataDir).ready({ sha: await origin.commit({ a: '5' }) });
+    for (const lock of ['shallow.lock', 'config.lock', 'packed-refs.lock']) {
+      await writeFile(join(dataDir, 'mirrors/7.git', lock), '');
+    }
+    const sha = await origin.commit({ a: '6' });
+    expect(await origin.checkoutsOf(dataDir).ready({ sha })).toMatchObject({ author: 'Ada' });
+  });
+
+  test.each([
+    ['an empty HEAD', 'HEAD'],
+    ['an empty configuration', 'config'],
+    ['a damaged list of shallow commits', 'shallow'],
+  ])('a mirror with %s works again', async (_, file) => {
+    const dataDir = await origin.freshDataDir();
+    await origin.checkoutsOf(dataDir).ready({ sha: await origin.commit({ a: `7 ${file}` }) });
+    await truncate(join(dataDir, 'mirrors/7.git', file), 0);
+    const sha = await origin.commit({ a: `8 ${file}` });
+    const { path } = await origin.checkoutsOf(dataDir).ready({ sha });
+    expect(await readFile(join(path, 'a'), 'utf8')).toBe(`8 ${file}`);
+  });
+
+  test('a mirror whose objects are damaged is made anew', async () => {
+    const dataDir = await origin.freshDataDir();
+    const sha = await origin.commit({ a: '9' });
+    await origin.checkoutsOf(dataDir).ready({ sha });
+    const objects = join(dataDir, 'mirrors/7.git/objects');
+    for (const name of await readdir(objects, { recursive: true })) {
+      const file = join(objects, name);
+      if (!(await lstat(file)).isFile()) continue;
+      await chmod(file, 0o644);
+      await truncate(file, 0);
+    }
+    const { path } = await origin.checkoutsOf(dataDir).ready({ sha });
+    expect(await readFile(join(path, 'a'), 'utf8')).toBe('9');
+  });
+
+  test('the lock of a dead process does not stop the next one', async () => {
+    const dataDir = await origin.freshDataDir();
+    const sha = await origin.commit({ a: '10' });
+    await origin.checkoutsOf(dataDir).ready({ sha });
+    await writeFile(join(dataDir, 'mirrors/7.lock'), '{"half written');
+    const again = origin.checkoutsOf(dataDir);
+    expect(await again.ready({ sha })).toMatchObject({ author: 'Ada' });
+    expect(existsSync(join(dataDir, 'mirrors/7.lock'))).toBe(false);
+  });
+
+  test('a git that was left running on the mirror is ended first', async () => {
+    const dataDir = await origin.freshDataDir();
+    const sha = await origin.commit({ a: '11' });
+    await origin.checkoutsOf(dataDir).ready({ sha });
+    const mirror = join(dataDir, 'mirrors/7.git');
+    const orphan = startProcess('git', [`--git-dir=${mirror}`, 'cat-file', '--batch'], {
+      env: gitEnvironment,
+    });
+    const ended = new Promise((resolve) => orphan.once('close', (_, signal) => resolve(signal)));
+    await origin.checkoutsOf(dataDir).ready({ sha });
+    expect(await ended).toBe('SIGKILL');
+  });
+
+  test('checkouts of dead processes are removed at the start, and our own stay', async () => {
+    const dataDir = await origin.freshDataDir();
+    const checkouts = origin.checkoutsOf(dataDir);
+    const own = await checkouts.ready({ sha: await origin.commit({ a: '12' }) });
+    const leftOver = join(dataDir, 'checkouts/4194303.12.0b0e/source');
+    await mkdir(leftOver, { recursive: true });
+    await checkouts.clean();
+    expect(existsSync(leftOver)).toBe(false);
+    expect(existsSync(own.path)).toBe(true);
+  });
+});
