@@ -11,8 +11,8 @@ import { projectPage } from './pages/project.tsx';
 import { errorsShown, jobsPerPage, revisionPage } from './pages/revision.tsx';
 import { searchPage } from './pages/search.tsx';
 import { notFound } from './problem.ts';
-import { jobGroups } from './read/job-counts.ts';
-import { listEvaluationErrors, listJobs } from './read/jobs.ts';
+import { jobGroups, totalJobs } from './read/job-counts.ts';
+import { countMatching, listEvaluationErrors, listJobs } from './read/jobs.ts';
 import { countQueue, listBuilders, listQueue } from './read/machines.ts';
 import { countActivity, listActiveProjects, type ProjectRow } from './read/projects.ts';
 import { listHeads, listHistory, type RevisionLine, readDefaultHeads } from './read/revision-lines.ts';
@@ -142,15 +142,17 @@ function registerRevisionPages(app: FastifyInstance, context: PageContext): void
     const { q, group, page } = jobsQuery.parse(query);
     const evaluation = line.evaluation;
     const offset = (page - 1) * jobsPerPage;
-    const [errors, list] = evaluation
+    const known = group ? line.counts[group] : totalJobs(line.counts);
+    const [errors, jobs, matching] = evaluation
       ? await Promise.all([
           listEvaluationErrors(reader, evaluation.id, errorsShown),
           listJobs(reader, evaluation.id, { query: q, group, offset, limit: jobsPerPage }),
+          q === '' ? known : countMatching(reader, evaluation.id, { query: q, group }),
         ])
-      : [[], { jobs: [], matching: 0 }];
+      : [[], [], 0];
     const filter = { query: q, group, page };
     const frame = { assets, events };
-    return revisionPage({ frame, project, line, forge, errors, ...list, filter, now: new Date() });
+    return revisionPage({ frame, project, line, forge, errors, jobs, matching, filter, now: new Date() });
   }
 
   app.get('/:owner/:project/commit/:sha', async (request, reply) => {

@@ -39,6 +39,8 @@ export function createEventStreams(limit = 2_000): EventStreams {
     response.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-store',
+      // Kept alive, the connection would hold the server open for a minute after the stream's end.
+      connection: 'close',
       // nginx would hold events back.
       'x-accel-buffering': 'no',
     });

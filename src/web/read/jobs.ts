@@ -60,37 +60,44 @@ export interface JobFilter {
   readonly group: JobGroup | undefined;
 }
 
+const order = `array_position(ARRAY[${jobGroups.map((name) => `'${name}'`).join(',')}], job_group)`;
+
+const grouped = `SELECT * FROM (
+  SELECT j.id, j.path, ${jobGroupSql} AS job_group FROM jobs j
+  JOIN evaluations e ON e.id = j.evaluation_id LEFT JOIN builds b ON b.id = j.build_id
+  WHERE j.evaluation_id = :evaluationId AND ${matches}) every WHERE :group = '' OR job_group = :group`;
+
 /** Jobs for people: bad first, then running, queued and good, each by path. */
 export async function listJobs(
   reader: Reader,
   evaluationId: number,
   { query, group, offset, limit }: JobFilter & { readonly offset: number; readonly limit: number },
-): Promise<{ readonly jobs: JobRow[]; readonly matching: number }> {
-  const order = `array_position(ARRAY[${jobGroups.map((name) => `'${name}'`).join(',')}], job_group)`;
-  const grouped = `SELECT * FROM (
-    SELECT j.id, j.path, ${jobGroupSql} AS job_group FROM jobs j
-    JOIN evaluations e ON e.id = j.evaluation_id LEFT JOIN builds b ON b.id = j.build_id
-    WHERE j.evaluation_id = :evaluationId AND ${matches}) every WHERE :group = '' OR job_group = :group`;
-  const bindings = { evaluationId, query, group: group ?? '', limit, offset };
-  const [jobs, matching] = await Promise.all([
-    readRows(
-      reader,
-      jobShape,
-      // Sorted narrow, then widened: only the rows of the page are joined with everything.
-      `SELECT ${columns} FROM (
-         SELECT id, row_number() OVER (ORDER BY ${order}, path) AS place FROM (${grouped}) grouped
-         ORDER BY place LIMIT :limit OFFSET :offset) page
-       JOIN jobs j ON j.id = page.id ${joins} WHERE ${visible} ORDER BY page.place`,
-      bindings,
-    ),
-    readRow(
-      reader,
-      z.object({ number: z.number() }),
-      `SELECT count(*) AS number FROM (${grouped}) grouped`,
-      bindings,
-    ),
-  ]);
-  return { jobs, matching: matching?.number ?? 0 };
+): Promise<JobRow[]> {
+  return readRows(
+    reader,
+    jobShape,
+    // Sorted narrow, then widened: only the rows of the page are joined with everything.
+    `SELECT ${columns} FROM (
+       SELECT id, row_number() OVER (ORDER BY ${order}, path) AS place FROM (${grouped}) grouped
+       ORDER BY place LIMIT :limit OFFSET :offset) page
+     JOIN jobs j ON j.id = page.id ${joins} WHERE ${visible} ORDER BY page.place`,
+    { evaluationId, query, group: group ?? '', limit, offset },
+  );
+}
+
+/** How many jobs a filter leaves. */
+export async function countMatching(
+  reader: Reader,
+  evaluationId: number,
+  { query, group }: JobFilter,
+): Promise<number> {
+  const row = await readRow(
+    reader,
+    z.object({ number: z.number() }),
+    `SELECT count(*) AS number FROM (${grouped}) grouped`,
+    { evaluationId, query, group: group ?? '' },
+  );
+  return row?.number ?? 0;
 }
 
 /** Evaluation errors, by path; what went wrong before anything was built. */

@@ -10,11 +10,18 @@ export interface Reader {
 
 type Bindings = Readonly<Record<string, string | number | boolean | readonly string[] | readonly number[]>>;
 
-/** knex wants arrays it could write to. */
+/**
+ * Values as knex wants them. PostgreSQL refuses NUL in any text, and no text there has one: put
+ * a character in its place that is not there either.
+ */
 function toKnex(bindings: Bindings): Knex.ValueDict {
+  const clean = (text: string) => text.replaceAll('\u0000', '\ufffd');
   const values: Knex.ValueDict = {};
   for (const [name, value] of Object.entries(bindings)) {
-    values[name] = typeof value === 'object' ? Array.from<string | number>(value).map(String) : value;
+    if (typeof value === 'string') values[name] = clean(value);
+    else if (typeof value === 'object')
+      values[name] = Array.from<string | number>(value).map((one) => clean(String(one)));
+    else values[name] = value;
   }
   return values;
 }

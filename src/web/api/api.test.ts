@@ -1,0 +1,151 @@
+import type { FastifyInstance } from 'fastify';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { failedLog, type SeededDashboard, seedDashboard } from '../../../test/support/seed-dashboard.ts';
+import { webUnderTest } from '../../../test/support/web-under-test.ts';
+import { createTestDatabase, type TestDatabase } from '../../postgres/test-database.ts';
+
+let database: TestDatabase;
+let app: FastifyInstance;
+let seeded: SeededDashboard;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  seeded = await seedDashboard(database.knex, 450);
+  app = await webUnderTest(database);
+});
+afterAll(async () => {
+  await app.close();
+  await database.drop();
+});
+
+const list = z.object({
+  items: z.array(z.record(z.string(), z.unknown())),
+  nextCursor: z.string().nullable(),
+});
+const revision = z.object({
+  id: z.number(),
+  sha: z.string(),
+  evaluation: z.object({ id: z.number() }).nullable(),
+});
+
+/** Follows the Link headers of a list to its end. */
+async function readAll(first: string): Promise<Record<string, unknown>[]> {
+  const items: Record<string, unknown>[] = [];
+  let url: string | undefined = first;
+  while (url !== undefined) {
+    const { statusCode, headers, body } = await app.inject({ url });
+    expect(statusCode).toBe(200);
+    items.push(...list.parse(JSON.parse(body)).items);
+    url = nextLink(headers.link);
+  }
+  return items;
+}
+
+function nextLink(header: unknown): string | undefined {
+  return /<([^>]+)>; rel="next"/.exec(String(header ?? ''))?.[1];
+}
+
+async function evaluationOf(project: string, sha: string): Promise<number> {
+  const revisions = z.array(revision).parse(await readAll(`/api/v1/projects/${project}/revisions?limit=500`));
+  return revisions.find((candidate) => candidate.sha === sha)?.evaluation?.id ?? 0;
+}
+
+describe('the API', () => {
+  it('lists projects with the state of their default branch', async () => {
+    const items = await readAll('/api/v1/projects');
+    const hello = items.find((project) => project.name === 'hello');
+    expect(hello).toMatchObject({
+      owner: 'acme',
+      defaultBranch: 'main',
+      url: 'https://ci.example.org/acme/hello',
+      head: { sha: seeded.shas.green, evaluation: { state: 'succeeded', counts: { total: 7, good: 7 } } },
+    });
+  });
+
+  it('pages through a list without losing or repeating anything', async () => {
+    const all = await readAll('/api/v1/projects/acme/hello/revisions?limit=500');
+    const paged = await readAll('/api/v1/projects/acme/hello/revisions?limit=4');
+    expect(paged).toEqual(all);
+    expect(all.length).toBeGreaterThan(20);
+  });
+
+  it('refuses a cursor that it did not make', async () => {
+    const answer = await app.inject('/api/v1/projects?cursor=AAAA');
+    expect(answer.json()).toMatchObject({ status: 400, code: 'bad-cursor' });
+  });
+
+  it('filters jobs by state and by a part of their name', async () => {
+    const id = await evaluationOf('acme/hello', seeded.shas.red);
+    const failed = await readAll(`/api/v1/evaluations/${id}/jobs?state=output-mismatch`);
+    expect(failed.map((job) => job.attribute)).toEqual(['checks.x86_64-linux.fixed-output']);
+    const odd = await readAll(`/api/v1/evaluations/${id}/jobs?query=${encodeURIComponent('QUOTED')}`);
+    expect(odd.map((job) => job.path)).toEqual([['checks', 'x86_64-linux', 'a.b "quoted" <b>']]);
+  });
+
+  it('counts all jobs of a large evaluation', async () => {
+    const id = await evaluationOf('acme/packages', seeded.shas.huge);
+    const { counts } = (await app.inject(`/api/v1/evaluations/${id}`)).json();
+    expect(counts.total).toBe(450);
+    expect((await readAll(`/api/v1/evaluations/${id}/jobs?limit=100`)).length).toBe(450);
+  });
+
+  it('tells evaluation errors with their place', async () => {
+    const project = 'lighthouse/infrastructure-of-the-harbour-and-its-many-machines';
+    const id = await evaluationOf(project, seeded.shas.errors);
+    const [job] = await readAll(`/api/v1/evaluations/${id}/jobs?query=gateway`);
+    expect(job).toMatchObject({
+      state: 'evaluation-error',
+      drvPath: null,
+      error: { file: 'machines/gateway.nix', line: 14 },
+    });
+  });
+
+  it('answers 304 to those who have it already', async () => {
+    const first = await app.inject('/api/v1/projects');
+    const again = await app.inject({
+      url: '/api/v1/projects',
+      headers: { 'if-none-match': String(first.headers.etag) },
+    });
+    expect(again.statusCode).toBe(304);
+    expect(again.body).toBe('');
+  });
+
+  it('gives the log of a build byte by byte as it was printed', async () => {
+    const whole = Buffer.concat(
+      failedLog.map((line) => Buffer.concat([Buffer.from(line), Buffer.from('\n')])),
+    );
+    const answer = await app.inject(`/api/v1/builds/${seeded.failed.buildId}/log`);
+    expect(answer.headers['content-type']).toBe('text/plain; charset=utf-8');
+    expect(answer.rawPayload).toEqual(whole);
+    expect(answer.headers).toMatchObject({ 'x-log-complete': 'true', 'x-next-byte': String(whole.length) });
+    const rest = await app.inject(`/api/v1/builds/${seeded.failed.buildId}/log?from=1000`);
+    expect(rest.rawPayload).toEqual(whole.subarray(1000));
+  });
+
+  it('shows attempts, the lost one too, newest first', async () => {
+    const build = (await app.inject(`/api/v1/builds/${seeded.failed.buildId}`)).json();
+    expect(build.attempts.map((attempt: { state: string }) => attempt.state)).toEqual(['ended', 'lost']);
+  });
+
+  it('says what runs where and what waits', async () => {
+    const { items, totals } = (await app.inject('/api/v1/queue?limit=500')).json();
+    expect(totals.building + totals.queued + totals.blocked).toBe(items.length);
+    expect(items).toContainEqual(
+      expect.objectContaining({ name: 'docs', state: 'blocked', waitsFor: 'test' }),
+    );
+    expect(await readAll('/api/v1/builders')).toContainEqual(
+      expect.objectContaining({ name: 'ampere', connected: false, slots: 8 }),
+    );
+  });
+
+  it('describes every route of its own in OpenAPI, with names for its shapes', async () => {
+    const document = (await app.inject('/api/v1/openapi.json')).json();
+    expect(document.openapi).toBe('3.1.0');
+    expect(Object.keys(document.paths).every((path) => path.startsWith('/api/v1/'))).toBe(true);
+    expect(Object.keys(document.paths)).toContain('/api/v1/builds/{id}/log');
+    expect(Object.keys(document.components.schemas)).toEqual(
+      expect.arrayContaining(['Project', 'Revision', 'Evaluation', 'Job', 'Build', 'Attempt', 'Problem']),
+    );
+  });
+});
