@@ -13,14 +13,18 @@ afterEach(() => origin.afterTest());
 afterAll(() => origin.remove());
 
 describe('after a kill -9', () => {
-  test('lock files in the mirror are removed', async () => {
+  test('lock files are removed, and what was fetched before is kept', async () => {
     const dataDir = await origin.freshDataDir();
-    await origin.checkoutsOf(dataDir).ready({ sha: await origin.commit({ a: '5' }) });
+    const first = await origin.commit({ a: '5' });
+    await origin.checkoutsOf(dataDir).ready({ sha: first });
     for (const lock of ['shallow.lock', 'config.lock', 'packed-refs.lock']) {
       await writeFile(join(dataDir, 'mirrors/7.git', lock), '');
     }
     const sha = await origin.commit({ a: '6' });
     expect(await origin.checkoutsOf(dataDir).ready({ sha })).toMatchObject({ author: 'Ada' });
+    const again = origin.checkoutsOf(dataDir);
+    await again.ready({ sha: first });
+    expect(again.opened.count).toBe(0);
   });
 
   test.each([
