@@ -89,6 +89,12 @@ async function assemble(settings: ServerSettings, log: Logger, shutdown: Shutdow
   if (has('scheduler')) {
     const { server } = config;
     const publicUrl = server.publicUrl ?? web?.url ?? `http://${server.host}:${server.port}`;
+    if (!server.publicUrl && !web) {
+      log.warn(
+        { links: publicUrl },
+        'server.public_url is not set, and this process serves no pages: links in reports lead nowhere',
+      );
+    }
     const tasks = startTasks({ settings, database, workerId, github, publicUrl, log });
     shutdown.add('background tasks', () => tasks.stop());
   }

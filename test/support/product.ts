@@ -23,6 +23,7 @@ export interface ProductOptions {
 }
 
 export interface Product {
+  /** Empty without the role `web`. */
   readonly url: string;
   readonly pid: number;
   readonly dataDir: string;
@@ -65,8 +66,8 @@ export async function startProduct(options: ProductOptions): Promise<Product> {
   const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
   const log: string[] = [];
   createInterface({ input: child.stderr }).on('line', (line) => log.push(line));
-  const url = await listening(child, exited, log);
-  options.double.setWebhookUrl(`${url}/api/github/webhooks`);
+  const url = await ready(child, exited, log);
+  if (url !== '') options.double.setWebhookUrl(`${url}/api/github/webhooks`);
   const get = (path: string) => fetch(new URL(path, url));
   return {
     url,
@@ -90,17 +91,18 @@ export async function startProduct(options: ProductOptions): Promise<Product> {
   };
 }
 
-function listening(child: ChildProcess, exited: Promise<unknown>, log: readonly string[]): Promise<string> {
+/** Its address; empty for a process without the role `web`. */
+function ready(child: ChildProcess, exited: Promise<unknown>, log: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const fail = (reason: string) => reject(new Error(`${reason}\n${log.slice(-30).join('\n')}`));
     const timer = setTimeout(() => fail('The server did not become ready.'), startTimeoutMs);
     void exited.then(() => fail('The server ended instead of becoming ready.'));
     if (!child.stdout) return fail('The server has no output.');
     createInterface({ input: child.stdout }).on('line', (line) => {
-      const url = line.match(/^ringmaster listening on (http:\S+)$/)?.[1];
-      if (url === undefined) return;
+      const [, words, url] = line.match(/^ringmaster (listening on|running as) (\S+)/) ?? [];
+      if (words === undefined || url === undefined) return;
       clearTimeout(timer);
-      resolve(url);
+      resolve(words === 'listening on' ? url : '');
     });
   });
 }
