@@ -35,6 +35,14 @@ async function processesWith(word: string): Promise<string[]> {
   return stdout.split('\n').filter((line) => line.includes(word) && !line.startsWith('Z'));
 }
 
+/** Ends all daemons that this process has started, without warning them. */
+async function killDaemons(): Promise<void> {
+  const { stdout } = await promisify(execFile)('ps', ['--ppid', String(process.pid), '-o', 'pid=,args=']);
+  const daemons = stdout.split('\n').filter((line) => line.includes('nix-daemon --stdio'));
+  expect(daemons).not.toEqual([]);
+  for (const line of daemons) process.kill(Number.parseInt(line, 10), 'SIGKILL');
+}
+
 describe.each(nixesUnderTest)('a store of $name', (under) => {
   let it: TestNix;
   beforeAll(async () => {
@@ -253,6 +261,17 @@ describe.each(nixesUnderTest)('a store of $name', (under) => {
     const { result } = await realise(store, drvPath, { onLogLine: () => void store.close() });
     expect(result.status).toBe('infrastructure');
     await expect(store.queryValidPaths([])).rejects.toMatchObject({ code: 'nix-store-closed' });
+  });
+
+  test('takes a new connection when an idle one has died', async () => {
+    const store = it.openStore();
+    const drvPath = await it.derivation('echo > $out');
+    await store.queryValidPaths([]);
+    await killDaemons();
+    expect((await store.queryMissing([drvPath])).willBuild.size).toBe(1);
+    await killDaemons();
+    expect((await realise(store, drvPath)).result.status).toBe('built');
+    await store.close();
   });
 
   test('says so when the daemon cannot be started', async () => {
