@@ -6,8 +6,8 @@
  * repl believes unfinished (Nix 2.8 takes a syntax error "unexpected end of file" in an imported file
  * for one); and a trace that says that both are done.
  */
-import { messageOf } from '../basics/index.ts';
-import { evaluatorCommandLine } from './command-line.ts';
+import { type Logger, messageOf } from '../basics/index.ts';
+import { type Containment, evaluatorCommandLine } from './command-line.ts';
 import { findErrorText, noticeIn, stripAnsi } from './error-text.ts';
 import { describeEnd, type ProcessEnd, startEvaluator } from './evaluator-process.ts';
 import { collectLastWords } from './last-words.ts';
@@ -17,8 +17,16 @@ import { restrictionArguments } from './restrictions.ts';
 import type { Finding, WalkRequest } from './walk.ts';
 import { type Cursor, walkExpression, walkFunction } from './walk-expression.ts';
 import { parseWalkRecord, type WalkRecord } from './walk-records.ts';
-import type { WalkerOptions } from './walker.ts';
 import { startWatchdog } from './watchdog.ts';
+
+export interface WalkProcessOptions {
+  /** The `nix-instantiate` to run. */
+  readonly program: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly allowedUris: readonly string[];
+  readonly containment: Containment;
+  readonly log: Logger;
+}
 
 /** Bytes of one line. A record holds an attribute path and two store paths; user traces may be anything. */
 const maxLineBytes = 10 * 1024 * 1024;
@@ -44,7 +52,7 @@ type Entered = Pick<Extract<WalkRecord, { kind: 'entered' }>, 'path' | 'cursor' 
 
 /** Walks behind a cursor in one new process. `repl`: the program of a session, else nix-instantiate. */
 export async function* walkInProcess(
-  options: WalkerOptions,
+  options: WalkProcessOptions,
   request: WalkRequest,
   from: Cursor,
   repl?: string,

@@ -65,6 +65,46 @@ describe.each(nixesUnderTest)('the built-in evaluator with $name', (under) => {
     expect(errorsOf(events)[0]?.message).toMatch(/memory.*1024 MB/);
   });
 
+  test('memory that other attributes have used up is not blamed on the next one', async () => {
+    const checkout = await writeCheckout(
+      folder.path,
+      `let half = plus: builtins.genList (n: n + plus) 8000000; x = half 1; y = half 2; in
+      { a = builtins.seq x (d "a"); b = builtins.seq y (d "b"); c = d ("c" + builtins.substring 0 0 (toString (builtins.length x))); }`,
+    );
+    const events = await evaluateAll(evaluator, checkout, { limits: { memoryMegabytes: 1024 } });
+    expect(errorsOf(events)).toEqual([]);
+    expect(jobsOf(events).map(({ path }) => path)).toEqual([['a'], ['b'], ['c']]);
+  });
+
+  test('hundreds of failures of all kinds are each reported, with their own words', async () => {
+    const checkout = await writeCheckout(folder.path, {
+      'ci.nix': `builtins.listToAttrs (builtins.genList (n: {
+        name = "n" + toString (1000 + n);
+        value =
+          if n == 100 then import ./unfinished.nix
+          else if n == 150 then (let f = x: 1 + f x; in f 0)
+          else if n == 200 then throw "error: syntax error, unexpected ')'"
+          else if builtins.bitAnd n 1 == 0 then throw "reason \${toString n}."
+          else d "n\${toString n}";
+      }) 600)`,
+      'unfinished.nix': '{ a = ',
+    });
+    const events = await evaluateAll(evaluator, checkout);
+    expect(jobsOf(events)).toHaveLength(300);
+    const errors = errorsOf(events);
+    expect(errors).toHaveLength(300);
+    for (const { path, message } of errors) {
+      const number = Number(path[0]?.slice(1)) - 1000;
+      const special = new Map([
+        [100, /unexpected end of file/],
+        [150, /stack overflow/],
+        [200, /unexpected '\)'/],
+      ]);
+      expect(message).toMatch(special.get(number) ?? new RegExp(`reason ${number}\\.`));
+    }
+    expect(noticesOf(events)).toEqual([]);
+  });
+
   test('an evaluation that takes too long keeps what it found and says so', async () => {
     const checkout = await writeCheckout(folder.path, `{ a = d "a"; slow = ${waits(86402)}; z = d "z"; }`);
     const events = await evaluateAll(evaluator, checkout, { limits: { totalSeconds: 2 } });

@@ -12,21 +12,13 @@
  *                           └──never started──> nix-instantiate for the rest
  *   more than 200 processes: the rest is given up, with an error at []
  */
-import type { Logger } from '../basics/index.ts';
-import type { Containment } from './command-line.ts';
 import type { Walk } from './walk.ts';
 import { type Cursor, justBefore } from './walk-expression.ts';
-import { type SessionEnd, walkInProcess } from './walk-session.ts';
+import { type SessionEnd, type WalkProcessOptions, walkInProcess } from './walk-session.ts';
 
-export interface WalkerOptions {
-  /** The `nix-instantiate` to run. */
-  readonly program: string;
+export interface WalkerOptions extends WalkProcessOptions {
   /** The `nix` whose repl takes over after some deaths. Without it, each failure costs a process. */
   readonly repl?: string;
-  readonly env: Readonly<Record<string, string>>;
-  readonly allowedUris: readonly string[];
-  readonly containment: Containment;
-  readonly log: Logger;
 }
 
 /** Processes of one evaluation; each one pays for what all attributes share again. */
