@@ -1,0 +1,237 @@
+import type { FastifyInstance } from 'fastify';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { silentLogger } from '../src/basics/index.ts';
+import { openLogWriter } from '../src/logs/index.ts';
+import { notify } from '../src/postgres/index.ts';
+import { createTestDatabase, type TestDatabase } from '../src/postgres/test-database.ts';
+import { chromiumInstalled, launchChromium } from './support/chromium.ts';
+import { type SeededDashboard, seedDashboard } from './support/seed-dashboard.ts';
+import { webUnderTest } from './support/web-under-test.ts';
+
+describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
+  let database: TestDatabase;
+  let app: FastifyInstance;
+  let browser: Browser;
+  let address: string;
+  let seeded: SeededDashboard;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    seeded = await seedDashboard(database.knex, 900);
+    app = await webUnderTest(database);
+    address = await app.listen({ port: 0, host: '127.0.0.1' });
+    browser = await launchChromium();
+  });
+  afterAll(async () => {
+    await browser.close();
+    await app.close();
+    await database.drop();
+  });
+
+  /** Opens a page and remembers what the browser complains of. */
+  async function open(path: string, options: Parameters<Browser['newPage']>[0] = {}) {
+    const page = await browser.newPage({
+      viewport: { width: 1280, height: 800 },
+      reducedMotion: 'reduce',
+      ...options,
+    });
+    const complaints: string[] = [];
+    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+    page.on('pageerror', (error) => complaints.push(error.message));
+    await page.goto(address + path);
+    return { page, complaints };
+  }
+
+  const revisionPath = (sha: string) => `/acme/hello/commit/${sha}`;
+
+  async function revisionId(sha: string): Promise<string> {
+    const row: { id: number } = await database.knex('revisions').select('id').where({ sha }).first();
+    return String(row.id);
+  }
+
+  it('leads from the project list to the line of a log that tells what failed', async () => {
+    const { page, complaints } = await open('/');
+    await page.getByRole('link', { name: 'acme/hello' }).click();
+    await page.getByRole('link', { name: /#48/ }).click();
+    await expect.poll(() => page.title()).toContain('Split the lease module');
+    await page.getByRole('link', { name: 'checks.x86_64-linux.test' }).click();
+    await expect.poll(() => page.locator('.sentence').innerText()).toBe('failed in 30 s on local');
+    const guilty = page.locator('.l', { hasText: 'implicit declaration' });
+    await guilty.getByRole('link').click();
+    expect(page.url()).toMatch(/#L93$/);
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  it('shows a log’s markup as text', async () => {
+    const { page } = await open(`${revisionPath(seeded.shas.red)}/checks.x86_64-linux.test`);
+    expect(await page.locator('.log').innerText()).toContain('<script>alert("a log is text")</script>');
+    expect(await page.locator('.log script').count()).toBe(0);
+    await page.close();
+  });
+
+  it('changes what changed, and nothing else, when a build ends', async () => {
+    const { page } = await open(revisionPath(seeded.shas.running));
+    const row = page.locator('.job-line', { hasText: 'clippy' });
+    expect(await row.innerText()).toContain('building');
+    await page.evaluate('window.sameDocument = true; scrollTo(0, 40)');
+    await database
+      .knex('builds')
+      .where({ name: 'clippy', state: 'building' })
+      .update({ state: 'succeeded', finished_at: new Date() });
+    const telling = setInterval(
+      async () => notify(database.knex, 'ringmaster_revision', await revisionId(seeded.shas.running)),
+      100,
+    );
+    await expect.poll(() => row.innerText(), { timeout: 20_000 }).toContain('built');
+    clearInterval(telling);
+    expect(await page.evaluate('window.sameDocument')).toBe(true);
+    await page.close();
+  });
+
+  it('follows a log as it is written until the reader scrolls up', async () => {
+    const build: { id: number } = await database
+      .knex('builds')
+      .select('id')
+      .where({ name: 'default', state: 'queued' })
+      .first();
+    const [attempt]: { id: number }[] = await database
+      .knex('attempts')
+      .insert({ build_id: build.id, builder: 'local' })
+      .returning('id');
+    await database
+      .knex('builds')
+      .where({ id: build.id })
+      .update({ state: 'building', started_at: new Date() });
+    const writer = openLogWriter({ db: database.knex, attemptId: attempt?.id ?? 0, log: silentLogger() });
+    const { page } = await open(`${revisionPath(seeded.shas.running)}/packages.aarch64-linux.default`);
+    const print = (from: number, to: number) => {
+      for (let line = from; line <= to; line += 1) writer.line(Buffer.from(`line ${line} of many`));
+    };
+    print(1, 200);
+    const follow = page.getByRole('button', { name: 'Follow' });
+    await expect.poll(() => page.locator('#L200').isVisible(), { timeout: 20_000 }).toBe(true);
+    await expect
+      .poll(() => page.locator('#L200').evaluate((line) => line.getBoundingClientRect().top < 800))
+      .toBe(true);
+    expect(await follow.getAttribute('aria-pressed')).toBe('true');
+    await page.mouse.move(400, 400);
+    await page.mouse.wheel(0, -2_000);
+    await expect.poll(() => follow.getAttribute('aria-pressed')).toBe('false');
+    const before = await page.evaluate('scrollY');
+    print(201, 400);
+    await expect.poll(() => page.locator('#L400').count(), { timeout: 20_000 }).toBe(1);
+    expect(await page.evaluate('scrollY')).toBe(before);
+    await writer.finish();
+    await expect.poll(() => follow.isVisible()).toBe(false);
+    await page.close();
+  });
+
+  it('filters thousands of attributes on the server while one types', async () => {
+    const { page } = await open(`/acme/packages/commit/${seeded.shas.huge}`);
+    expect(await page.locator('.job-line').count()).toBe(200);
+    await page.getByRole('searchbox', { name: 'Filter attributes' }).fill('firefox_4');
+    await expect.poll(() => page.locator('.job-line').count(), { timeout: 20_000 }).toBeLessThan(20);
+    expect(page.url()).toContain('q=firefox_4');
+    await page.close();
+  });
+
+  it('finds a line of a long log that the page does not hold', async () => {
+    const { page } = await open(revisionPath(seeded.shas.green));
+    const build: { id: number } = await database
+      .knex('builds')
+      .select('builds.id')
+      .join('jobs', 'jobs.build_id', 'builds.id')
+      .join('evaluations', 'evaluations.id', 'jobs.evaluation_id')
+      .join('revisions', 'revisions.id', 'evaluations.revision_id')
+      .where({ sha: seeded.shas.green, 'builds.name': 'test' })
+      .first();
+    const [attempt]: { id: number }[] = await database
+      .knex('attempts')
+      .insert({ build_id: build.id, builder: 'local', state: 'ended', status: 'built' })
+      .returning('id');
+    const writer = openLogWriter({ db: database.knex, attemptId: attempt?.id ?? 0, log: silentLogger() });
+    for (let line = 1; line <= 7_000; line += 1) writer.line(Buffer.from(`this is line ${line}`));
+    await writer.finish();
+    const job = `${address}${revisionPath(seeded.shas.green)}/checks.x86_64-linux.test`;
+    await page.goto(job);
+    expect(await page.locator('.l').count()).toBe(2_000);
+    expect(await page.locator('.l').last().innerText()).toContain('this is line 7000');
+    await page.goto(`${job}?x#L2345`);
+    await expect
+      .poll(() => page.locator('#L2345').innerText(), { timeout: 20_000 })
+      .toContain('this is line 2345');
+    await page.getByRole('link', { name: /^Earlier lines/ }).click();
+    await expect
+      .poll(() => page.locator('#L2000').innerText(), { timeout: 20_000 })
+      .toContain('this is line 2000');
+    await page.close();
+  });
+
+  it('works without JavaScript', async () => {
+    const { page } = await open('/', { javaScriptEnabled: false });
+    await page.getByRole('searchbox', { name: /Search/ }).fill('kvm-test');
+    await page.keyboard.press('Enter');
+    await page.getByRole('link', { name: 'checks.x86_64-linux.kvm-test' }).first().click();
+    expect(await page.locator('.message').innerText()).toContain('no builder has the features kvm');
+    await page.close();
+  });
+
+  it('fits a small telephone and a very wide screen, in light and dark, without a complaint', async () => {
+    const paths = [
+      '/',
+      '/queue',
+      '/builders',
+      '/search?q=test',
+      '/acme/hello',
+      `${revisionPath(seeded.shas.red)}`,
+      `${revisionPath(seeded.shas.red)}/checks.x86_64-linux.test`,
+      `/lighthouse/infrastructure-of-the-harbour-and-its-many-machines/commit/${seeded.shas.errors}`,
+    ];
+    for (const [width, colorScheme] of [
+      [360, 'dark'],
+      [2_560, 'light'],
+    ] as const) {
+      const { page, complaints } = await open('/', { viewport: { width, height: 800 }, colorScheme });
+      for (const path of paths) {
+        await page.goto(address + path);
+        const tooWide = await page.evaluate(
+          'document.documentElement.scrollWidth - document.documentElement.clientWidth',
+        );
+        expect(tooWide, `${path} at ${width} px`).toBe(0);
+      }
+      expect(complaints).toEqual([]);
+      await page.close();
+    }
+  });
+
+  it('has text that can be read: contrast of at least 4.5 to 1', async () => {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      const { page } = await open(`${revisionPath(seeded.shas.red)}/checks.x86_64-linux.test`, {
+        colorScheme,
+      });
+      expect(await page.evaluate(poorContrast), colorScheme).toEqual([]);
+      await page.goto(address + revisionPath(seeded.shas.red));
+      expect(await page.evaluate(poorContrast), colorScheme).toEqual([]);
+      await page.close();
+    }
+  });
+});
+
+/** Runs in the page: texts whose colour is too close to what is behind them (WCAG 2.2, 1.4.3). */
+const poorContrast = `(() => {
+  const canvas = Object.assign(document.createElement('canvas'), { width: 1, height: 1 }).getContext('2d', { willReadFrequently: true });
+  const rgba = (color) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1); return canvas.getImageData(0, 0, 1, 1).data; };
+  const light = ([r, g, b]) => [r, g, b].map((part) => part / 255).map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4).reduce((sum, part, index) => sum + part * [0.2126, 0.7152, 0.0722][index], 0);
+  const behind = (element) => { for (let at = element; at; at = at.parentElement) { const color = rgba(getComputedStyle(at).backgroundColor); if (color[3] === 255) return color; } return [255, 255, 255]; };
+  const poor = new Set();
+  for (const element of document.querySelectorAll('body *')) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (!own || element.closest('.unseen, .skip, svg, script')) continue;
+    const [a, b] = [light(rgba(getComputedStyle(element).color)), light(behind(element))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) poor.add(element.className + ': ' + element.textContent.trim().slice(0, 30) + ' ' + ratio.toFixed(2));
+  }
+  return [...poor];
+})()`;
