@@ -19,6 +19,20 @@
 
 let
   package = lib.importJSON ../package.json;
+  # The lockfile may leave out the addresses of packages from the public registry.
+  lock = lib.importJSON ../package-lock.json;
+  withAddress =
+    path: entry:
+    let
+      name = entry.name or (lib.last (lib.splitString "node_modules/" path));
+    in
+    if path == "" || entry ? resolved || !(entry ? integrity) then
+      entry
+    else
+      entry
+      // {
+        resolved = "https://registry.npmjs.org/${name}/-/${baseNameOf name}-${entry.version}.tgz";
+      };
   programs = [
     git
     nix
@@ -60,7 +74,12 @@ buildNpmPackage {
 
   nodejs = nodejs_22;
   # The lockfile's own hashes, so that no further hash has to be kept up to date by hand.
-  npmDeps = importNpmLock { npmRoot = ../.; };
+  npmDeps = importNpmLock {
+    inherit package;
+    packageLock = lock // {
+      packages = lib.mapAttrs withAddress lock.packages;
+    };
+  };
   npmConfigHook = importNpmLock.npmConfigHook;
   # Install scripts download or link binaries for other distributions.
   npmFlags = [ "--ignore-scripts" ];

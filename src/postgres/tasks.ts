@@ -108,6 +108,8 @@ async function startPool(options: TaskRunnerOptions): Promise<Runner> {
     pollInterval: options.pollInterval ?? 2_000,
     gracefulShutdownAbortTimeout: options.graceMs ?? 5_000,
     noHandleSignals: true,
+    // Without this a file named crontab in the working directory would be read and run.
+    parsedCronItems: [],
     logger: queueLogger(options.log),
     events,
     // Without batching, a failure to note a task's end is an unhandled rejection, fatal in Node.

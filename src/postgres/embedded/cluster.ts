@@ -71,6 +71,9 @@ export async function startServer(settings: ServerSettings): Promise<Postmaster>
   const { place } = settings;
   await ownDirectory(join(place.root, 'log'), place.user);
   const socketDirectory = settings.socketDirectory ?? (await chooseSocketDirectory(place));
+  // Left by a server that was killed; its pid may be another program's now, or not yet be buried.
+  // Nobody but a server of this cluster uses the directory, and the caller has seen that none runs.
+  await rm(join(socketDirectory, `.s.PGSQL.${port}.lock`), { force: true });
   // Backends of a postmaster that was killed need a moment to notice; until then they hold the
   // shared memory, and the new one refuses to start.
   for (let attempt = 1; ; attempt += 1) {

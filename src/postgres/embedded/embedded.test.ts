@@ -22,6 +22,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runProcess, silentLogger } from '../../basics/index.ts';
 import { lockDataDirectory } from '../data-directory-lock.ts';
 import { pidExists } from '../process-identity.ts';
+import { untilDatabaseAnswers } from '../until-database-answers.ts';
 import { findBinaries } from './binaries.ts';
 import { type EmbeddedPostgres, findEmbeddedPostgres, startEmbeddedPostgres } from './index.ts';
 import { choosePlace } from './place.ts';
@@ -128,23 +129,26 @@ describe('the embedded PostgreSQL', () => {
     await first.gone;
   });
 
-  it('recovers what was committed before the server was killed', async () => {
-    const first = await start(dataDir, true);
+  it('recovers what was committed when both were killed', async () => {
+    const first = await startInProcess(dataDir);
     await query(first.url, 'create table kept as select generate_series(1, 1000) as id');
-    const connection = new pg.Client({ connectionString: first.url });
-    connection.on('error', () => {});
-    await connection.connect();
+    first.kill();
+    await first.gone;
     process.kill(first.pid, 'SIGKILL');
-    // The lock is this process's own still; a new start must not wait for it.
-    const second = await startEmbeddedPostgres({
-      lock: { dataDir, release: async () => {} },
-      searchPath,
-      log,
-    });
-    running.add(second.pid);
+    const second = await start();
     expect(second.adopted).toBe(false);
     expect(await query(second.url, 'select count(*)::int as rows from kept')).toEqual([{ rows: 1000 }]);
-    await second.stop();
+    await second.end();
+  });
+
+  it('is started again at the same address when somebody kills it', async () => {
+    const server = await start(dataDir, true);
+    await query(server.url, 'create table kept (id int)');
+    process.kill(server.pid, 'SIGKILL');
+    const rows = await untilDatabaseAnswers(log, undefined, () => query(server.url, 'select * from kept'));
+    expect(rows).toEqual([]);
+    await server.end();
+    expect(await findEmbeddedPostgres(dataDir)).toBeUndefined();
   });
 
   it('starts although a stale pid file names a process of another program', async () => {

@@ -61,7 +61,9 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     pid: () => postmaster.pid,
     async restart() {
       // At the same address: it is in everybody's connection settings.
-      postmaster = await start(place, options, postmaster.socketDirectory);
+      postmaster =
+        (await adopt(join(place.root, 'data'), log)) ??
+        (await start(place, options, postmaster.socketDirectory));
     },
     log,
   });
@@ -103,7 +105,7 @@ async function start(
     ...(options.binaries !== undefined && { configured: options.binaries }),
     ...(place.user && { user: place.user }),
   });
-  const settings = { place, binaries, durable: options.durable ?? true, log };
+  const settings = { place, binaries, durable: options.durable ?? true, socketDirectory, log };
   await ensureCluster(settings);
   const postmaster = await startServer(settings);
   log.info({ pid: postmaster.pid, version: binaries.version }, 'started the database');
