@@ -5,7 +5,8 @@
  * operation that builds, only to hear that there are no machines. Since here every build is an
  * operation of its own, that would double what a small build costs.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Says what Nix's own hook says without machines, and takes the settings that Nix sends it. */
@@ -26,7 +27,10 @@ export async function chooseBuildHook(options: BuildHookOptions): Promise<string
   if (await hasMachines(options.builders)) return undefined;
   if (acceptsNone(options.version)) return '';
   const file = join(options.home, 'declining-build-hook');
-  await writeFile(file, decliningHook, { mode: 0o755 });
+  // Others may be executing it: a file that is open for writing cannot be executed.
+  const fresh = `${file}.${randomUUID()}`;
+  await writeFile(fresh, decliningHook, { mode: 0o755 });
+  await rename(fresh, file);
   return file;
 }
 
