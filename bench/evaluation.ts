@@ -80,6 +80,7 @@ try {
     [300, 0],
     [1000, 0],
     [1000, 10],
+    [1000, 100],
   ] as const) {
     const times: { readonly nix: number; readonly ours: number }[] = [];
     for (let run = 0; run < runs; run += 1) {
