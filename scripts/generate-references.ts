@@ -2,4 +2,6 @@
  * Writes every document that is generated from source; with `--check`, fails when one is out of date.
  * Each generator reads the flag itself.
  */
+import './generate-cli-reference.ts';
 import './generate-config-reference.ts';
+import './generate-openapi.ts';

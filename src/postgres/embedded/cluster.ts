@@ -104,7 +104,7 @@ async function launch(settings: ServerSettings, socketDirectory: string): Promis
       },
     );
     let ended = false;
-    daemon.exited.then(() => {
+    void daemon.exited.then(() => {
       ended = true;
     });
     const started = Date.now();
