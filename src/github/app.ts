@@ -85,7 +85,8 @@ export async function openGitHubApp(
     fetch(input, { ...init, signal: init?.signal ?? AbortSignal.timeout(timeoutMs) });
   const common = { baseUrl, request: { fetch: fetchInTime } };
   const quiet = { throttle: { enabled: false }, retry: { enabled: false } };
-  const Client = probotModule.ProbotOctokit.defaults(quiet);
+  // A function, since Probot lays its own settings over those of a plain record.
+  const Client = probotModule.ProbotOctokit.defaults((given: object) => ({ ...given, ...quiet }));
   const probotLog = log.child({ part: 'probot' }, { level: 'warn' });
   const probot = new probotModule.Probot({
     ...common,

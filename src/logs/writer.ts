@@ -6,7 +6,7 @@
  * are written later, up to a limit; what does not fit is dropped and said so in the log itself.
  */
 import type { Knex } from 'knex';
-import type { Logger } from '../basics/logging.ts';
+import type { Logger } from '../basics/index.ts';
 
 /** NOTIFY channel that tells readers of new bytes; the payload is the attempt's id. */
 export const logChannel = 'ringmaster_log';

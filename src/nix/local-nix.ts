@@ -164,7 +164,7 @@ function tooOld(version: string): OperatorError {
 
 const howToAllow =
   'To let builds run without a sandbox, which lets them see and change this machine, ' +
-  'set `sandbox = "off"` under `[nix]` in ringmaster.toml.';
+  'set `sandbox = "off"` under `[builds]` in ringmaster.toml.';
 
 function sandboxTurnedOff(value: string): OperatorError {
   return new OperatorError({

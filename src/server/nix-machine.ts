@@ -88,7 +88,7 @@ async function openMachine({ config, environment, log }: NixMachineOptions): Pro
     home: join(config.dataDir, 'nix-home'),
     sandbox: builds.sandbox,
   });
-  const store = openLocalStore({ nix, logger: log });
+  const store = openLocalStore({ nix, logger: log, maxLogBytes: builds.logLimit });
   const evaluator = await createEvaluator({
     nix: { env: nix.environment },
     log,

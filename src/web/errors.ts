@@ -1,7 +1,7 @@
 /** Errors as people and programs should see them. Nothing of the inside shows. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
-import type { Logger } from '../basics/logging.ts';
+import type { Logger } from '../basics/index.ts';
 import { isConnectionError } from '../postgres/index.ts';
 import type { AssetPaths } from './assets.ts';
 import { failurePage } from './pages/failure.tsx';
@@ -22,7 +22,7 @@ export function registerErrors(
       return reply
         .type('text/html; charset=utf-8')
         .serializer(String)
-        .send(await failurePage({ error, assets, requestId: request.id, path: request.url }));
+        .send(await failurePage({ error, assets, requestId: request.id }));
     }
     return reply
       .type('application/problem+json; charset=utf-8')

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify';
 import type { Knex } from 'knex';
 import type { Registry } from 'prom-client';
-import type { Logger } from '../basics/logging.ts';
+import type { Logger } from '../basics/index.ts';
 
 /** What a listener on a NOTIFY channel gets. */
 export interface ChannelHandler {

@@ -1,5 +1,5 @@
 /** One subscription to a NOTIFY channel, many viewers. */
-import type { Logger } from '../../basics/logging.ts';
+import type { Logger } from '../../basics/index.ts';
 import type { Subscribe } from '../options.ts';
 
 export interface FanOut {
