@@ -90,9 +90,14 @@ async function openMachine({ config, environment, log }: NixMachineOptions): Pro
   });
   const store = openLocalStore({ nix, logger: log, maxLogBytes: builds.logLimit });
   const evaluator = await createEvaluator({
-    nix: { env: nix.environment },
+    nix: {
+      env: nix.environment,
+      nixInstantiate: nix.programs['nix-instantiate'],
+      store: nix.layout,
+    },
     log,
     allowedUris: evaluation.allowedUris,
+    workers: evaluation.workers,
     ...(evaluation.evaluator === 'auto' ? {} : { prefer: evaluation.evaluator }),
   });
   const builder = createLocalBuilder({
