@@ -177,6 +177,8 @@ function registerRevisionPages(app: FastifyInstance, context: PageContext): void
 
   app.get('/:owner/:project/pull/:number/*', async (request, reply) => {
     const address = params.extend({ number: z.string() }).parse(request.params);
-    return reply.redirect(pullRequestLink(address, address.number));
+    // From the database, not from the address: `//host/…` would lead to another server.
+    const { owner, name } = await needProject(reader, address);
+    return reply.redirect(pullRequestLink({ owner, project: name }, address.number));
   });
 }

@@ -98,6 +98,32 @@ describe('errors', () => {
   });
 });
 
+describe('addresses', () => {
+  it('of commits may be short or have other capitals, and lead to the one true one', async () => {
+    const short = await page(`/Acme/HELLO/commit/${seeded.shas.red.slice(0, 8)}`);
+    expect(short.statusCode).toBe(302);
+    expect(short.headers.location).toBe(`/acme/hello/commit/${seeded.shas.red}`);
+  });
+
+  it('never lead to another server', async () => {
+    for (const url of [
+      '//evil.example/pull/1/x',
+      '//evil.example/tree/main',
+      '/%2F/evil.example/pull/1/files',
+      '//evil.example/commit/1234567',
+    ]) {
+      expect((await page(url)).statusCode, url).toBe(404);
+    }
+  });
+
+  it('of odd attributes lead to their pages', async () => {
+    const list = await page(`/acme/hello/commit/${seeded.shas.red}`);
+    const links = [...list.body.matchAll(/class="name" href="([^"]+)"/g)].map((match) => match[1] ?? '');
+    expect(links).toHaveLength(18);
+    for (const link of links) expect((await page(link)).statusCode, link).toBe(200);
+  });
+});
+
 describe('private repositories', () => {
   it('are, while hidden, exactly as if they did not exist', async () => {
     const builds: { id: number }[] = await database

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { revisionChannel } from '../evaluations/index.ts';
+import { logChannel } from '../logs/index.ts';
 import { registerApi } from './api/api.ts';
 import { registerOpenApi } from './api/openapi.ts';
 import { loadAssets, registerAssets } from './assets.ts';
@@ -13,10 +15,6 @@ import type { WebServerOptions } from './options.ts';
 import { registerPages } from './page-routes.ts';
 import type { Reader } from './read/reader.ts';
 import { registerRequestMetrics } from './request-metrics.ts';
-
-/** NOTIFY channels the live parts listen on; payloads are a revision's and an attempt's id. */
-const revisionChannel = 'ringmaster_revision';
-const logChannel = 'ringmaster_log';
 
 /**
  * The HTTP server with everything registered: pages, API, health, metrics, live streams and what

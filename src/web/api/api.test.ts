@@ -1,7 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { failedLog, type SeededDashboard, seedDashboard } from '../../../test/support/seed-dashboard.ts';
+import { type SeededDashboard, seedDashboard } from '../../../test/support/seed-dashboard.ts';
+import { failedLog } from '../../../test/support/seed-jobs.ts';
 import { webUnderTest } from '../../../test/support/web-under-test.ts';
 import { createTestDatabase, type TestDatabase } from '../../postgres/test-database.ts';
 

@@ -6,11 +6,10 @@ interface Failure {
   readonly error: ProblemError;
   readonly assets: AssetPaths;
   readonly requestId: string;
-  readonly path: string;
 }
 
 /** 404, 500 and 503 for people: what happened, and where to go from here. */
-export function failurePage({ error, assets, requestId, path }: Failure): Promise<string> {
+export function failurePage({ error, assets, requestId }: Failure): Promise<string> {
   const away = error.statusCode === 503;
   return renderPage(
     <Layout frame={{ assets }} title={error.message}>
@@ -26,7 +25,7 @@ export function failurePage({ error, assets, requestId, path }: Failure): Promis
         ) : null}
         {away ? (
           <p data-retry-seconds="5">
-            Builds go on by themselves. This page tries again in a few seconds, or <a href={path}>try now</a>.
+            Builds go on by themselves. This page tries again in a few seconds, or <a href="">try now</a>.
           </p>
         ) : null}
         {error.statusCode === 500 ? (

@@ -16,8 +16,8 @@ export function searchPage(frame: Frame, query: string, hits: readonly SearchHit
       {hits.length === 0 ? (
         <Empty title={query ? 'Nothing found' : 'What are you looking for?'}>
           <p>
-            Part of a project, branch, attribute or derivation name, a pull request’s number, or the start of
-            a commit’s SHA.
+            Part of the name of a project, branch, attribute or derivation, of the title of a commit or pull
+            request, or the start of a commit’s SHA.
           </p>
         </Empty>
       ) : (
@@ -50,13 +50,14 @@ const Hit: FC<{ hit: SearchHit }> = ({ hit }) => (
         {hit.owner}/{hit.project}
       </span>
       {hit.kind === 'attribute' && hit.sha ? <span>{shortSha(hit.sha)}</span> : null}
+      {hit.kind === 'attribute' ? <span>{hit.detail}</span> : null}
     </span>
   </li>
 );
 
 function labelOf(hit: SearchHit): string {
   if (hit.kind === 'project') return `${hit.owner}/${hit.project}`;
-  if (hit.kind === 'pull-request') return `#${hit.label}`;
+  if (hit.kind === 'pull-request') return `#${hit.label} ${hit.detail}`;
   if (hit.kind === 'revision' && hit.sha) return `${shortSha(hit.sha)} ${hit.label}`;
   return hit.label;
 }

@@ -7,6 +7,7 @@ const hitShape = z.object({
   project: z.string(),
   sha: z.string().nullable(),
   label: z.string(),
+  detail: z.string(),
   path: z.array(z.string()).nullable(),
 });
 export type SearchHit = z.infer<typeof hitShape>;
@@ -16,7 +17,7 @@ const searchedEvaluations = 200;
 
 /**
  * Finds projects, branches, pull requests, commits, attributes and derivations by a piece of their
- * name; commits by the start of their SHA. A few of each.
+ * name; commits also by the start of their SHA. A few of each.
  */
 export async function search(reader: Reader, query: string): Promise<SearchHit[]> {
   const text = query.trim();
@@ -25,24 +26,26 @@ export async function search(reader: Reader, query: string): Promise<SearchHit[]
   return readRows(
     reader,
     hitShape,
-    `(SELECT 'project' AS kind, p.owner, p.name AS project, NULL AS sha, '' AS label, CAST(NULL AS text[]) AS path
+    `(SELECT 'project' AS kind, p.owner, p.name AS project, NULL AS sha, '' AS label, '' AS detail, CAST(NULL AS text[]) AS path
       FROM projects p WHERE (:showPrivate OR NOT p.private)
         AND strpos(lower(p.owner || '/' || p.name), lower(:text)) > 0 ORDER BY p.id LIMIT 10)
      UNION ALL
-     (SELECT 'revision', p.owner, p.name, r.sha, r.title, NULL FROM revisions r
+     (SELECT 'revision', p.owner, p.name, r.sha, r.title, r.author, NULL FROM revisions r
       JOIN projects p ON p.id = r.project_id
-      WHERE :sha <> '' AND starts_with(r.sha, :sha) AND (:showPrivate OR NOT p.private)
+      WHERE (:showPrivate OR NOT p.private)
+        AND (:sha <> '' AND starts_with(r.sha, :sha) OR strpos(lower(r.title), lower(:text)) > 0)
       ORDER BY r.id DESC LIMIT 10)
      UNION ALL
-     (SELECT s.kind, p.owner, p.name, NULL, s.name, NULL
-      FROM (SELECT kind, name, project_id, max(seen_at) AS seen_at FROM revision_sources s
+     (SELECT s.kind, p.owner, p.name, NULL, s.name, s.title, NULL
+      FROM (SELECT kind, name, project_id, max(seen_at) AS seen_at,
+              (array_agg(s.title ORDER BY seen_at DESC))[1] AS title FROM revision_sources s
             JOIN revisions r ON r.id = s.revision_id
             WHERE strpos(lower(s.name), lower(:text)) > 0 OR strpos(lower(s.title), lower(:text)) > 0
             GROUP BY 1, 2, 3) s
       JOIN projects p ON p.id = s.project_id
       WHERE (:showPrivate OR NOT p.private) ORDER BY s.seen_at DESC LIMIT 10)
      UNION ALL
-     (SELECT 'attribute', p.owner, p.name, r.sha, coalesce(j.name, ''), j.path
+     (SELECT 'attribute', p.owner, p.name, r.sha, coalesce(j.name, ''), r.title, j.path
       FROM (SELECT id, revision_id FROM evaluations ORDER BY id DESC LIMIT ${searchedEvaluations}) e
       JOIN revisions r ON r.id = e.revision_id JOIN projects p ON p.id = r.project_id
       JOIN jobs j ON j.evaluation_id = e.id
