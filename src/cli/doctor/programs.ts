@@ -67,7 +67,11 @@ export async function checkBubblewrap(context: CommandContext): Promise<CheckRes
   if (process.platform !== 'linux') return good('bubblewrap', 'not used on this system');
   const found = await versionOf(context, 'bwrap');
   return found === undefined
-    ? attention('bubblewrap', 'not found', 'Evaluations are locked in with it: apt-get install bubblewrap.')
+    ? attention(
+        'bubblewrap',
+        'not found',
+        'Not used yet; evaluations will be locked in with it: apt-get install bubblewrap.',
+      )
     : good('bubblewrap', found);
 }
 

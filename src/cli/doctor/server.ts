@@ -115,7 +115,7 @@ export function checkGithub({ github }: Config): CheckResult {
     return attention(
       'github',
       'no App yet',
-      "'ringmaster serve' leads you through its creation. 'ringmaster run' needs none.",
+      "README.md says how to create one. 'ringmaster run' needs none.",
     );
   }
   if (absent.length > 0) return missing('github', `not set: ${absent.join(', ')}`, advice);

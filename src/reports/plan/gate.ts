@@ -2,7 +2,6 @@
  * The gate: the one check a branch protection needs. It exists for every revision and always ends,
  * so whatever state the facts are in, it says something.
  */
-import { evaluationFiles } from '../../evaluations/index.ts';
 import type { ReportFacts } from '../facts.ts';
 import { cutText, limits } from '../limits.ts';
 import { jobUrl, revisionUrl } from '../links.ts';
@@ -75,10 +74,6 @@ function gateSummary(
     evaluation?.file && `File: ${inlineCode(evaluation.file)}`,
     judged.length > 0 && !root && `Attributes: ${countsInWords(countPhases(judged))}.`,
     root && `The evaluation failed as a whole: ${inlineCode(root.message, 2_000)}`,
-    outcome.kind === 'bad' &&
-      evaluation &&
-      !evaluation.file &&
-      `Files looked for, in this order: ${evaluationFiles.map((file) => inlineCode(file)).join(', ')}.`,
     evaluation?.waitingFor && !evaluation.finishedAt && `It waits: ${inlineCode(evaluation.waitingFor)}`,
     link,
   ]);

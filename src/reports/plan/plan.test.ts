@@ -132,7 +132,7 @@ describe('the gate', () => {
 
   it('names the files that were looked for when there is none', () => {
     const { summary } = gate({ evaluation: evaluation({ state: 'failed', file: undefined }), jobs: [] });
-    expect(summary).toContain('`nix/ci.nix`, `ci.nix`, `default.nix`');
+    expect(summary).toContain('no nix/ci.nix, no ci.nix, no default.nix');
   });
 
   it('lists the attributes, failed first, then running, queued and good', () => {
