@@ -24,9 +24,14 @@ export function failurePage({ error, assets, requestId }: Failure): Promise<stri
           </p>
         ) : null}
         {away ? (
-          <p data-retry-seconds="5">
-            Builds go on by themselves. This page tries again in a few seconds, or <a href="">try now</a>.
-          </p>
+          <form method="get" data-retry-seconds="5">
+            <p>Builds go on by themselves. This page tries again in a few seconds.</p>
+            <p>
+              <button type="submit" class="button">
+                Try now
+              </button>
+            </p>
+          </form>
         ) : null}
         {error.statusCode === 500 ? (
           <p>
