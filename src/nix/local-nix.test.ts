@@ -208,6 +208,7 @@ describe('what has to be added to the settings', () => {
     cores: 0,
     fallback: false,
     builders: '',
+    substituters: [],
   };
   const installed = {
     settings,

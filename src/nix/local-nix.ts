@@ -29,6 +29,8 @@ export interface LocalNix {
   readonly sandbox: boolean;
   readonly cores: number;
   readonly fallback: boolean;
+  /** As configured. */
+  readonly substituters: readonly string[];
   /** What Nix's setting `build-hook` is to be for builds of ours; undefined: as it is. */
   readonly buildHook: string | undefined;
   /** The environment for all Nix processes; it also says which store. Holds no secrets but what the operator put into NIX_CONFIG. */
@@ -102,6 +104,7 @@ export async function detectNix(env: Environment, options: DetectOptions): Promi
     sandbox: sandboxed.sandboxed,
     cores: settings.cores,
     fallback: settings.fallback,
+    substituters: settings.substituters,
     buildHook: await chooseBuildHook({ version, builders: settings.builders, home: options.home }),
     environment,
   };

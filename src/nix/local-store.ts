@@ -4,6 +4,7 @@ import { connect, openChildTransport, openSocketTransport } from './daemon/index
 import { readDerivation } from './derivation.ts';
 import type { LocalNix } from './local-nix.ts';
 import { openDaemonStore } from './store.ts';
+import { watchSubstituters } from './substituters.ts';
 import type { NixStore } from './types.ts';
 
 export interface LocalStoreOptions {
@@ -29,7 +30,12 @@ const logSlack = 1024 * 1024;
 /** Opens the store that `detectNix` has found. */
 export function openLocalStore(options: LocalStoreOptions): NixStore {
   const { nix } = options;
-  const settings = {
+  const substituters = watchSubstituters({
+    substituters: nix.substituters,
+    environment: nix.environment,
+    log: options.logger,
+  });
+  const settings = async () => ({
     // A connection has one build at a time; how many run is decided elsewhere.
     maxJobs: 1,
     cores: nix.cores,
@@ -43,9 +49,10 @@ export function openLocalStore(options: LocalStoreOptions): NixStore {
       ...(nix.sandbox && { sandbox: 'true', 'sandbox-fallback': 'false' }),
       // Another user's daemon cannot be expected to run a program from our folder.
       ...(nix.access.kind === 'child' && nix.buildHook !== undefined && { 'build-hook': nix.buildHook }),
+      substituters: (await substituters()).join(' '),
       ...options.overrides,
     },
-  };
+  });
   const openTransport = async () => {
     if (nix.access.kind === 'socket') return openSocketTransport(nix.access.path);
     return openChildTransport({
@@ -57,7 +64,7 @@ export function openLocalStore(options: LocalStoreOptions): NixStore {
   return openDaemonStore({
     name: options.name ?? 'local',
     storeDir: nix.storeDir,
-    connect: async () => connect(await openTransport(), settings),
+    connect: async () => connect(await openTransport(), await settings()),
     outputsOf: async (drvPath) => {
       const { outputs } = await readDerivation(nix.layout, drvPath);
       const known = [...outputs].flatMap(([name, { path }]) => (path === undefined ? [] : [[name, path]]));

@@ -19,6 +19,7 @@ const settingsSchema = z
       cores: z.number().int().min(0).catch(0).parse(value('cores')),
       fallback: value('fallback') === true,
       builders: z.string().catch('').parse(value('builders')),
+      substituters: strings.parse(value('substituters')),
     };
   });
 
