@@ -23,9 +23,9 @@ afterAll(async () => {
 });
 
 test('kill -9 in the middle of a build: the build is done again and the gate ends green', async () => {
-  await double.createRepository({ name: 'acme/killed' });
+  await double.createRepository({ name: 'killed/acme' });
   const { sha } = await double.push({
-    repo: 'acme/killed',
+    repo: 'killed/acme',
     files: {
       'ci.nix': ciNix(`rec {
         slow = build "slow" "echo begun; sleep 4; echo > $out";
@@ -51,11 +51,11 @@ test('kill -9 in the middle of a build: the build is done again and the gate end
 });
 
 test('kill -9 at any moment after the push: the gate ends all the same', async () => {
-  await double.createRepository({ name: 'acme/anytime' });
+  await double.createRepository({ name: 'anytime/acme' });
   // From "delivery stored" to "being reported": the moments are spread over the whole way.
   for (const delayMs of [0, 100, 300, 700]) {
     const { sha } = await double.push({
-      repo: 'acme/anytime',
+      repo: 'anytime/acme',
       files: { 'ci.nix': ciNix('{ a = build "a" "echo > $out"; b = build "b" "echo > $out; exit 1"; }') },
     });
     await new Promise((resolve) => setTimeout(resolve, delayMs));
@@ -71,11 +71,11 @@ test('kill -9 at any moment after the push: the gate ends all the same', async (
 }, 180_000);
 
 test('GitHub away while everything happens: told when it is back', async () => {
-  await double.createRepository({ name: 'acme/away' });
-  const first = await double.push({ repo: 'acme/away', files: { 'ci.nix': ciNix('{ }') } });
+  await double.createRepository({ name: 'away/acme' });
+  const first = await double.push({ repo: 'away/acme', files: { 'ci.nix': ciNix('{ }') } });
   await verdictOn(double, first.sha);
   const { sha } = await double.push({
-    repo: 'acme/away',
+    repo: 'away/acme',
     files: { 'ci.nix': ciNix('{ a = build "a" "sleep 1; echo > $out"; }') },
   });
   const build = await runningBuild('a');
@@ -89,19 +89,19 @@ test('GitHub away while everything happens: told when it is back', async () => {
 });
 
 test('git away when the commit is to be fetched: waits, says so, and goes on', async () => {
-  await double.createRepository({ name: 'acme/git-away' });
+  await double.createRepository({ name: 'git-away/acme' });
   double.faults.inject({ kind: 'status', status: 502, path: /git-upload-pack|info\/refs/, times: 2 });
   const { sha } = await double.push({
-    repo: 'acme/git-away',
+    repo: 'git-away/acme',
     files: { 'ci.nix': ciNix('{ a = build "a" "echo > $out"; }') },
   });
   expect((await verdictOn(double, sha)).get('ringmaster')?.conclusion).toBe('success');
 });
 
 test('the built-in database killed in the middle of a build: it comes back and nothing is lost', async () => {
-  await double.createRepository({ name: 'acme/db-away' });
+  await double.createRepository({ name: 'db-away/acme' });
   const { sha } = await double.push({
-    repo: 'acme/db-away',
+    repo: 'db-away/acme',
     files: { 'ci.nix': ciNix('{ a = build "long" "echo begun; sleep 3; echo > $out"; }') },
   });
   await runningBuild('long');

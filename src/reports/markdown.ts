@@ -93,19 +93,18 @@ export function joinWithin(
   separator = '\n',
   maxBytes: number = limits.outputBytes,
 ): string {
+  const all = [head, ...blocks].join(separator);
+  // Words about a rest need room only when there is one.
+  if (utf8Length(all) <= maxBytes) return all;
   const room = maxBytes - utf8Length(rest(blocks.length));
   let size = utf8Length(head);
   const kept: string[] = [];
-  for (const [index, block] of blocks.entries()) {
-    const more = utf8Length(separator) + utf8Length(block);
-    // The last block needs no room for words about a rest.
-    const allowed = index === blocks.length - 1 ? maxBytes : room;
-    if (size + more > allowed) break;
+  for (const block of blocks) {
+    size += utf8Length(separator) + utf8Length(block);
+    if (size > room) break;
     kept.push(block);
-    size += more;
   }
-  const left = blocks.length - kept.length;
-  return [head, ...kept].join(separator) + (left > 0 ? rest(left) : '');
+  return [head, ...kept].join(separator) + rest(blocks.length - kept.length);
 }
 
 /** The parts that are there: lists are written with conditions in place. */

@@ -73,14 +73,18 @@ export async function changedPaths(
 
 export const unchanged: ChangedPaths = { added: [], removed: [], modified: [] };
 
+function noChanges(): { added: string[]; removed: string[]; modified: string[] } {
+  return { added: [], removed: [], modified: [] };
+}
+
 function parseChanges(text: string): ReadonlyMap<string, ChangedPaths> {
   const all = new Map<string, ChangedPaths>();
-  let current = { added: [] as string[], removed: [] as string[], modified: [] as string[] };
+  let current = noChanges();
   const fields = text.split('\0');
   for (let index = 0; index < fields.length; index++) {
     const field = fields[index] ?? '';
     if (field.length === 40) {
-      current = { added: [], removed: [], modified: [] };
+      current = noChanges();
       all.set(field, current);
     } else if (field !== '') {
       index += 1;
