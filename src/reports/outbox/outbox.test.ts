@@ -219,7 +219,7 @@ describe('the outbox', () => {
     outbox.pass(60 * second);
     await outbox.send();
     const gates = outbox.github.runsNamed('ringmaster');
-    expect(gates.map((run) => run.versions.at(-1)?.status)).toEqual(['completed', 'queued']);
+    expect(gates.map((run) => run.versions.at(-1)?.status)).toEqual(['completed', 'in_progress']);
     expect(new Set(gates.map((run) => run.externalId)).size).toBe(2);
   });
 

@@ -38,7 +38,9 @@ export function planGate(
     annotations: [],
   } as const;
   const conclusion = conclusions[outcome.kind];
-  if (!conclusion) return { ...base, status: outcome.kind === 'waiting' ? 'queued' : 'in_progress' };
+  // The verdict is under way from the first moment, whatever the work still waits for: the title says
+  // what. Progress of a run is told sparingly, and a gate that is being worked on must not look idle.
+  if (!conclusion) return { ...base, status: 'in_progress' };
   return {
     ...base,
     status: 'completed',

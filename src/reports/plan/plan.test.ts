@@ -27,11 +27,11 @@ const many = (count: number, change: (index: number) => Parameters<typeof job>[1
 
 describe('the gate', () => {
   it.each<[string, Partial<ReportFacts>, string, string | undefined, RegExp]>([
-    ['has no evaluation yet', { evaluation: undefined, jobs: [] }, 'queued', undefined, /Waiting to be/],
+    ['has no evaluation yet', { evaluation: undefined, jobs: [] }, 'in_progress', undefined, /Waiting to be/],
     [
       'waits for git',
       { evaluation: open('queued', 'GitHub does not answer'), jobs: [] },
-      'queued',
+      'in_progress',
       undefined,
       /Waiting: GitHub does not answer/,
     ],
