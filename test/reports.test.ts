@@ -165,6 +165,50 @@ it('shows a failure with its cause, its log’s end and the way to repeat it, an
   expect(github.latestCheckRuns(revision.sha).get('ringmaster / good')).toMatchObject({
     conclusion: 'success',
     title: 'Built in 12 s',
+    text: 'Log:\n\n```\nfine\n```',
+  });
+});
+
+it('shows the last 20 lines of a good build’s log, and nothing in them can leave their fence', async () => {
+  const revision = await newRevision();
+  const hostile = 'line 100 ```` </details> @everybody \u001b[31m\u202e';
+  const lines = [...Array.from({ length: 99 }, (_, index) => `line ${index + 1}`), hostile];
+  await newJob(revision.evaluation, ['good'], 0, `${lines.join('\n')}\n`);
+  await end(revision, 'succeeded');
+  await gateEnds(revision.sha);
+  const text = github.latestCheckRuns(revision.sha).get('ringmaster / good')?.text ?? '';
+  expect(text).toMatch(/^Last 20 of 100 lines of the log:\n\n`````\nline 81\n/);
+  expect(text).toMatch(/\nline 100 ```` <\/details> @everybody \n`````$/);
+});
+
+it('leaves the logs of good builds to the pages when a commit has more attributes than checks', async () => {
+  const revision = await newRevision();
+  await newJob(revision.evaluation, ['first'], 0, 'fine\n');
+  await requestReport(database.knex, revision.id);
+  await github.waitFor(() => github.latestCheckRuns(revision.sha).has('ringmaster / first'));
+  for (let index = 0; index < 40; index++) await newJob(revision.evaluation, [`more${index}`], 0, 'fine\n');
+  await end(revision, 'succeeded');
+  await gateEnds(revision.sha);
+  const checks = github.latestCheckRuns(revision.sha);
+  expect([...checks.keys()]).toEqual(['ringmaster', 'ringmaster / evaluation', 'ringmaster / first']);
+});
+
+it('says on GitHub what the evaluation warned of, and marks the line', async () => {
+  const revision = await newRevision();
+  const notices = [
+    { message: 'nix/ci.nix hides ci.nix' },
+    { message: 'evaluation warning: old', file: 'ci.nix', line: 3 },
+  ];
+  await database
+    .knex('evaluations')
+    .where('id', revision.evaluation)
+    .update({ notices: JSON.stringify(notices) });
+  await end(revision, 'succeeded');
+  await gateEnds(revision.sha);
+  expect(github.latestCheckRuns(revision.sha).get('ringmaster / evaluation')).toMatchObject({
+    title: '0 attributes evaluated, 2 notices',
+    text: 'ℹ️ `nix/ci.nix hides ci.nix`\n\nℹ️ `evaluation warning: old`',
+    annotations: [{ path: 'ci.nix', start_line: 3, message: 'evaluation warning: old' }],
   });
 });
 

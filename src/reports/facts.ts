@@ -23,7 +23,7 @@ export interface BuildFacts {
   readonly culprit:
     | { readonly name: string; readonly state: BuildState; readonly message: string }
     | undefined;
-  /** The end of its log, or of the culprit's; read only for failed builds with a check of their own. */
+  /** The end of its log, or of the culprit's; read only where a check of its own shows it. */
   readonly log: LogTail | undefined;
   /** Where that log is: the culprit's last attempt, or its own. */
   readonly logAttemptId: number | undefined;

@@ -2,22 +2,33 @@
 import type { Knex } from 'knex';
 import { z } from 'zod';
 import { failureStates, finishedStates, unfinishedStates } from '../builds/index.ts';
+import type { EvaluationNotice } from '../evaluations/index.ts';
 import { tailLog } from '../logs/index.ts';
-import type { BuildFacts, EvaluationFacts, JobFacts, ReportFacts } from './facts.ts';
+import type { BuildFacts, EvaluationFacts, JobFacts, LogTail, ReportFacts } from './facts.ts';
+import { limits } from './limits.ts';
 import { chooseOwnChecks } from './plan/selection.ts';
 import { judgeJobs } from './plan/verdict.ts';
 
-/** What is read of a log: the most that is shown. */
-const tail = { lines: 60, maxBytes: 16 * 1024 } as const;
+/** What is read of a log, the most that is shown: of failures, and of what was built well. */
+const tails = {
+  failed: { lines: 60, maxBytes: 16 * 1024 },
+  good: { lines: 20, maxBytes: 8 * 1024 },
+} as const;
 
 const buildState = z.enum([...unfinishedStates, ...finishedStates]);
-const notice = z.object({
-  type: z.literal('notice'),
-  message: z.string(),
-  location: z
-    .object({ file: z.string(), line: z.number(), column: z.number().exactOptional() })
-    .exactOptional(),
-});
+/** As the evaluation stores it: its place, where it has one, beside its words. */
+const notice = z
+  .object({
+    message: z.string(),
+    file: z.string().optional(),
+    line: z.number().optional(),
+    column: z.number().exactOptional(),
+  })
+  .transform(({ message, file, line, column }): EvaluationNotice => {
+    const place = column === undefined ? {} : { column };
+    const location = file === undefined || line === undefined ? undefined : { file, line, ...place };
+    return { type: 'notice', message, ...(location ? { location } : {}) };
+  });
 
 const revisionRow = z.object({
   sha: z.string(),
@@ -201,21 +212,33 @@ function buildFacts(row: z.infer<typeof jobRow>): BuildFacts | undefined {
 
 const failed: ReadonlySet<string> = new Set(failureStates);
 
-/** Adds the ends of the logs that a check of its own will show: of failures only. */
+/**
+ * What a check of its own shows of its build's log. With more attributes than checks, those that are
+ * good have one only because they began with it: their logs are on the pages.
+ */
+function tailOf(job: JobFacts, jobs: number): (typeof tails)[keyof typeof tails] | undefined {
+  if (!job.build) return undefined;
+  if (failed.has(job.build.state)) return tails.failed;
+  const built = job.build.state === 'succeeded' && !job.cached;
+  return built && jobs <= limits.ownChecks ? tails.good : undefined;
+}
+
+/** Adds the ends of the logs that a check of its own will show. */
 async function withLogs(db: Knex, facts: ReportFacts): Promise<ReportFacts> {
   if (!facts.evaluation) return facts;
   const shown = chooseOwnChecks(facts, judgeJobs(facts.jobs, facts.evaluation));
-  const builds = shown
-    .flatMap(({ judged }) => judged.job.build ?? [])
-    .filter(({ state }) => failed.has(state));
-  const attempts = new Set(builds.flatMap((build) => build.logAttemptId ?? []));
-  const logs = new Map<number, BuildFacts['log']>();
-  for (const attemptId of attempts) {
+  const logs = new Map<number, LogTail>();
+  for (const { judged } of shown) {
+    const tail = tailOf(judged.job, facts.jobs.length);
+    const attemptId = judged.job.build?.logAttemptId;
+    if (!tail || attemptId === undefined || logs.has(attemptId)) continue;
     logs.set(attemptId, { attemptId, ...(await tailLog(db, attemptId, tail)) });
   }
   const jobs = facts.jobs.map((job) => {
     const log = job.build?.logAttemptId === undefined ? undefined : logs.get(job.build.logAttemptId);
-    return job.build && log && failed.has(job.build.state) ? { ...job, build: { ...job.build, log } } : job;
+    return job.build && log && tailOf(job, facts.jobs.length)
+      ? { ...job, build: { ...job.build, log } }
+      : job;
   });
   return { ...facts, jobs };
 }
