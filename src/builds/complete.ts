@@ -12,7 +12,7 @@ import { verdictOf } from './states.ts';
 /** Called in the transaction in which builds started or ended. */
 export type OnBuildsChanged = (trx: Knex.Transaction, buildIds: readonly number[]) => Promise<void>;
 
-const attemptRow = z.object({ build_id: z.number(), infrastructure_failures: z.number() });
+const buildRow = z.object({ infrastructure_failures: z.number() });
 
 /** Seconds a build rests after the n-th trouble of its machine. */
 export function restSeconds(failures: number): number {
@@ -25,30 +25,35 @@ export function restSeconds(failures: number): number {
  */
 export async function completeAttempt(
   trx: Knex.Transaction,
-  attemptId: number,
+  { attemptId, buildId }: { readonly attemptId: number; readonly buildId: number },
   result: AttemptResult,
   onBuildsChanged: OnBuildsChanged,
 ): Promise<void> {
   await lockGraphForFinishing(trx);
-  const updated: unknown[] = await trx('attempts')
-    .where({ id: attemptId, state: 'running' })
-    .update({ state: 'ended', status: result.status, message: result.message, finished_at: trx.fn.now() })
-    .returning('build_id');
-  if (updated.length === 0) return;
-  const row: unknown = await trx('builds')
-    .join('attempts', 'attempts.build_id', 'builds.id')
-    .select('attempts.build_id', 'builds.infrastructure_failures')
-    .where('attempts.id', attemptId)
-    .first();
-  const attempt = attemptRow.parse(row);
-  const verdict = verdictOf(result.status, attempt.infrastructure_failures);
+  const updated = await trx('attempts')
+    .where({ id: attemptId, build_id: buildId, state: 'running' })
+    .update({
+      state: 'ended',
+      status: result.status,
+      message: storable(result.message),
+      finished_at: trx.fn.now(),
+      // Who ran it matters only while it runs; a process that leaves need not touch its history.
+      process_id: null,
+    });
+  if (updated === 0) return;
+  const row: unknown = await trx('builds').select('infrastructure_failures').where('id', buildId).first();
+  const { infrastructure_failures: failuresBefore } = buildRow.parse(row);
+  const verdict = verdictOf(result.status, failuresBefore);
   if (verdict.kind === 'finished') {
-    const ended = await finishBuild(trx, attempt.build_id, { state: verdict.state, message: result.message });
+    const ended = await finishBuild(trx, buildId, {
+      state: verdict.state,
+      message: storable(result.message),
+    });
     await onBuildsChanged(trx, ended);
   } else {
-    const failures = attempt.infrastructure_failures + 1;
+    const failures = failuresBefore + 1;
     await trx('builds')
-      .where({ id: attempt.build_id, state: 'building' })
+      .where({ id: buildId, state: 'building' })
       .update({
         state: 'queued',
         infrastructure_failures: failures,
@@ -56,6 +61,11 @@ export async function completeAttempt(
       });
   }
   await trx.raw('SELECT pg_notify(?, ?)', [buildsChannel, '']);
+}
+
+/** PostgreSQL's text holds no NUL, and Nix quotes what builders print. */
+function storable(text: string): string {
+  return text.replaceAll('\0', '\u{fffd}');
 }
 
 /**
@@ -68,7 +78,7 @@ export async function releaseAttempts(
 ): Promise<readonly number[]> {
   const result: unknown = await trx.raw(
     `WITH lost AS (
-       UPDATE attempts SET state = 'lost', finished_at = now(), log_complete = true,
+       UPDATE attempts SET state = 'lost', process_id = NULL, finished_at = now(), log_complete = true,
               message = 'The server process that ran this attempt ended.'
        WHERE state = 'running' AND (process_id IS NULL OR process_id = ANY (:processes)) RETURNING build_id
      )

@@ -10,7 +10,8 @@ import type { AttemptResult, Builder } from '../builders/index.ts';
 import { openLogWriter } from '../logs/index.ts';
 import { untilDatabaseAnswers } from '../postgres/index.ts';
 import { type ClaimedBuild, claimBuilds } from './claim.ts';
-import { completeAttempt, type OnBuildsChanged, releaseAttempts } from './complete.ts';
+import { completeAttempt, type OnBuildsChanged } from './complete.ts';
+import { releaseForgotten, takenAway } from './forgotten.ts';
 
 /** Builds that rest are looked at this often; everything else is woken by a notification. */
 const lookAgainMs = 5_000;
@@ -38,42 +39,59 @@ export interface Dispatcher {
 
 export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const { db, builder, log } = options;
-  const cancel = new AbortController();
-  const attempts = new Set<Promise<void>>();
+  const holder = { processId: options.processId, builder: builder.name };
+  const attempts = new Map<number, Attempt>();
   let stopping = false;
-  let filling = false;
+  let filling: Promise<void> | undefined;
   let again = false;
+  /** When this process and the database last agreed on what runs here; milliseconds. */
+  let agreedAt = Number.NEGATIVE_INFINITY;
   let timer: NodeJS.Timeout | undefined;
+
+  function wake(): void {
+    again = true;
+    filling ??= fill();
+  }
 
   /** Claims until the slots are full or nothing is ready. One at a time; a wake meanwhile repeats it. */
   async function fill(): Promise<void> {
-    if (filling) {
-      again = true;
-      return;
-    }
-    filling = true;
     clearTimeout(timer);
     let wait = lookAgainMs;
     try {
-      do {
+      while (again && !stopping) {
         again = false;
+        if (performance.now() - agreedAt >= lookAgainMs) await compareWithDatabase();
         await claimForFreeSlots();
-      } while (again && !stopping);
+      }
     } catch (error) {
       log.warn({ err: error, builder: builder.name }, 'the build queue does not answer, trying again');
       wait = retryMs;
     } finally {
-      filling = false;
-      if (!stopping) timer = setTimeout(() => void fill(), wait);
+      filling = undefined;
+      if (!stopping) timer = setTimeout(wake, wait);
     }
+  }
+
+  async function compareWithDatabase(): Promise<void> {
+    const running = [...attempts.keys()];
+    for (const attemptId of await takenAway(db, running)) {
+      const attempt = attempts.get(attemptId);
+      // One that has just ended is not running either.
+      if (!attempt || attempt.built) continue;
+      log.warn({ attempt: attemptId }, 'an attempt was given to another process meanwhile, stopping it');
+      attempt.cancel.abort();
+    }
+    const released = await db.transaction((trx) => releaseForgotten(trx, holder, running));
+    if (released.length > 0) log.warn({ builds: released }, 'gave back builds that nobody was building');
+    agreedAt = performance.now();
   }
 
   async function claimForFreeSlots(): Promise<void> {
     const count = builder.slots - attempts.size;
     if (stopping || count <= 0) return;
+    // Flushed to disk, unlike a log: an attempt that a crashed database forgets goes on here, and
+    // its number may be given to another one.
     const claimed = await db.transaction(async (trx) => {
-      // Losing a claim in a power cut costs nothing: the build is simply still queued.
-      await trx.raw('SET LOCAL synchronous_commit = off');
       const builds = await claimBuilds(trx, { builder, processId: options.processId, count });
       if (builds.length > 0) {
         await options.onBuildsChanged(
@@ -83,40 +101,44 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       }
       return builds;
     });
-    for (const build of claimed) start(build);
+    // What was claimed while the end began is given back by `stop`.
+    if (!stopping) for (const build of claimed) start(build);
   }
 
   function start(build: ClaimedBuild): void {
-    const attempt = run(build)
+    const attempt: Attempt = { cancel: new AbortController(), built: false, done: Promise.resolve() };
+    attempts.set(build.attemptId, attempt);
+    attempt.done = run(build, attempt)
       .catch((error: unknown) =>
         log.error({ err: error, build: build.buildId }, 'an attempt was not recorded'),
       )
       .finally(() => {
-        attempts.delete(attempt);
-        void fill();
+        attempts.delete(build.attemptId);
+        wake();
       });
-    attempts.add(attempt);
   }
 
-  async function run(build: ClaimedBuild): Promise<void> {
+  async function run(build: ClaimedBuild, attempt: Attempt): Promise<void> {
+    const { signal } = attempt.cancel;
     const logWriter = openLogWriter({ db, attemptId: build.attemptId, log });
     const result = await builder.attempt({
       drvPath: build.drvPath,
-      signal: cancel.signal,
+      signal,
       timeoutSeconds: options.timeoutSeconds,
       maxSilentSeconds: options.maxSilentSeconds,
       onLogLine: (line) => logWriter.line(line),
     });
-    await logWriter.finish(cancel.signal);
-    // Stopped by us, not by the build: `stop` gives it back.
-    if (cancel.signal.aborted && result.status === 'cancelled') return;
-    await record(build, result);
+    attempt.built = true;
+    await logWriter.finish(signal);
+    // Stopped by us, not by the build: its build is given back, or has been.
+    if (signal.aborted && result.status === 'cancelled') return;
+    await record(build, result, signal);
   }
 
   /** The result of hours of work is not thrown away because the database is away for a minute. */
-  async function record(build: ClaimedBuild, result: AttemptResult): Promise<void> {
-    await untilDatabaseAnswers(log, cancel.signal, () =>
-      db.transaction((trx) => completeAttempt(trx, build.attemptId, result, options.onBuildsChanged)),
+  async function record(build: ClaimedBuild, result: AttemptResult, signal: AbortSignal): Promise<void> {
+    await untilDatabaseAnswers(log, signal, () =>
+      db.transaction((trx) => completeAttempt(trx, build, result, options.onBuildsChanged)),
     );
     log.info(
       { build: build.buildId, name: build.name, builder: builder.name, status: result.status },
@@ -124,21 +146,31 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     );
   }
 
-  void fill();
+  wake();
   return {
-    wake: () => void fill(),
+    wake,
     get running() {
       return attempts.size;
     },
     async stop(graceMs) {
       stopping = true;
       clearTimeout(timer);
-      const grace = setTimeout(() => cancel.abort(), graceMs);
-      await Promise.all(attempts);
+      const grace = setTimeout(() => {
+        for (const attempt of attempts.values()) attempt.cancel.abort();
+      }, graceMs);
+      await filling;
+      await Promise.all([...attempts.values()].map((attempt) => attempt.done));
       clearTimeout(grace);
-      if (cancel.signal.aborted) {
-        await db.transaction((trx) => releaseAttempts(trx, [options.processId]));
-      }
+      await db.transaction((trx) => releaseForgotten(trx, holder, []));
     },
   };
+}
+
+/** One attempt under way. */
+interface Attempt {
+  readonly cancel: AbortController;
+  /** The builder is through with it; its end is being recorded. */
+  built: boolean;
+  /** Resolves when it was recorded, or could not be. */
+  done: Promise<void>;
 }

@@ -36,8 +36,16 @@ export async function finishBuild(
   return [buildId, ...(await failDependents(trx, buildId))];
 }
 
-/** Returns those that ended with it: they wanted nothing but their inputs. */
+/**
+ * Returns those that ended with it: they wanted nothing but their inputs. Rows are locked in the
+ * order of their ids, here and below: builds that end at the same time share dependents.
+ */
 async function releaseDependents(trx: Knex.Transaction, buildId: number): Promise<readonly number[]> {
+  await trx.raw(
+    `SELECT b.id FROM builds b JOIN build_inputs e ON e.build_id = b.id
+     WHERE e.input_build_id = ? AND b.state = 'blocked' ORDER BY b.id FOR NO KEY UPDATE OF b`,
+    [buildId],
+  );
   const result: unknown = await trx.raw(
     `UPDATE builds SET pending_inputs = pending_inputs - 1,
             state = CASE WHEN pending_inputs > 1 THEN state WHEN inputs_only THEN 'succeeded' ELSE 'queued' END,
@@ -58,10 +66,13 @@ async function failDependents(trx: Knex.Transaction, culprit: number): Promise<r
        SELECT build_id FROM build_inputs WHERE input_build_id = :culprit
        UNION
        SELECT e.build_id FROM build_inputs e JOIN doomed d ON e.input_build_id = d.id
+     ), locked AS (
+       SELECT id FROM builds WHERE id IN (SELECT id FROM doomed) AND finished_at IS NULL
+       ORDER BY id FOR NO KEY UPDATE
      )
      UPDATE builds SET state = 'dependency-failed', culprit_build_id = :culprit, finished_at = now(),
             message = (SELECT 'The dependency ' || name || ' did not build.' FROM builds WHERE id = :culprit)
-     WHERE id IN (SELECT id FROM doomed) AND finished_at IS NULL
+     WHERE id IN (SELECT id FROM locked) AND finished_at IS NULL
      RETURNING id`,
     { culprit },
   );

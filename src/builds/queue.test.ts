@@ -115,6 +115,34 @@ describe.each(testServers)('the build queue on $name', (server) => {
     expect(attempts).toEqual(['lost', 'ended']);
   });
 
+  test('the answer of an attempt is not taken for another build', async () => {
+    await enqueue([wanted('one'), wanted('two')]);
+    await claimAll();
+    const [one, two] = [await attemptOf('one'), await attemptOf('two')];
+    await complete({ attemptId: one.attemptId, buildId: two.buildId }, 'built');
+    expect(await states()).toEqual({ one: 'building', two: 'building' });
+  });
+
+  test('a builder that prints zero bytes fails like any other', async () => {
+    await enqueue([wanted('binary')]);
+    await claimAll();
+    await complete(await attemptOf('binary'), 'failed', 'last lines:\n> a\0b');
+    const build = await database.knex('builds').first();
+    expect(build).toMatchObject({ state: 'failed', message: 'last lines:\n> a\u{fffd}b' });
+  });
+
+  test('builds that share dependents end at the same time without a deadlock', async () => {
+    const inputs = Array.from({ length: 24 }, (_, index) => `input${index}`);
+    const shared = Array.from({ length: 40 }, (_, index) =>
+      wanted(`shared${index}`, index % 2 === 0 ? inputs : [...inputs].reverse()),
+    );
+    await enqueue([...shared, ...inputs.map((name) => wanted(name))]);
+    await claimAll();
+    await Promise.all(inputs.map((name, index) => end(name, index === 20 ? 'failed' : 'built')));
+    const ends = await states();
+    expect(new Set(shared.map(({ name }) => ends[name]))).toEqual(new Set(['dependency-failed']));
+  });
+
   test('a shell of which only the inputs are wanted ends with them and is never built', async () => {
     const shell = { ...wanted('shell', ['tool', 'lib']), inputsOnly: true };
     await enqueue([shell, wanted('tool'), wanted('lib')]);
@@ -207,27 +235,27 @@ describe.each(testServers)('the build queue on $name', (server) => {
     return claim(100);
   }
 
-  async function attemptOf(name: string): Promise<number> {
+  async function attemptOf(name: string): Promise<Attempt> {
     const row = await database
       .knex('attempts')
       .join('builds', 'builds.id', 'attempts.build_id')
       .where({ 'builds.name': name, 'attempts.state': 'running' })
-      .first('attempts.id');
-    return row.id;
+      .first('attempts.id', 'build_id');
+    return { attemptId: row.id, buildId: row.build_id };
   }
 
   async function end(name: string, status: RealiseStatus): Promise<string[]> {
     return complete(await attemptOf(name), status);
   }
 
-  async function complete(attemptId: number, status: RealiseStatus): Promise<string[]> {
+  async function complete(attempt: Attempt, status: RealiseStatus, message = ''): Promise<string[]> {
     const now = new Date();
     const ended: number[] = [];
     await database.knex.transaction((trx) =>
       completeAttempt(
         trx,
-        attemptId,
-        { status, message: '', outputs: {}, startedAt: now, finishedAt: now },
+        attempt,
+        { status, message, outputs: {}, startedAt: now, finishedAt: now },
         async (_, ids) => {
           ended.push(...ids);
         },
@@ -262,6 +290,11 @@ test('planning waits while a build is being finished', async () => {
   await expect.poll(() => order).toEqual(['finished', 'planned']);
   await database.drop();
 });
+
+interface Attempt {
+  readonly attemptId: number;
+  readonly buildId: number;
+}
 
 function drv(name: string): string {
   return `/nix/store/${name}.drv`;

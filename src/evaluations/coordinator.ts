@@ -7,7 +7,7 @@ import type { Knex } from 'knex';
 import { z } from 'zod';
 import { type Logger, messageOf, OperatorError } from '../basics/index.ts';
 import { type BuildPlan, type BuildWish, enqueueBuilds } from '../builds/index.ts';
-import { isConnectionError, untilDatabaseAnswers } from '../postgres/index.ts';
+import { isPassingError, untilDatabaseAnswers } from '../postgres/index.ts';
 import type { CheckoutResult } from '../projects/index.ts';
 import type { Evaluate, EvaluationError, EvaluationEvent, EvaluationLimits, JobFound } from './events.ts';
 import {
@@ -16,8 +16,10 @@ import {
   clearJobs,
   insertJobs,
   postponeEvaluation,
+  putBackEvaluations,
   releaseEvaluations,
   stillOurs,
+  takenAway,
 } from './queue.ts';
 import { settle } from './settle.ts';
 import type { OnRevisionChanged } from './submit.ts';
@@ -48,31 +50,42 @@ export interface Coordinator {
 
 export function startCoordinator(options: CoordinatorOptions): Coordinator {
   const { db, log } = options;
-  const cancel = new AbortController();
-  const running = new Set<Promise<void>>();
+  const running = new Map<number, Run>();
   let stopping = false;
-  let filling = false;
+  let filling: Promise<void> | undefined;
   let again = false;
+  /** When this process and the database last agreed on what runs here; milliseconds. */
+  let agreedAt = Number.NEGATIVE_INFINITY;
   let timer: NodeJS.Timeout | undefined;
 
+  function wake(): void {
+    again = true;
+    filling ??= fill();
+  }
+
   async function fill(): Promise<void> {
-    if (filling) {
-      again = true;
-      return;
-    }
-    filling = true;
     clearTimeout(timer);
     try {
-      do {
+      while (again && !stopping) {
         again = false;
+        if (performance.now() - agreedAt >= lookAgainMs) await compareWithDatabase();
         await claimWhileFree();
-      } while (again && !stopping);
+      }
     } catch (error) {
       log.warn({ err: error }, 'the evaluation queue does not answer, trying again');
     } finally {
-      filling = false;
-      if (!stopping) timer = setTimeout(() => void fill(), lookAgainMs);
+      filling = undefined;
+      if (!stopping) timer = setTimeout(wake, lookAgainMs);
     }
+  }
+
+  /** The answer to a claim may have been lost, or this process may have been taken for dead. */
+  async function compareWithDatabase(): Promise<void> {
+    const { processId, onRevisionChanged } = options;
+    const ids = [...running.keys()];
+    for (const id of await takenAway(db, processId, ids)) running.get(id)?.cancel.abort();
+    await db.transaction((trx) => releaseEvaluations(trx, [processId], onRevisionChanged, ids));
+    agreedAt = performance.now();
   }
 
   async function claimWhileFree(): Promise<void> {
@@ -82,34 +95,58 @@ export function startCoordinator(options: CoordinatorOptions): Coordinator {
         if (claimed) await options.onRevisionChanged(trx, claimed.revisionId, 'now');
         return claimed;
       });
-      if (!evaluation) return;
-      const run = runEvaluation(options, evaluation, cancel.signal)
-        .catch((error: unknown) =>
-          log.error({ err: error, evaluation: evaluation.id }, 'evaluation broke off'),
-        )
-        .finally(() => {
-          running.delete(run);
-          void fill();
-        });
-      running.add(run);
+      // What was claimed while the end began is given back by `stop`.
+      if (!evaluation || stopping) return;
+      start(evaluation);
     }
   }
 
-  void fill();
+  function start(evaluation: ClaimedEvaluation): void {
+    const earlier = running.get(evaluation.id);
+    const run: Run = { cancel: new AbortController(), done: Promise.resolve() };
+    run.done = follow(earlier, evaluation, run.cancel.signal)
+      .catch((error: unknown) => log.error({ err: error, evaluation: evaluation.id }, 'evaluation broke off'))
+      .finally(() => {
+        if (running.get(evaluation.id) === run) running.delete(evaluation.id);
+        wake();
+      });
+    running.set(evaluation.id, run);
+  }
+
+  /** An evaluation that was taken away from this process may come back to it: never two at once. */
+  async function follow(earlier: Run | undefined, evaluation: ClaimedEvaluation, signal: AbortSignal) {
+    if (earlier) {
+      earlier.cancel.abort();
+      await earlier.done;
+      if (!(await db.transaction((trx) => stillOurs(trx, evaluation.id, options.processId)))) return;
+    }
+    await runEvaluation(options, evaluation, signal);
+  }
+
+  wake();
   return {
-    wake: () => void fill(),
+    wake,
     get running() {
       return running.size;
     },
     async stop(graceMs) {
       stopping = true;
       clearTimeout(timer);
-      const grace = setTimeout(() => cancel.abort(), graceMs);
-      await Promise.all(running);
+      const grace = setTimeout(() => {
+        for (const run of running.values()) run.cancel.abort();
+      }, graceMs);
+      await filling;
+      await Promise.all([...running.values()].map((run) => run.done));
       clearTimeout(grace);
-      await db.transaction((trx) => releaseEvaluations(trx, [options.processId], options.onRevisionChanged));
+      await db.transaction((trx) => putBackEvaluations(trx, options.processId, options.onRevisionChanged));
     },
   };
+}
+
+/** One evaluation under way in this process. */
+interface Run {
+  readonly cancel: AbortController;
+  done: Promise<void>;
 }
 
 async function runEvaluation(
@@ -135,7 +172,7 @@ type Outcome =
   | { readonly kind: 'later'; readonly reason: string };
 
 function outcomeOfError(error: unknown, log: Logger): Outcome {
-  if (isConnectionError(error)) return { kind: 'later', reason: 'the database was away' };
+  if (isPassingError(error)) return { kind: 'later', reason: 'the database did not take its results' };
   if (error instanceof OperatorError) {
     const message = error.hint ? `${error.message}\n${error.hint}` : error.message;
     return { kind: 'failed', error: { type: 'error', path: [], message } };

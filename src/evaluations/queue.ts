@@ -152,13 +152,14 @@ function storable(text: string): string {
 }
 
 /**
- * Gives back the evaluations of dead processes. One that has been given back too often ends the
- * server each time it runs, so it is failed instead.
+ * Gives back the evaluations of dead processes, all but those in `running`. One that has been given
+ * back too often ends the server each time it runs, so it is failed instead.
  */
 export async function releaseEvaluations(
   trx: Knex.Transaction,
   processIds: readonly number[],
   onRevisionChanged: OnRevisionChanged,
+  running: readonly number[] = [],
 ): Promise<void> {
   const result: unknown = await trx.raw(
     `UPDATE evaluations SET process_id = NULL,
@@ -166,8 +167,9 @@ export async function releaseEvaluations(
             finished_at = CASE WHEN tries < :most THEN NULL ELSE now() END,
             error_count = CASE WHEN tries < :most THEN 0 ELSE 1 END
      WHERE state = 'evaluating' AND (process_id IS NULL OR process_id = ANY (:processes))
+       AND id <> ALL (:running::bigint[])
      RETURNING id, revision_id, state`,
-    { most: mostTries, processes: [...processIds] },
+    { most: mostTries, processes: [...processIds], running: [...running] },
   );
   const { rows } = z
     .object({ rows: z.array(z.object({ id: z.number(), revision_id: z.number(), state: z.string() })) })
@@ -187,4 +189,35 @@ export async function releaseEvaluations(
     await onRevisionChanged(trx, row.revision_id, 'now');
   }
   if (rows.length > 0) await trx.raw('SELECT pg_notify(?, ?)', [evaluationsChannel, '']);
+}
+
+/** Gives back the evaluations of a process that stops. That says nothing against them. */
+export async function putBackEvaluations(
+  trx: Knex.Transaction,
+  processId: number,
+  onRevisionChanged: OnRevisionChanged,
+): Promise<void> {
+  await trx('evaluations')
+    .where({ state: 'evaluating', process_id: processId })
+    .update({ tries: trx.raw('greatest(tries - 1, 0)') });
+  await releaseEvaluations(trx, [processId], onRevisionChanged);
+}
+
+/** Those of the evaluations that do not belong to this process any more. */
+export async function takenAway(
+  db: Knex,
+  processId: number,
+  evaluationIds: readonly number[],
+): Promise<readonly number[]> {
+  if (evaluationIds.length === 0) return [];
+  const result: unknown = await db.raw(
+    `SELECT w.id FROM unnest(?::bigint[]) AS w (id)
+     WHERE NOT EXISTS (SELECT 1 FROM evaluations e
+                       WHERE e.id = w.id AND e.state = 'evaluating' AND e.process_id = ?)`,
+    [[...evaluationIds], processId],
+  );
+  return z
+    .object({ rows: z.array(z.object({ id: z.number() })) })
+    .parse(result)
+    .rows.map((row) => row.id);
 }

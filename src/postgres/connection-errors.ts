@@ -34,3 +34,23 @@ export function isConnectionError(error: unknown): boolean {
   }
   return connectionMessages.test(error.message) || isConnectionError(error.cause);
 }
+
+/** SQLSTATE codes of what passes by itself although the server answers. */
+const passingCodes = new Set([
+  '25006', // read-only: a standby that is being promoted
+  '40001', // serialization failure
+  '40P01', // deadlock
+  '53100', // disk full
+  '53200', // out of memory
+  '55P03', // lock timeout
+  '57014', // statement timeout
+  '58030', // I/O error
+]);
+
+/** Whether the same transaction may get through later, without anybody changing the program. */
+export function isPassingError(error: unknown): boolean {
+  if (isConnectionError(error)) return true;
+  if (!(error instanceof Error)) return false;
+  if ('code' in error && typeof error.code === 'string' && passingCodes.has(error.code)) return true;
+  return isPassingError(error.cause);
+}

@@ -1,4 +1,4 @@
-export { isConnectionError } from './connection-errors.ts';
+export { isConnectionError, isPassingError } from './connection-errors.ts';
 export {
   type DataDirectoryLock,
   dataDirectoryHolder,

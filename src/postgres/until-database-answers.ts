@@ -1,12 +1,13 @@
+import { setTimeout } from 'node:timers/promises';
 import { type Logger, messageOf } from '../basics/index.ts';
-import { isConnectionError } from './connection-errors.ts';
+import { isPassingError } from './connection-errors.ts';
 
 const firstDelayMs = 200;
 const lastDelayMs = 5_000;
 
 /**
- * Repeats an idempotent piece of work while the database is away, so that a result is never lost to
- * a restart of the server. Rejects with any other error at once, and with the last connection error
+ * Repeats an idempotent piece of work while the database is away or its disk is full, so that a
+ * result is never lost to that. Rejects with any other error at once, and with the last such error
  * when `signal` says to give up.
  */
 export async function untilDatabaseAnswers<T>(
@@ -18,9 +19,9 @@ export async function untilDatabaseAnswers<T>(
     try {
       return await work();
     } catch (error) {
-      if (!isConnectionError(error) || signal?.aborted) throw error;
-      log.warn({ reason: messageOf(error) }, 'the database is away, trying again');
-      await new Promise<void>((resolve) => setTimeout(resolve, delay));
+      if (!isPassingError(error) || signal?.aborted) throw error;
+      log.warn({ reason: messageOf(error) }, 'the database does not take this now, trying again');
+      await setTimeout(delay, undefined, signal ? { signal } : {}).catch(() => {});
     }
   }
 }

@@ -1,0 +1,113 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { silentLogger } from '../basics/index.ts';
+import { type Builder, createLocalBuilder } from '../builders/index.ts';
+import { nixesUnderTest, openTestNix, type TestNix } from '../nix/test-nix.ts';
+import { registerProcess } from '../postgres/index.ts';
+import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
+import { claimBuilds } from './claim.ts';
+import { releaseAttempts } from './complete.ts';
+import { type Dispatcher, startDispatcher } from './dispatcher.ts';
+import { enqueueBuilds } from './enqueue.ts';
+
+const log = silentLogger();
+const graceMs = 10_000;
+
+let database: TestDatabase;
+let nix: TestNix;
+let builder: Builder;
+let processId: number;
+let dispatcher: Dispatcher | undefined;
+let nonce = 0;
+
+beforeAll(async () => {
+  const [under] = nixesUnderTest;
+  if (!under) throw new Error('there is no Nix');
+  [database, nix] = await Promise.all([createTestDatabase(), openTestNix(under)]);
+  builder = createLocalBuilder({ store: nix.openStore(), nix: nix.nix, name: 'here', slots: 2 });
+  const registration = await registerProcess(database, { roles: [], taskWorkerIds: [], log });
+  processId = registration.id;
+  await database.knex('builders').insert({
+    name: builder.name,
+    kind: 'local',
+    systems: [...builder.systems],
+    features: [...builder.features],
+    slots: 2,
+  });
+});
+beforeEach(() => database.knex.raw('TRUNCATE builds, attempts, build_inputs CASCADE'));
+afterEach(() => dispatcher?.stop(graceMs));
+afterAll(async () => {
+  await builder?.close();
+  await nix?.close();
+  await database?.drop();
+});
+
+test('a build that was claimed but never begun, because the answer was lost, is built all the same', async () => {
+  await enqueue('echo > $out');
+  await database.knex.transaction((trx) => claimBuilds(trx, { builder, processId, count: 1 }));
+  dispatcher = start();
+  await expect.poll(states, { timeout: 20_000 }).toEqual(['succeeded']);
+  expect(await attempts()).toEqual(['lost', 'ended']);
+});
+
+test('a build that was given to others while it ran here is stopped here', async () => {
+  await enqueue('echo begun; read x < /dev/zero; echo > $out');
+  dispatcher = start();
+  await expect.poll(logBytes, { timeout: 20_000 }).toBeGreaterThan(0);
+  // Others take it, and keep it.
+  await database.knex.transaction((trx) => releaseAttempts(trx, [processId]));
+  await database.knex('builds').update({ not_before: new Date(Date.now() + 3_600_000) });
+  await expect.poll(() => dispatcher?.running, { timeout: 20_000 }).toBe(0);
+  expect(await states()).toEqual(['queued']);
+  expect(await attempts()).toEqual(['lost']);
+});
+
+test('a dispatcher that is stopped while it claims leaves nothing behind', async () => {
+  for (let round = 0; round < 10; round += 1) {
+    await enqueue('echo > $out');
+    const stopped = start();
+    // Somewhere between the beginning of the first claim and the first attempt.
+    for (let turn = 0; turn < round * 20; turn += 1) await new Promise(setImmediate);
+    await stopped.stop(0);
+    expect(stopped.running).toBe(0);
+    expect(await states()).not.toContain('building');
+    expect(await attempts()).not.toContain('running');
+  }
+});
+
+function start(): Dispatcher {
+  return startDispatcher({
+    db: database.knex,
+    builder,
+    processId,
+    timeoutSeconds: 60,
+    maxSilentSeconds: 0,
+    onBuildsChanged: async () => {},
+    log,
+  });
+}
+
+async function enqueue(script: string): Promise<void> {
+  nonce += 1;
+  const drvPath = await nix.derivation(script, `nonce = "${nonce}";`);
+  const name = `build-${nonce}`;
+  const { system } = nix.nix;
+  await database.knex.transaction((trx) =>
+    enqueueBuilds(trx, [
+      { drvPath, name, system, requiredFeatures: [], outputs: {}, inputsOnly: false, inputs: [] },
+    ]),
+  );
+}
+
+function states(): Promise<string[]> {
+  return database.knex('builds').orderBy('id').pluck('state');
+}
+
+function attempts(): Promise<string[]> {
+  return database.knex('attempts').orderBy('id').pluck('state');
+}
+
+async function logBytes(): Promise<number> {
+  const [bytes] = await database.knex('attempts').pluck('log_bytes');
+  return bytes ?? 0;
+}
