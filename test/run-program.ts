@@ -10,7 +10,12 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
-const program = [process.execPath, '--import', import.meta.resolve('tsx'), join(root, 'src/cli/main.ts')];
+export const program = [
+  process.execPath,
+  '--import',
+  import.meta.resolve('tsx'),
+  join(root, 'src/cli/main.ts'),
+];
 
 /** The Nix on PATH, and a newer one where the variable names its bin folder. */
 const modernNix = process.env.RINGMASTER_TEST_MODERN_NIX;

@@ -5,13 +5,7 @@ import { readConfiguration } from './configuration.ts';
 import type { CommandContext } from './context.ts';
 import { broken, type CheckResult, type CheckStatus, good } from './doctor/check.ts';
 import { checkBubblewrap, checkGit, checkNix, checkNode } from './doctor/programs.ts';
-import {
-  checkDatabase,
-  checkDataDirectory,
-  checkGithub,
-  checkPort,
-  checkStoreSpace,
-} from './doctor/server.ts';
+import { checkDatabase, checkDataDirectory, checkGithub, checkPort } from './doctor/server.ts';
 import { nixHome } from './run/settings.ts';
 import type { Style } from './terminal/style.ts';
 import { formatTable } from './terminal/table.ts';
@@ -50,7 +44,6 @@ async function runChecks(context: CommandContext): Promise<readonly CheckResult[
       : [checkDataDirectory(config), checkDatabase(context, config), checkGithub(config), checkPort(config)];
   const results = await Promise.all([
     checkNix(context, nix),
-    checkStoreSpace(),
     checkGit(context),
     checkBubblewrap(context),
     ...ofServer,

@@ -15,6 +15,7 @@ import type { RunReporter, RunSummary } from './run/reporter.ts';
 import { loadRunSettings, type RunSettings } from './run/settings.ts';
 import { stageFiles } from './run/staging.ts';
 import { canBeLive } from './terminal/live-area.ts';
+import { plainLine, shellWord } from './terminal/text.ts';
 
 export interface RunOptions {
   readonly path: string;
@@ -30,6 +31,11 @@ export async function run(context: CommandContext, options: RunOptions): Promise
   const checkout = await findCheckout(context, options.path);
   const settings = await loadRunSettings(context);
   const nix = await detectNix(context.env, settings.nix);
+  if (nix.ownStore !== undefined && !context.options.quiet) {
+    context.stderr.write(
+      `note: no Nix daemon runs here and /nix is not yours, so the store is in ${plainLine(nix.ownStore)}\n`,
+    );
+  }
   const evaluator = await createEvaluator({
     nix: evaluatorNix(nix),
     log: context.log,
@@ -44,6 +50,7 @@ export async function run(context: CommandContext, options: RunOptions): Promise
       checkout: checkout.directory,
       evaluator: evaluator.name,
       revision: checkout.revision,
+      readLog: readLogCommand(nix),
     });
     await evaluate({ evaluator, checkout, settings, signal, journal, reporter });
     reporter.evaluationEnded((performance.now() - begin) / 1000);
@@ -72,6 +79,12 @@ function chooseReporter(
     return createLiveReporter({ stream: stdout, style, journal, tails });
   }
   return createLineReporter({ write, style, journal, tails, logs: verbose, details: !quiet });
+}
+
+/** `nix log` would need an experimental feature that few have switched on. */
+function readLogCommand({ ownStore }: LocalNix): string {
+  const store = ownStore === undefined ? '' : ` --store ${shellWord(ownStore)}`;
+  return `nix-store --read-log${store}`;
 }
 
 function evaluatorNix({ environment, programs, layout }: LocalNix): EvaluatorNix {

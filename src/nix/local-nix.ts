@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { access, mkdir } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { OperatorError, runProcess } from '../basics/index.ts';
-import { chooseAccess, layoutOf, type StoreAccess } from './access.ts';
+import { chooseAccess, layoutOf, ownStore, type StoreAccess } from './access.ts';
 import { chooseBuildHook } from './build-hook.ts';
 import type { StoreLayout } from './derivation.ts';
 import { type Environment, nixEnvironment } from './environment.ts';
@@ -25,6 +25,8 @@ export interface LocalNix {
   readonly storeDir: string;
   readonly access: StoreAccess;
   readonly layout: StoreLayout;
+  /** The folder of a store that only this user has, taken because the machine's could not be used. */
+  readonly ownStore: string | undefined;
   /** Whether builds run in a sandbox. */
   readonly sandbox: boolean;
   readonly cores: number;
@@ -42,7 +44,10 @@ export interface DetectOptions {
   readonly home: string;
   /** `required`: no sandbox is an error. `off`: builds run with one where it works and without elsewhere. */
   readonly sandbox: 'required' | 'off';
-  /** A folder with a store of its own, or a store address. Default: the store of the machine. */
+  /**
+   * A folder with a store of its own, or a store address. Default: the store of the machine, or one
+   * of this user's own where that cannot be used.
+   */
   readonly store?: string;
   /** Lines for nix.conf from this program's own configuration. They hold over everything. */
   readonly config?: string;
@@ -53,10 +58,12 @@ export interface DetectOptions {
 export async function detectNix(env: Environment, options: DetectOptions): Promise<LocalNix> {
   const programs = await findPrograms(env.PATH ?? '');
   await mkdir(options.home, { recursive: true, mode: 0o700 });
+  const own = options.store === undefined ? ownStore(env, options.home) : undefined;
+  const store = options.store ?? own;
   const environmentWith = (defaults: string) =>
     nixEnvironment({
       // Every Nix process, not only ours, is to use that store.
-      inherited: options.store === undefined ? env : { ...env, NIX_REMOTE: options.store },
+      inherited: store === undefined ? env : { ...env, NIX_REMOTE: store },
       home: options.home,
       defaults,
       ...(options.config !== undefined && { config: options.config }),
@@ -68,7 +75,7 @@ export async function detectNix(env: Environment, options: DetectOptions): Promi
     readSettings(programs.nix, bare),
     readStoreDir(programs['nix-instantiate'], bare),
   ]);
-  const storeAccess = chooseAccess(env, options.store);
+  const storeAccess = chooseAccess(env, store);
   const layout = layoutOf(storeAccess, storeDir);
   const direct = storeAccess.kind === 'child';
   const userId = process.getuid?.() ?? 0;
@@ -83,11 +90,12 @@ export async function detectNix(env: Environment, options: DetectOptions): Promi
 
   let environment = environmentWith(defaults + strictSandbox);
   let sandboxed = { ...(await probe(environment)) };
-  // The program's defaults come before what the operator says, so a nix.conf without sandbox shows here.
   const turnedOff = direct && settings.sandbox !== 'true';
   if (options.sandbox === 'required') {
-    if (turnedOff) throw sandboxTurnedOff(settings.sandbox);
-    if (!sandboxed.sandboxed) throw sandboxUnavailable(sandboxed.reason);
+    // nix.conf was overruled (the one of Debian's daemon turns the sandbox off); NIX_CONFIG was not.
+    const inForce = turnedOff ? (await readSettings(programs.nix, environment)).sandbox : 'true';
+    if (inForce !== 'true') throw sandboxTurnedOff(inForce);
+    if (!sandboxed.sandboxed) throw sandboxUnavailable(storeAccess, sandboxed.reason);
   } else if (turnedOff || !sandboxed.sandboxed) {
     environment = environmentWith(`${defaults}sandbox = ${turnedOff ? settings.sandbox : 'false'}\n`);
     sandboxed = { sandboxed: false, reason: 'not required' };
@@ -101,6 +109,7 @@ export async function detectNix(env: Environment, options: DetectOptions): Promi
     storeDir,
     access: storeAccess,
     layout,
+    ownStore: own,
     sandbox: sandboxed.sandboxed,
     cores: settings.cores,
     fallback: settings.fallback,
@@ -172,17 +181,41 @@ const howToAllow =
 function sandboxTurnedOff(value: string): OperatorError {
   return new OperatorError({
     code: 'sandbox-off',
-    message: `nix.conf has \`sandbox = ${value}\`, but builds are to run in a sandbox.`,
-    hint: `Remove that line from nix.conf. ${howToAllow}`,
+    message: `NIX_CONFIG has \`sandbox = ${value}\`, but builds are to run in a sandbox.`,
+    hint: `Remove that line from NIX_CONFIG. ${howToAllow}`,
     exitStatus: 3,
   });
 }
 
-function sandboxUnavailable(reason: string): OperatorError {
+/** A build failed, or ran without a sandbox. The first may have nothing to do with sandboxes. */
+function sandboxUnavailable(access: StoreAccess, reason: string): OperatorError {
+  const unreachable = /cannot connect to (?:socket|daemon)[^\n]*|opening a connection to[^\n]*/i.exec(
+    reason,
+  )?.[0];
+  if (unreachable !== undefined) {
+    return new OperatorError({
+      code: 'nix-daemon-unreachable',
+      message: `The Nix daemon does not answer: ${unreachable}`,
+      hint:
+        'Start it (systemctl start nix-daemon). Or set NIX_REMOTE to a folder: a store of your own is made there, ' +
+        'and no daemon is needed.',
+      exitStatus: 3,
+    });
+  }
+  const advice =
+    access.kind === 'socket'
+      ? 'The Nix daemon decides on that: set `sandbox = true` in /etc/nix/nix.conf and restart it. ' +
+        'Or set NIX_REMOTE to a folder: a store of your own is made there, and no daemon is needed.'
+      : process.getuid?.() === 0
+        ? "Nix's sandbox needs a kernel with namespaces, and in a container the right to use them " +
+          '(docker run --privileged).'
+        : "Without root or a Nix daemon, Nix's sandbox needs user namespaces, which this kernel or container does not allow " +
+          '(sysctl kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns). ' +
+          'Allow them, run as root, or install Nix with its daemon: https://nixos.org/download.';
   return new OperatorError({
     code: 'sandbox-unavailable',
     message: `Builds cannot run in a sandbox: ${reason}`,
-    hint: `Nix's sandbox needs root or a Nix daemon, and a kernel with user namespaces. ${howToAllow}`,
+    hint: `${advice} ${howToAllow}`,
     exitStatus: 3,
   });
 }

@@ -1,6 +1,7 @@
 /** Finds out by a tiny build whether builds run in a sandbox. */
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { stripVTControlCharacters } from 'node:util';
 import { runProcess } from '../basics/index.ts';
 import { realPath, type StoreLayout } from './derivation.ts';
 import { plainMessage } from './outcome.ts';
@@ -32,7 +33,7 @@ export async function probeSandbox(options: ProbeOptions): Promise<SandboxProbe>
   if (result.exitCode !== 0) {
     // Without a shell in the sandbox the build fails, but only after the sandbox was set up.
     if (/executing '\/bin\/sh': No such file/.test(result.stderr)) return { sandboxed: true };
-    return { sandboxed: false, reason: plainMessage(result.stderr) || 'the build did not end' };
+    return { sandboxed: false, reason: complaint(result.stderr) || 'the build did not end' };
   }
   // The sandbox of macOS leaves the folder alone. That it is demanded there has to do.
   if (!options.system.endsWith('-linux')) return { sandboxed: true };
@@ -43,4 +44,10 @@ export async function probeSandbox(options: ProbeOptions): Promise<SandboxProbe>
   return top.trim() === '/build'
     ? { sandboxed: true }
     : { sandboxed: false, reason: `a build ran in ${top.trim()}, outside of any sandbox` };
+}
+
+/** Nix's error without what it and its libraries say before. */
+function complaint(stderr: string): string {
+  const words = stripVTControlCharacters(stderr);
+  return plainMessage(words.slice(Math.max(0, words.search(/^error:/m))));
 }

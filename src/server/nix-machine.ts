@@ -50,7 +50,12 @@ export function createNixMachine(options: NixMachineOptions): NixMachine {
       const working = await openMachine(options);
       problem = undefined;
       options.log.info(
-        { nix: working.nix.version, sandbox: working.nix.sandbox, evaluator: working.evaluator.name },
+        {
+          nix: working.nix.version,
+          store: working.nix.ownStore,
+          sandbox: working.nix.sandbox,
+          evaluator: working.evaluator.name,
+        },
         'Nix is ready',
       );
       options.onReady(working);

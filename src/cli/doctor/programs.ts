@@ -4,6 +4,7 @@ import { createEvaluator } from '../../evaluations/index.ts';
 import { type DetectOptions, detectNix, type LocalNix } from '../../nix/index.ts';
 import type { CommandContext } from '../context.ts';
 import { attention, broken, type CheckResult, good, missing } from './check.ts';
+import { checkStoreSpace } from './server.ts';
 
 /** Node's oldest version that works (package.json, engines). */
 const oldestNode = [20, 19] as const;
@@ -26,7 +27,7 @@ export async function checkNix(
     nix = await detectNix(context.env, options);
   } catch (error) {
     const ofSandbox = error instanceof OperatorError && error.code.startsWith('sandbox');
-    return [broken(ofSandbox ? 'sandbox' : 'nix', error)];
+    return [broken(ofSandbox ? 'sandbox' : 'nix', error), await checkStoreSpace('/nix/store')];
   }
   const sandbox = nix.sandbox
     ? good('sandbox', 'a build ran in it')
@@ -36,10 +37,16 @@ export async function checkNix(
         'Builds can see and change this machine. Set builds.sandbox to "required".',
       );
   return [
-    good('nix', `${nix.version}, ${nix.system}, store ${nix.storeDir}`),
+    good('nix', `${nix.version}, ${nix.system}, ${describeStore(nix)}`),
     sandbox,
     await checkEvaluator(context, nix),
+    await checkStoreSpace(nix.layout.realStoreDir),
   ];
+}
+
+function describeStore({ storeDir, ownStore, access }: LocalNix): string {
+  if (ownStore !== undefined) return `a store of your own in ${ownStore} (there is no daemon)`;
+  return access.kind === 'socket' ? `daemon at ${access.path}` : `store ${access.store ?? storeDir}`;
 }
 
 async function checkEvaluator(context: CommandContext, nix: LocalNix): Promise<CheckResult> {

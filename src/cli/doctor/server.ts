@@ -37,8 +37,8 @@ export async function checkDataDirectory({ dataDir }: Config): Promise<CheckResu
   return checkSpace('data directory', place, dataDir);
 }
 
-export function checkStoreSpace(): Promise<CheckResult> {
-  return nearestExisting('/nix/store').then((place) => checkSpace('store space', place, '/nix/store'));
+export async function checkStoreSpace(folder: string): Promise<CheckResult> {
+  return checkSpace('store space', await nearestExisting(folder), folder);
 }
 
 async function checkSpace(name: string, place: string, shown: string): Promise<CheckResult> {

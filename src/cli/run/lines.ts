@@ -5,7 +5,7 @@ import type { Style, Tone } from '../terminal/style.ts';
 import { count, formatSeconds, pad, plainLine } from '../terminal/text.ts';
 import type { Journal } from './journal.ts';
 import type { LogTails } from './log-tails.ts';
-import type { RunReporter } from './reporter.ts';
+import type { RunReporter, RunStart } from './reporter.ts';
 import { verdictLines } from './verdict.ts';
 import {
   buildLabel,
@@ -33,14 +33,14 @@ const wordColumns = 17;
 
 export function createLineReporter(options: LinesOptions): RunReporter {
   const { write, style, journal, tails } = options;
-  let checkout = '';
+  let begun: RunStart | undefined;
   const say = (tone: Tone, word: string, text: string) =>
     write(`${style.paint(tone, pad(word, wordColumns))}  ${text}\n`);
   const label = (drvPath: string) => buildLabel(drvPath, journal.jobsOf(drvPath));
 
   return {
     started(start) {
-      checkout = start.checkout;
+      begun = start;
     },
     evaluated(event) {
       switch (event.type) {
@@ -99,7 +99,7 @@ export function createLineReporter(options: LinesOptions): RunReporter {
     },
     async ended(summary) {
       const { details } = options;
-      const lines = await verdictLines({ journal, tails, style, checkout, summary, details });
+      const lines = await verdictLines({ journal, tails, style, start: begun, summary, details });
       write(`${lines.join('\n')}\n`);
     },
     abandon() {},

@@ -5,7 +5,7 @@ import type { Style, Tone } from '../terminal/style.ts';
 import { count, cutTo, formatSeconds, pad, plainLine, widthOf } from '../terminal/text.ts';
 import type { Journal } from './journal.ts';
 import type { LogTails } from './log-tails.ts';
-import type { RunReporter } from './reporter.ts';
+import type { RunReporter, RunStart } from './reporter.ts';
 import { verdictLines } from './verdict.ts';
 import { buildLabel, errorLine, explanation, markOf, pathLabel, resultWord } from './words.ts';
 
@@ -29,7 +29,7 @@ const nameShare = 0.4;
 export function createLiveReporter({ stream, style, journal, tails }: LiveOptions): RunReporter {
   const running = new Map<string, RunningBuild>();
   const begin = performance.now();
-  let checkout = '';
+  let begun: RunStart | undefined;
   let doing = 'starting';
   let toBuild: number | undefined;
   let builtInputs = 0;
@@ -77,9 +77,9 @@ export function createLiveReporter({ stream, style, journal, tails }: LiveOption
   const area = openLiveArea({ stream, draw });
   return {
     started(start) {
-      checkout = start.checkout;
+      begun = start;
       const revision = start.revision === undefined ? '' : ` at ${start.revision.slice(0, 12)}`;
-      area.print(style.paint('strong', `${plainLine(checkout)}${revision}`));
+      area.print(style.paint('strong', `${plainLine(start.checkout)}${revision}`));
       doing = `evaluating with ${start.evaluator}`;
     },
     evaluated(event) {
@@ -126,7 +126,7 @@ export function createLiveReporter({ stream, style, journal, tails }: LiveOption
     },
     async ended(summary) {
       area.close();
-      const lines = await verdictLines({ journal, tails, style, checkout, summary, details: true });
+      const lines = await verdictLines({ journal, tails, style, start: begun, summary, details: true });
       stream.write(`${lines.join('\n')}\n`);
     },
     abandon: () => area.close(),

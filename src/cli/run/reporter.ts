@@ -9,6 +9,8 @@ export interface RunStart {
   readonly evaluator: string;
   /** Full commit id, when the checkout is one. */
   readonly revision: string | undefined;
+  /** The command that prints a log, without the derivation. */
+  readonly readLog: string;
 }
 
 export interface RunSummary {

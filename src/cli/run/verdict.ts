@@ -4,7 +4,7 @@ import type { Style } from '../terminal/style.ts';
 import { count, formatSeconds, plainLine } from '../terminal/text.ts';
 import type { JobResult, Journal } from './journal.ts';
 import type { LogTails } from './log-tails.ts';
-import type { RunSummary } from './reporter.ts';
+import type { RunStart, RunSummary } from './reporter.ts';
 import {
   buildLabel,
   derivationLabel,
@@ -23,7 +23,7 @@ export interface VerdictInput {
   readonly journal: Journal;
   readonly tails: LogTails;
   readonly style: Style;
-  readonly checkout: string;
+  readonly start: RunStart | undefined;
   readonly summary: RunSummary;
   /** False: only the summary line. */
   readonly details: boolean;
@@ -42,10 +42,12 @@ export async function verdictLines(input: VerdictInput): Promise<readonly string
   ];
 }
 
-async function errorLines({ journal, style, checkout }: VerdictInput): Promise<string[]> {
+async function errorLines({ journal, style, start }: VerdictInput): Promise<string[]> {
   const lines: string[] = [];
   for (const error of journal.errors.slice(0, named)) {
-    const [first = '', ...rest] = (await formatEvaluationError(error, { checkout })).split('\n');
+    const [first = '', ...rest] = (
+      await formatEvaluationError(error, { checkout: start?.checkout ?? '' })
+    ).split('\n');
     // Indentation carries the excerpt's caret, so only control characters are taken out.
     lines.push('', style.paint('danger', plainLine(first)), ...rest.map((line) => plainLine(line)));
   }
@@ -105,11 +107,14 @@ function heading({ label, word, seconds }: Failure, style: Style): string {
   return style.paint('danger', `${shape} ${label}: ${word}${after}`);
 }
 
-function oneFailure(failure: Failure, { style, tails }: VerdictInput): string[] {
+function oneFailure(failure: Failure, { style, tails, start }: VerdictInput): string[] {
   const bar = style.paint('muted', style.shapes.bar);
   const log = tails.linesOf(failure.drvPath).map((line) => `  ${bar} ${plainLine(line)}`);
   const message = failure.message.split('\n').filter((line) => line.trim() !== '');
-  const full = log.length > 0 ? [style.paint('muted', `  the whole log: nix log ${failure.drvPath}`)] : [];
+  const full =
+    log.length > 0 && start
+      ? [style.paint('muted', `  the whole log: ${start.readLog} ${failure.drvPath}`)]
+      : [];
   return [heading(failure, style), ...log, ...message.map((line) => `  ${shortMessage(line)}`), ...full];
 }
 
