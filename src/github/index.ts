@@ -6,6 +6,7 @@ export {
   openGitHubApp,
 } from './app.ts';
 export { createDeliveryProcessor, processDeliveryTask } from './deliveries/process-delivery.ts';
+export { removeOldDeliveries } from './deliveries/retention.ts';
 export { failureOf, type GitHubFailure } from './failures.ts';
 export { createGitAccess } from './git-credentials.ts';
 export { type AppInspection, inspectGitHubApp } from './inspect.ts';

@@ -22,6 +22,7 @@ export { createListener, type Listener, notify, type Subscriber, type Unsubscrib
 export { type MigrationStatus, migrate, migrationStatus } from './migrate.ts';
 export { canJudge, identifySelf, isAlive, type ProcessIdentity } from './process-identity.ts';
 export {
+  deadAfterSeconds,
   findDeadProcesses,
   listProcesses,
   newTaskWorkerId,

@@ -36,7 +36,7 @@ export interface RegistrationOptions {
 
 const heartbeatMs = 10_000;
 /** More than four heartbeats, so that one slow database minute kills nobody. */
-const deadAfterSeconds = 45;
+export const deadAfterSeconds = 45;
 
 /** A name for a task runner that no other process has or will have. */
 export function newTaskWorkerId(): string {
@@ -62,11 +62,16 @@ export async function registerProcess(
   const [inserted] = await knex('processes').insert(row).returning('*');
   const { id } = toProcess(inserted);
 
-  let running: Promise<void> = Promise.resolve();
+  let running: Promise<void> | undefined;
   const timer = setInterval(() => {
-    running = running.then(beat).catch((error) => {
-      options.log.warn({ reason: messageOf(error) }, 'could not say that this process is alive');
-    });
+    // One that hangs because the database is away is not waited for by a queue of others.
+    running ??= beat()
+      .catch((error) => {
+        options.log.warn({ reason: messageOf(error) }, 'could not say that this process is alive');
+      })
+      .finally(() => {
+        running = undefined;
+      });
   }, options.heartbeatMs ?? heartbeatMs);
   timer.unref();
 
@@ -135,18 +140,33 @@ export async function listProcesses(knex: Knex): Promise<readonly ServerProcess[
   return rows.map(toProcess);
 }
 
-/** The registered processes that are dead. */
-export async function findDeadProcesses(database: Database): Promise<readonly ServerProcess[]> {
+/** What may be concluded from a process that has said nothing for long. */
+export interface Judgement {
+  /** False when the database was out of reach of the one who asks: then it may have been for all. */
+  readonly silenceIsDeath?: boolean;
+}
+
+/**
+ * The registered processes that are dead. The one who asks is not, whatever its row says, and after
+ * a restart of the database everybody first gets the time to be heard again.
+ */
+export async function findDeadProcesses(
+  database: Database,
+  { silenceIsDeath = true }: Judgement = {},
+): Promise<readonly ServerProcess[]> {
   const self = await identifySelf();
+  const limit = `now() - interval '${deadAfterSeconds} s'`;
   const rows = await database
     .knex('processes')
     .select('*')
-    .select(database.knex.raw(`heartbeat_at < now() - interval '${deadAfterSeconds} s' as silent`))
+    .select(database.knex.raw(`heartbeat_at < ${limit} and pg_postmaster_start_time() < ${limit} as silent`))
     .orderBy('id');
   const dead: ServerProcess[] = [];
   for (const row of rows) {
     const found = toProcess(row);
-    if (row.silent || (canJudge(self, found) && !(await isAlive(found)))) dead.push(found);
+    const near = canJudge(self, found);
+    if (near && found.pid === self.pid && found.pidStarted === self.pidStarted) continue;
+    if ((row.silent && silenceIsDeath) || (near && !(await isAlive(found)))) dead.push(found);
   }
   return dead;
 }
@@ -159,9 +179,10 @@ export async function reapDeadProcesses(
   database: Database,
   log: Logger,
   onDead: (dead: ServerProcess, trx: Knex.Transaction) => Promise<void>,
+  judgement: Judgement = {},
 ): Promise<readonly ServerProcess[]> {
   const reaped: ServerProcess[] = [];
-  for (const dead of await findDeadProcesses(database)) {
+  for (const dead of await findDeadProcesses(database, judgement)) {
     const removed = await database.knex.transaction(async (trx) => {
       const rows = await trx('processes').where({ id: dead.id, heartbeat_at: dead.heartbeatAt }).delete();
       if (rows === 0) return false;

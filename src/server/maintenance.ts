@@ -5,7 +5,14 @@
 import { type Logger, messageOf } from '../basics/index.ts';
 import { releaseAttempts } from '../builds/index.ts';
 import { type OnRevisionChanged, releaseEvaluations, settleAfterBuilds } from '../evaluations/index.ts';
-import { type Database, type Knex, reapDeadProcesses } from '../postgres/index.ts';
+import { removeOldDeliveries } from '../github/index.ts';
+import {
+  type Database,
+  deadAfterSeconds,
+  isConnectionError,
+  type Knex,
+  reapDeadProcesses,
+} from '../postgres/index.ts';
 import { sweepReports } from '../reports/index.ts';
 
 const everyMs = 10_000;
@@ -22,10 +29,28 @@ export interface Maintenance {
 
 /** Does it once, so that a restarted server takes up at once what it left, and then regularly. */
 export async function startMaintenance(options: MaintenanceOptions): Promise<Maintenance> {
-  let running: Promise<void> = maintain(options);
-  await running;
+  const { log } = options;
+  /** Since when the database has answered every time; milliseconds. */
+  let steadySince: number | undefined = Number.NEGATIVE_INFINITY;
+  let running: Promise<void> | undefined;
+
+  async function once(): Promise<void> {
+    const now = performance.now();
+    try {
+      const silenceIsDeath = steadySince !== undefined && now - steadySince > deadAfterSeconds * 1000;
+      await maintain(options, silenceIsDeath);
+      steadySince ??= now;
+    } catch (error) {
+      if (isConnectionError(error)) steadySince = undefined;
+      log.warn({ reason: messageOf(error) }, 'maintenance did not get through, to be tried again');
+    }
+  }
+
+  await once();
   const timer = setInterval(() => {
-    running = running.then(() => maintain(options));
+    running ??= once().finally(() => {
+      running = undefined;
+    });
   }, everyMs);
   return {
     async stop() {
@@ -35,18 +60,15 @@ export async function startMaintenance(options: MaintenanceOptions): Promise<Mai
   };
 }
 
-async function maintain(options: MaintenanceOptions): Promise<void> {
+async function maintain(options: MaintenanceOptions, silenceIsDeath: boolean): Promise<void> {
   const { database, log, onRevisionChanged } = options;
-  try {
-    await reapDeadProcesses(database, log, async (dead, trx) => {
-      await giveBack(trx, [dead.id], onRevisionChanged);
-    });
-    // Of processes that are gone without a trace.
-    await database.knex.transaction((trx) => giveBack(trx, [], onRevisionChanged));
-    await sweepReports(database.knex);
-  } catch (error) {
-    log.warn({ reason: messageOf(error) }, 'maintenance did not get through, to be tried again');
-  }
+  await reapDeadProcesses(database, log, (dead, trx) => giveBack(trx, [dead.id], onRevisionChanged), {
+    silenceIsDeath,
+  });
+  // Of processes that are gone without a trace.
+  await database.knex.transaction((trx) => giveBack(trx, [], onRevisionChanged));
+  await sweepReports(database.knex);
+  await removeOldDeliveries(database.knex);
 }
 
 async function giveBack(
