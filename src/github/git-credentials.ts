@@ -35,6 +35,10 @@ async function openAccess(app: GitHubApp, project: Project, log: Logger): Promis
     };
   } catch (error) {
     const failure = failureOf(error);
+    // A suspension ends with a click; the commits pushed before it are not to fail for it.
+    if (/suspended/i.test(failure.reason)) {
+      return { kind: 'later', reason: `The App's installation on ${project.owner} is suspended.` };
+    }
     const lasting = ['forbidden', 'not-found', 'invalid'].includes(failure.kind);
     return lasting
       ? { kind: 'failed', reason: `The GitHub App may not read ${repository}: ${failure.reason}` }

@@ -185,12 +185,12 @@ function withToken(failure: GitHubFailure, missing: 'gone' | 'refused'): SendRes
     case 'unauthorized':
       return { kind: 'later', reason, afterSeconds: pauses.credentials, installationWide: true };
     case 'not-found':
-      return { kind: missing, reason };
+      return missing === 'gone' ? { kind: 'gone', reason } : { kind: 'refused', reason, misplaced: true };
     case 'forbidden':
-      if (!/suspended/i.test(reason)) return { kind: 'refused', reason };
+      if (!/suspended/i.test(reason)) return { kind: 'refused', reason, misplaced: true };
       return { kind: 'later', reason, afterSeconds: pauses.suspended, installationWide: true };
     case 'invalid':
-      return { kind: 'refused', reason };
+      return { kind: 'refused', reason, ...(/no commit found/i.test(reason) ? { misplaced: true } : {}) };
   }
 }
 
@@ -216,6 +216,10 @@ function withoutToken(failure: GitHubFailure): SendResult {
         pauses.permissions,
       );
     case 'not-found':
-      return { kind: 'refused', reason: `The App is not installed there any more. ${failure.reason}` };
+      return {
+        kind: 'refused',
+        reason: `The App is not installed there any more. ${failure.reason}`,
+        misplaced: true,
+      };
   }
 }

@@ -79,8 +79,8 @@ export type SendResult =
     }
   /** The check run is not there any more: create it anew. */
   | { readonly kind: 'gone'; readonly reason: string }
-  /** GitHub will never accept this. */
-  | { readonly kind: 'refused'; readonly reason: string };
+  /** GitHub will never accept this; what is `misplaced` would be refused whatever it said. */
+  | { readonly kind: 'refused'; readonly reason: string; readonly misplaced?: true };
 
 /** The calls the outbox makes; implemented over the GitHub App by `src/github`. Never rejects. */
 export interface ReportTransport {

@@ -26,15 +26,20 @@ export function acceptableRequestId(header: string | string[] | undefined): stri
   return typeof header === 'string' && /^[\w.:/+=-]{1,128}$/.test(header) ? header : undefined;
 }
 
+/** What every answer has, whatever it is. */
+export function commonHeaders(requestId: string) {
+  return {
+    'content-security-policy': contentSecurityPolicy,
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'same-origin',
+    'x-request-id': requestId,
+  };
+}
+
 /** Adds the headers, entity tags for small JSON answers, and compression. */
 export function registerHeaders(app: FastifyInstance): void {
   app.addHook('onRequest', async (request, reply) => {
-    reply.headers({
-      'content-security-policy': contentSecurityPolicy,
-      'x-content-type-options': 'nosniff',
-      'referrer-policy': 'same-origin',
-      'x-request-id': request.id,
-    });
+    reply.headers(commonHeaders(request.id));
   });
 
   app.addHook('onSend', async (request, reply, payload) => {

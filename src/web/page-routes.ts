@@ -8,7 +8,7 @@ import { canonicalAddress, needProject, needRevision, type PageContext, sendPage
 import { homePage } from './pages/home.tsx';
 import { buildersPage, queuePage } from './pages/machines.tsx';
 import { projectPage } from './pages/project.tsx';
-import { errorsShown, jobsPerPage, revisionPage } from './pages/revision.tsx';
+import { errorsShown, jobsPerPage, revisionPage, troubledShown } from './pages/revision.tsx';
 import { searchPage } from './pages/search.tsx';
 import { notFound } from './problem.ts';
 import { jobGroups, totalJobs } from './read/job-counts.ts';
@@ -18,6 +18,7 @@ import { countActivity, listActiveProjects, type ProjectRow } from './read/proje
 import { listHeads, listHistory, type RevisionLine, readDefaultHeads } from './read/revision-lines.ts';
 import { createProjectLookup } from './read/revision-projects.ts';
 import { search } from './read/search.ts';
+import { listTroubledReports } from './read/troubled-reports.ts';
 
 const projectsOnHome = 100;
 const rowsOfMachines = 200;
@@ -143,6 +144,7 @@ function registerRevisionPages(app: FastifyInstance, context: PageContext): void
     const evaluation = line.evaluation;
     const offset = (page - 1) * jobsPerPage;
     const known = group ? line.counts[group] : totalJobs(line.counts);
+    const troubled = await listTroubledReports(reader, line.id, troubledShown + 1);
     const [errors, jobs, matching] = evaluation
       ? await Promise.all([
           listEvaluationErrors(reader, evaluation.id, errorsShown),
@@ -152,7 +154,8 @@ function registerRevisionPages(app: FastifyInstance, context: PageContext): void
       : [[], [], 0];
     const filter = { query: q, group, page };
     const frame = { assets, events };
-    return revisionPage({ frame, project, line, forge, errors, jobs, matching, filter, now: new Date() });
+    const found = { errors, troubled, jobs, matching };
+    return revisionPage({ frame, project, line, forge, ...found, filter, now: new Date() });
   }
 
   app.get('/:owner/:project/commit/:sha', async (request, reply) => {

@@ -39,6 +39,23 @@ describe('every answer', () => {
     expect(body).not.toMatch(/(?:src|action)="https?:/);
   });
 
+  it('shows what other people wrote without the characters that reorder or hide text', async () => {
+    const trojan = 'safe\u202e\u2066 gnp.exe\u001b[2J\u200f';
+    await database.knex('revisions').where({ sha: seeded.shas.red }).update({ author: trojan });
+    const { body } = await page(`/acme/hello/commit/${seeded.shas.red}`);
+    expect(body).toContain('safe\ufffd\ufffd gnp.exe\ufffd[2J\ufffd');
+    expect(body).not.toMatch(/[\p{Bidi_Control}]/u);
+  });
+
+  it('is complete even for an address that cannot be decoded', async () => {
+    for (const url of ['/%ZZ', '/acme/hello/tree/%ff']) {
+      const { statusCode, headers, body } = await page(url);
+      expect(statusCode).toBe(400);
+      expect(headers['content-security-policy']).toContain("default-src 'none'");
+      expect(body).not.toContain('ZZ');
+    }
+  });
+
   it('echoes the id of the request, unless it is not fit to be one', async () => {
     const echoed = await app.inject({ url: '/healthz', headers: { 'x-request-id': 'abc-123' } });
     expect(echoed.headers['x-request-id']).toBe('abc-123');
@@ -95,6 +112,55 @@ describe('errors', () => {
     "/search?q='%22%00",
   ])('are never the server’s own for %s', async (url) => {
     expect((await page(url)).statusCode).toBeLessThan(500);
+  });
+});
+
+describe('a commit that GitHub does not show as it is', () => {
+  const troubled = async (name: string, row: Record<string, unknown>) => {
+    const { id } = await database.knex('revisions').where({ sha: seeded.shas.red }).first('id');
+    await database.knex('reports').insert({
+      revision_id: id,
+      installation_id: 1,
+      kind: 'check',
+      name,
+      desired: '{}',
+      desired_digest: '',
+      last_error: `GitHub answered 422: <${name}>`,
+      ...row,
+    });
+  };
+
+  it('says what GitHub refused, and in which words', async () => {
+    await troubled('ringmaster / lost', { given_up: true });
+    await troubled('ringmaster / short', { degraded: true, sent_version: 1 });
+    await troubled('ringmaster / later', {});
+    await troubled('ringmaster / fine', { sent_version: 1 });
+    const { body } = await page(`/acme/hello/commit/${seeded.shas.red}`);
+    const text = body.replaceAll(/<[^>]+>/g, '').replaceAll(/\s+/g, ' ');
+    expect(text).toContain(
+      'ringmaster / lost is not there, GitHub refused it: GitHub answered 422: &lt;ringmaster / lost&gt;',
+    );
+    expect(text).toContain('ringmaster / short is there without its details, GitHub refused them: ');
+    expect(text).toContain('ringmaster / later is not up to date there, it is tried again: ');
+    expect(text).not.toContain('ringmaster / fine is');
+    const other = await page(`/acme/hello/commit/${seeded.shas.green}`);
+    expect(other.body).not.toContain('GitHub does not show');
+  });
+});
+
+describe('an attribute whose derivation cannot be built at all', () => {
+  it('counts as failed and shows why, as on GitHub', async () => {
+    const { id } = await database
+      .knex('jobs')
+      .join('evaluations', 'evaluations.id', 'jobs.evaluation_id')
+      .join('revisions', 'revisions.id', 'evaluations.revision_id')
+      .where('revisions.sha', seeded.shas.red)
+      .whereNull('jobs.error')
+      .first('jobs.id');
+    const error = 'Its derivation refers to a file that is gone.';
+    await database.knex('jobs').where({ id }).update({ error, build_id: null });
+    const { body } = await app.inject(`/api/v1/jobs/${id}`);
+    expect(JSON.parse(body)).toMatchObject({ state: 'evaluation-error', error: { message: error } });
   });
 });
 

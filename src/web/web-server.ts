@@ -7,14 +7,19 @@ import { registerApi } from './api/api.ts';
 import { registerOpenApi } from './api/openapi.ts';
 import { loadAssets, registerAssets } from './assets.ts';
 import { registerErrors } from './errors.ts';
-import { acceptableRequestId, registerHeaders } from './headers.ts';
+import { acceptableRequestId, commonHeaders, registerHeaders } from './headers.ts';
 import { registerHealth } from './health.ts';
 import { createEventStreams } from './live/event-stream.ts';
 import { createFanOut } from './live/fan-out.ts';
 import type { WebServerOptions } from './options.ts';
 import { registerPages } from './page-routes.ts';
+import { problem, problemBody } from './problem.ts';
 import type { Reader } from './read/reader.ts';
 import { registerRequestMetrics } from './request-metrics.ts';
+
+/** Milliseconds for a whole request; 25 MB of a webhook take a minute at 3.5 Mbit/s. */
+const requestTimeoutMs = 60_000;
+const notAnAddress = problem(400, 'bad-request', 'That is not an address of this server.');
 
 /**
  * The HTTP server with everything registered: pages, API, health, metrics, live streams and what
@@ -28,6 +33,15 @@ export async function buildWebServer(options: WebServerOptions): Promise<Fastify
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: (request) => acceptableRequestId(request.headers['x-request-id']) ?? randomUUID(),
     routerOptions: { maxParamLength: 8_192 },
+    // Clients that send a request byte by byte must not hold it open for ever.
+    requestTimeout: requestTimeoutMs,
+    // Addresses that no route can be asked about: nobody gets there from a page.
+    frameworkErrors: (_error, request, reply) => {
+      const type = 'application/problem+json; charset=utf-8';
+      reply.hijack();
+      reply.raw.writeHead(notAnAddress.statusCode, { ...commonHeaders(request.id), 'content-type': type });
+      reply.raw.end(JSON.stringify(problemBody(notAnAddress, request.id)));
+    },
   });
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);

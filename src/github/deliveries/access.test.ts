@@ -55,6 +55,28 @@ describe('an installation', () => {
     });
   });
 
+  test.each(['unsuspend', 'new_permissions_accepted'])(
+    'that may do more (%s) ends its pause, and what is unsent is sent',
+    async (action) => {
+      const id = newId();
+      await process('installation', installed(id, 'nina', []));
+      await database
+        .knex('installations')
+        .where({ id })
+        .update({ paused_until: new Date('2999-01-01') });
+      await process('installation', installed(id, 'nina', [], action));
+      expect(await database.knex('installations').where({ id }).first()).toMatchObject({
+        paused_until: null,
+      });
+      const task: unknown = await database.knex
+        .withSchema('graphile_worker')
+        .from('jobs')
+        .where({ key: `send-reports:${id}` })
+        .first();
+      expect(task).toBeDefined();
+    },
+  );
+
   test('remembers whether it is suspended', async () => {
     const id = newId();
     await process('installation', installed(id, 'mike', [], 'suspend'));

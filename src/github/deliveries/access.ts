@@ -7,6 +7,7 @@ import {
   upsertInstallation,
   upsertProject,
 } from '../../projects/index.ts';
+import { resumeReports } from '../../reports/index.ts';
 import type { DeliveryContext } from './context.ts';
 import type {
   InstallationPayload,
@@ -33,6 +34,7 @@ export async function handleInstallation(
   switch (action) {
     case 'created': {
       await addProjects(context, id, payload.repositories ?? []);
+      await resumeReports(trx, id);
       return `Installed on ${accountLogin}: ${count(payload.repositories?.length ?? 0)}.`;
     }
     case 'deleted': {
@@ -42,7 +44,12 @@ export async function handleInstallation(
     case 'suspend':
     case 'unsuspend': {
       await setInstallationSuspended(trx, id, action === 'suspend');
+      if (action === 'unsuspend') await resumeReports(trx, id);
       return `The installation on ${accountLogin} was ${action}ed.`;
+    }
+    case 'new_permissions_accepted': {
+      await resumeReports(trx, id);
+      return `New permissions on ${accountLogin}.`;
     }
     default:
       return `Noted: installation on ${accountLogin}, ${action}.`;
@@ -59,6 +66,7 @@ export async function handleInstallationRepositories(
   const account = payload.installation.account || (known?.accountLogin ?? '');
   const { id } = await upsertInstallation(context.trx, payload.installation.id, account);
   await addProjects(context, id, payload.repositories_added);
+  if (payload.repositories_added.length > 0) await resumeReports(context.trx, id);
   const removed = await markRemoved(context.trx, {
     githubRepositoryIds: payload.repositories_removed.map((repository) => repository.id),
     installationId: id,
@@ -85,6 +93,7 @@ export async function handleRepository(
   }
   const project = await projectOf(context, payload, { mayMove: action === 'transferred' });
   if (typeof project === 'string') return project;
+  await resumeReports(context.trx, project.installationId);
   return `Noted: ${project.owner}/${project.name} was ${action}.`;
 }
 

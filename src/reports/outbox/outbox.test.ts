@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../postgres/test-database.ts';
+import { resumeReports } from './resume.ts';
 import { Crash, noAnswer } from './test-github.ts';
 import { createTestOutbox, second } from './test-outbox.ts';
 
@@ -207,6 +208,60 @@ describe('the outbox', () => {
     const row: unknown = await database.knex('reports').where('name', 'ringmaster / a').first();
     expect(row).toMatchObject({ given_up: true, last_error: 'Validation Failed' });
     expect(outbox.last('ringmaster')).toMatchObject({ conclusion: 'success' });
+  });
+
+  it('asks again for a gate that GitHub refuses, a few times, since a commit may be too new for it', async () => {
+    const revision = await outbox.newRevision([]);
+    await outbox.finish(revision);
+    await revision.plan();
+    const unknown = { kind: 'refused', reason: 'No commit found for SHA', misplaced: true } as const;
+    let refusals = 2;
+    outbox.github.inject(() => (refusals-- > 0 ? { kind: 'answer', result: unknown } : undefined));
+    await outbox.send();
+    expect(await outbox.unsent()).toBe(3);
+    expect(outbox.github.runs).toEqual([]);
+    outbox.pass(5 * second);
+    await outbox.send();
+    expect(outbox.last('ringmaster')).toMatchObject({
+      conclusion: 'success',
+      title: expect.stringMatching(/^Nothing to build/),
+    });
+    expect(outbox.last('ringmaster')?.summary).toContain('Everything about this commit');
+  });
+
+  it('gives a gate up that GitHub keeps refusing, and tries it anew when GitHub lets us do more', async () => {
+    const revision = await outbox.newRevision([]);
+    await outbox.finish(revision);
+    await revision.plan();
+    const forbidden = { kind: 'refused', reason: 'Resource not accessible by integration' } as const;
+    outbox.github.inject(() => ({ kind: 'answer', result: forbidden }));
+    for (let tries = 0; tries < 10; tries++) {
+      await outbox.send();
+      outbox.pass(60 * second);
+    }
+    expect(await outbox.unsent()).toBe(0);
+    const calls = outbox.github.calls.length;
+    expect(calls).toBeLessThan(30);
+    outbox.github.inject(() => undefined);
+    await resumeReports(database.knex, 7);
+    await outbox.send();
+    expect(outbox.last('ringmaster')).toMatchObject({ conclusion: 'success' });
+    expect(outbox.github.statuses.at(-1)).toMatchObject({ state: 'success' });
+  });
+
+  it('sends what was meant for the installation that a repository had before to the new one', async () => {
+    const revision = await outbox.newRevision([]);
+    await revision.plan();
+    await database
+      .knex('installations')
+      .where({ id: 7 })
+      .update({ paused_until: new Date('2999-01-01') });
+    await database.knex('installations').insert({ id: 8, account_login: 'umbrella' });
+    await database.knex('projects').update({ installation_id: 8, owner: 'umbrella' });
+    await resumeReports(database.knex, 8);
+    await outbox.send(8);
+    expect(outbox.last('ringmaster')).toMatchObject({ status: 'in_progress' });
+    expect(await outbox.unsent()).toBe(0);
   });
 
   it('begins a new run when work begins again on a commit that was over', async () => {

@@ -63,7 +63,8 @@ async function writeWishes(
          desired_digest = excluded.desired_digest, priority = excluded.priority,
          terminal = excluded.terminal, version = reports.version + 1, updated_at = now(),
          -- What GitHub refused was the old wish.
-         given_up = false, degraded = false`,
+         given_up = false, degraded = false,
+         last_error = CASE WHEN reports.given_up OR reports.degraded THEN NULL ELSE reports.last_error END`,
       {
         revisionId,
         installationId,

@@ -25,6 +25,7 @@ const reportRow = z.object({
 
 export interface OutboxRow {
   readonly id: number;
+  readonly revisionId: number;
   readonly desired: DesiredReport;
   readonly version: number;
   readonly githubId: number | undefined;
@@ -58,6 +59,7 @@ export async function readRow(db: Knex, id: number): Promise<OutboxRow | undefin
   if (!row) return undefined;
   return {
     id: row.id,
+    revisionId: row.revision_id,
     desired: row.desired,
     version: row.version,
     githubId: row.github_id ?? undefined,

@@ -10,8 +10,10 @@
  */
 import type { Knex } from 'knex';
 import type { Logger } from '../../basics/index.ts';
+import { revisionChannel } from '../../evaluations/index.ts';
+import { notify } from '../../postgres/index.ts';
 import { limits } from '../limits.ts';
-import { gateName } from '../names.ts';
+import { gateName, summaryStatusName } from '../names.ts';
 import type { Annotation, DesiredCheck, DesiredReport, ReportTransport, SendResult } from '../types.ts';
 import { pauseSeconds, retrySeconds } from './backoff.ts';
 import {
@@ -186,7 +188,7 @@ async function settle(
       });
       return { kind: 'done' };
     case 'refused':
-      return settleRefused(options, row, result.reason);
+      return settleRefused(options, row, result);
   }
 }
 
@@ -202,7 +204,8 @@ async function settleSent(
     run: row.run,
     tries: 0,
     not_before: null,
-    last_error: null,
+    // Why GitHub has only the smaller one; operators see it on the page.
+    ...(row.degraded ? {} : { last_error: null }),
     uncertain: false,
     sent_completed: sent.completed,
     annotations_sent: sent.annotations,
@@ -236,19 +239,45 @@ async function postpone(
   return { kind: 'later', until };
 }
 
-async function settleRefused(options: SendOptions, row: OutboxRow, reason: string): Promise<SendOutcome> {
-  const smaller = row.desired.kind === 'check' && !row.degraded;
-  options.log.warn(
-    { report: row.id, name: row.desired.name, sha: row.address.sha, reason },
-    smaller ? 'GitHub refused a report, a smaller one is sent' : 'GitHub refused a report, it is given up',
-  );
+async function settleRefused(options: SendOptions, row: OutboxRow, refusal: Refusal): Promise<SendOutcome> {
+  const next = afterRefusal(options, row, refusal);
+  const { reason } = refusal;
+  const { report, name, sha } = { report: row.id, name: row.desired.name, sha: row.address.sha };
+  options.log.warn({ report, name, sha, reason }, `GitHub refused a report, ${next.words}`);
   await changeRow(options.db, row.id, {
     uncertain: false,
     annotations_sent: row.annotationsSent,
     last_error: reason,
-    ...(smaller ? { degraded: true } : { given_up: true }),
+    ...next.change,
   });
+  await notify(options.db, revisionChannel, String(row.revisionId));
   return { kind: 'done' };
+}
+
+type Refusal = Extract<SendResult, { kind: 'refused' }>;
+
+/** Tries of a gate or summary that GitHub refuses, a minute in all. */
+const triesOfEssentials = 5;
+
+/**
+ * A smaller report is tried at once. Gate and summary must be there whatever happens, and GitHub is known
+ * to deny a commit that was pushed a moment ago: they are tried a few times more.
+ */
+function afterRefusal(
+  options: SendOptions,
+  row: OutboxRow,
+  { misplaced }: Refusal,
+): { readonly words: string; readonly change: RowChange } {
+  if (row.desired.kind === 'check' && !row.degraded && !misplaced) {
+    return { words: 'a smaller one is sent', change: { degraded: true } };
+  }
+  const essential = row.desired.name === gateName || row.desired.name === summaryStatusName;
+  if (!essential || row.tries + 1 >= triesOfEssentials) {
+    return { words: 'it is given up', change: { given_up: true } };
+  }
+  const again = later(options, retrySeconds(row.tries, undefined, options.random()));
+  const change = { degraded: false, tries: row.tries + 1, not_before: again };
+  return { words: 'it is tried again', change };
 }
 
 function nextProgress(desired: DesiredReport, now: Date): Date {

@@ -56,7 +56,7 @@ export async function createTestOutbox(db: Knex) {
     pass: (milliseconds: number) => {
       time += milliseconds;
     },
-    send: () => sender.send(installation),
+    send: (to = installation) => sender.send(to),
     /** As after a start of the program: it remembers nothing but what the database holds. */
     restart: () => {
       sender = newSender();

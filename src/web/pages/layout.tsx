@@ -87,7 +87,16 @@ export const Crumbs: FC<{ crumbs: readonly Crumb[] }> = ({ crumbs }) => (
   </nav>
 );
 
+/**
+ * Control characters, and those that reorder or hide the text around them (CVE-2021-42574): titles,
+ * branches and messages hold what their authors like, and nothing of a page has a use for them.
+ */
+const unseen =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for.
+  /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
 /** A whole document. */
 export async function renderPage(page: { toString(): string | Promise<string> }): Promise<string> {
-  return `<!doctype html>${await page.toString()}`;
+  const html = await page.toString();
+  return `<!doctype html>${html.replace(unseen, '\ufffd')}`;
 }

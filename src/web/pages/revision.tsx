@@ -5,6 +5,7 @@ import { type JobGroup, jobGroups, totalJobs } from '../read/job-counts.ts';
 import type { JobRow } from '../read/jobs.ts';
 import type { ProjectRow } from '../read/projects.ts';
 import type { RevisionLine } from '../read/revision-lines.ts';
+import type { TroubledReport } from '../read/troubled-reports.ts';
 import { groupFaces, groupWords, jobFace, revisionFace } from '../words.ts';
 import { EvaluationErrors } from './evaluation-errors.tsx';
 import { Crumbs, type Frame, Layout, renderPage } from './layout.tsx';
@@ -15,6 +16,8 @@ import { projectCrumbs } from './project.tsx';
 export const jobsPerPage = 200;
 /** Evaluation errors that are printed whole at the top; all of them are in the list below. */
 export const errorsShown = 20;
+/** Reports that GitHub does not show as meant: enough of them to tell why. */
+export const troubledShown = 5;
 
 export interface RevisionPage {
   readonly frame: Frame;
@@ -22,6 +25,8 @@ export interface RevisionPage {
   readonly line: RevisionLine;
   readonly forge: ForgeLinks;
   readonly errors: readonly JobRow[];
+  /** The first few, and one more than are shown where there are more. */
+  readonly troubled: readonly TroubledReport[];
   readonly jobs: readonly JobRow[];
   /** Jobs that match the filter, on all pages. */
   readonly matching: number;
@@ -60,6 +65,7 @@ export function revisionPage(page: RevisionPage): Promise<string> {
           </a>
         </p>
         <RevisionBanners line={line} />
+        <Troubled reports={page.troubled} />
         <CountsBar counts={line.counts} />
       </div>
       <EvaluationErrors page={page} />
@@ -90,8 +96,8 @@ const RevisionBanners: FC<{ line: RevisionLine }> = ({ line }) => {
         <Banner tone="attention" title="Approval needed">
           <p>{line.trust_reason ?? 'Its author may not write to this repository.'}</p>
           <p>
-            Nothing of it is evaluated or built before somebody with write permission reads the change and
-            comments <code>/ci approve</code> on the pull request.
+            Nothing of it is evaluated or built. Somebody with write permission who has read the change can
+            have it tested by pushing this very commit to a branch of the repository.
           </p>
         </Banner>
       ) : null}
@@ -106,6 +112,29 @@ const RevisionBanners: FC<{ line: RevisionLine }> = ({ line }) => {
         </Banner>
       ))}
     </>
+  );
+};
+
+const troubleWords = {
+  refused: 'is not there, GitHub refused it',
+  shortened: 'is there without its details, GitHub refused them',
+  unsent: 'is not up to date there, it is tried again',
+} as const;
+
+/** For operators: why GitHub does not show what this page shows. */
+const Troubled: FC<{ reports: readonly TroubledReport[] }> = ({ reports }) => {
+  if (reports.length === 0) return null;
+  return (
+    <Banner tone="attention" title="GitHub does not show all of this">
+      <ul>
+        {reports.slice(0, troubledShown).map(({ name, trouble, reason }) => (
+          <li>
+            <code>{name}</code> {troubleWords[trouble]}: {reason}
+          </li>
+        ))}
+        {reports.length > troubledShown ? <li>More reports have trouble, too.</li> : null}
+      </ul>
+    </Banner>
   );
 };
 

@@ -13,7 +13,7 @@ export const noJobs: JobCounts = { bad: 0, running: 0, queued: 0, stopped: 0, al
  * Marks turn outcomes: a `must-fail` job is good when it fails, a `may-fail` one fails nothing.
  */
 export const jobGroupSql = `CASE
-  WHEN j.drv_path IS NULL THEN 'bad'
+  WHEN j.error IS NOT NULL THEN 'bad'
   WHEN j.cached OR b.state = 'succeeded' THEN CASE WHEN j.mark = 'must-fail' THEN 'bad' ELSE 'good' END
   WHEN b.state = 'building' THEN 'running'
   WHEN b.state = 'cancelled' OR (b.id IS NULL AND e.finished_at IS NOT NULL) THEN 'stopped'

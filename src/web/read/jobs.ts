@@ -35,7 +35,7 @@ export const jobShape = z.object({
 });
 export type JobRow = z.infer<typeof jobShape>;
 
-const jobStateSql = `CASE WHEN j.drv_path IS NULL THEN 'evaluation-error' WHEN j.cached THEN 'cached'
+const jobStateSql = `CASE WHEN j.error IS NOT NULL THEN 'evaluation-error' WHEN j.cached THEN 'cached'
   WHEN b.state IS NOT NULL THEN b.state WHEN e.finished_at IS NOT NULL THEN 'cancelled' ELSE 'queued' END`;
 
 const columns = `j.id, j.evaluation_id, j.path, j.drv_path, j.name, j.system, j.outputs, j.mark, j.error,
@@ -110,7 +110,7 @@ export async function listEvaluationErrors(
     reader,
     jobShape,
     `SELECT ${columns} FROM jobs j ${joins}
-     WHERE j.evaluation_id = :evaluationId AND j.drv_path IS NULL AND ${visible} ORDER BY j.path LIMIT :limit`,
+     WHERE j.evaluation_id = :evaluationId AND j.error IS NOT NULL AND ${visible} ORDER BY j.path LIMIT :limit`,
     { evaluationId, limit },
   );
 }
