@@ -2,11 +2,13 @@
  * Appends the log of one attempt to the database, in pieces.
  *
  * Lines are gathered and written a few times a second, so that a builder that prints a line a
- * millisecond costs a handful of inserts. When the database is away the pieces wait in memory and
- * are written later, up to a limit; what does not fit is dropped and said so in the log itself.
+ * millisecond costs a handful of inserts. When the database is away or slow the pieces wait in memory
+ * and are written later, up to a limit; what does not fit is dropped and said so in the log itself.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Knex } from 'knex';
-import type { Logger } from '../basics/index.ts';
+import { type Logger, messageOf } from '../basics/index.ts';
+import { isPassingError } from '../postgres/index.ts';
 
 /** NOTIFY channel that tells readers of new bytes; the payload is the attempt's id. */
 export const logChannel = 'ringmaster_log';
@@ -14,8 +16,12 @@ export const logChannel = 'ringmaster_log';
 const flushAfterMs = 200;
 const flushAtBytes = 64 * 1024;
 const retryAfterMs = 1_000;
-/** Held in memory while the database is away. */
+/** Held in memory while the database is away, and written at once. */
 const maxWaitingBytes = 16 * 1024 * 1024;
+/** What a line costs in memory besides its bytes: an empty one is not free. */
+const lineCost = 128;
+/** Of a longer line only the beginning is kept. */
+const maxLineBytes = 4 * 1024 * 1024;
 
 export interface LogWriter {
   /** Takes one line without its newline. Returns at once. */
@@ -40,15 +46,20 @@ export function openLogWriter({ db, attemptId, log }: LogWriterOptions): LogWrit
   let lineNumber = 0;
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<boolean> | undefined;
+  /** The database did not take the last piece; the next try has its time. */
+  let away = false;
+  /** The database will never take it: the attempt is gone. */
+  let refused = false;
 
   /** Writes one piece; false when the database did not take it. */
   async function writePiece(complete: boolean): Promise<boolean> {
+    if (refused) return true;
     const piece = Buffer.concat(waiting);
     const lines = waitingLines;
     const pieces = waiting.length;
     try {
       await db.transaction(async (trx) => {
-        // A lost last piece after a power cut is no harm: the attempt is then lost as well.
+        // What a database that crashes forgets of a log, half a second at most, is no harm.
         await trx.raw('SET LOCAL synchronous_commit = off');
         if (piece.length > 0) {
           await trx('log_chunks')
@@ -67,13 +78,22 @@ export function openLogWriter({ db, attemptId, log }: LogWriterOptions): LogWrit
         await trx.raw('SELECT pg_notify(?, ?)', [logChannel, String(attemptId)]);
       });
     } catch (error) {
-      log.warn({ err: error, attempt: attemptId }, 'the log could not be written yet');
-      return false;
+      if (isPassingError(error)) {
+        if (!away)
+          log.warn({ reason: messageOf(error), attempt: attemptId }, 'the log could not be written yet');
+        away = true;
+        return false;
+      }
+      log.error({ err: error, attempt: attemptId }, 'the rest of a log could not be written');
+      refused = true;
+      waiting = [];
+      return true;
     }
+    away = false;
     position += piece.length;
     lineNumber += lines;
     waiting = waiting.slice(pieces);
-    waitingBytes -= piece.length;
+    waitingBytes -= piece.length + lines * lineCost;
     waitingLines -= lines;
     return true;
   }
@@ -101,22 +121,27 @@ export function openLogWriter({ db, attemptId, log }: LogWriterOptions): LogWrit
 
   function add(line: Buffer): void {
     waiting.push(line, newline);
-    waitingBytes += line.length + 1;
+    waitingBytes += line.length + 1 + lineCost;
     waitingLines += 1;
+  }
+
+  function admitDropped(): void {
+    if (dropped === 0) return;
+    add(Buffer.from(`ringmaster: ${dropped} lines were dropped: the database did not take them in time`));
+    dropped = 0;
   }
 
   return {
     line(bytes) {
-      if (waitingBytes + bytes.length > maxWaitingBytes) {
+      if (refused) return;
+      const kept = shortened(bytes);
+      if (waitingBytes + kept.length > maxWaitingBytes) {
         dropped += 1;
         return;
       }
-      if (dropped > 0) {
-        add(Buffer.from(`ringmaster: ${dropped} lines were dropped while the database was away`));
-        dropped = 0;
-      }
-      add(bytes);
-      if (waitingBytes >= flushAtBytes && !running) {
+      admitDropped();
+      add(kept);
+      if (waitingBytes >= flushAtBytes && !running && !away) {
         clearTimeout(timer);
         timer = undefined;
         schedule(0);
@@ -128,9 +153,10 @@ export function openLogWriter({ db, attemptId, log }: LogWriterOptions): LogWrit
     async finish(signal) {
       clearTimeout(timer);
       timer = undefined;
+      admitDropped();
       while (!(await flush(true))) {
         if (signal?.aborted) return;
-        await new Promise<void>((resolve) => setTimeout(resolve, retryAfterMs));
+        await pause(retryAfterMs, undefined, signal ? { signal } : {}).catch(() => {});
       }
       clearTimeout(timer);
       timer = undefined;
@@ -139,3 +165,10 @@ export function openLogWriter({ db, attemptId, log }: LogWriterOptions): LogWrit
 }
 
 const newline = Buffer.from('\n');
+
+/** Progress bars that never end a line, and binary data: nobody reads that much of one. */
+function shortened(line: Buffer): Buffer {
+  if (line.length <= maxLineBytes) return line;
+  const note = `… ringmaster: ${line.length - maxLineBytes} more bytes of this line were not kept`;
+  return Buffer.concat([line.subarray(0, maxLineBytes), Buffer.from(note)]);
+}

@@ -53,15 +53,18 @@ export function createListener(database: Pick<Database, 'url'>, log: Logger): Li
       try {
         await client.connect();
         for (const channel of subscribers.keys()) await client.query(listenTo(channel));
+        // Closed while it was connecting: nobody else ends this connection.
+        if (closing.signal.aborted) break;
         announce(client, gap);
         gap = true;
         delay = firstDelay;
         await ended;
       } catch (error) {
         log.warn({ reason: messageOf(error) }, 'cannot listen to the database, trying again');
+      } finally {
+        current = undefined;
+        client.end().catch(() => {});
       }
-      current = undefined;
-      client.end().catch(() => {});
       await pause(delay, closing.signal);
       delay = Math.min(delay * 2, lastDelay);
     }
