@@ -18,15 +18,13 @@ export async function handlePush(context: DeliveryContext, payload: PushPayload)
   const project = await projectOf(context, payload);
   if (typeof project === 'string') return project;
   if (payload.deleted || /^0+$/.test(payload.after)) return `Ignored: the branch ${branch} was deleted.`;
-  const head = payload.head_commit;
-  const title = head?.message ?? '';
+  const title = payload.head_commit?.message ?? '';
   return submit(context, {
     project,
     sha: payload.after,
-    ...(head?.id === payload.after && head.tree_id !== undefined ? { tree: head.tree_id } : {}),
     trust: { kind: 'trusted' },
     title,
-    author: head?.author?.name ?? payload.pusher?.name ?? '',
+    author: payload.head_commit?.author?.name ?? payload.pusher?.name ?? '',
     source: { kind: 'branch', name: branch, gitRef: payload.ref, title },
   });
 }
