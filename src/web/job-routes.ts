@@ -22,6 +22,7 @@ import {
 } from './read/builds.ts';
 import { findJob, listJobHistory } from './read/jobs.ts';
 import { readLogWindow } from './read/log-window.ts';
+import { readRevisionProject } from './read/revision-projects.ts';
 
 const params = z.object({ owner: z.string(), project: z.string(), sha: z.string(), attribute: z.string() });
 const number = z.coerce.number().int().positive().max(Number.MAX_SAFE_INTEGER).optional().catch(undefined);
@@ -96,7 +97,7 @@ export function registerJobPage(app: FastifyInstance, context: PageContext): voi
     const position = lastPosition(request) ?? { byte: query.from ?? 0, line: query.line ?? 1 };
     await Promise.all([
       streamChanges(stream, context.revisions, (id) => id === line.id),
-      attempt ? streamLines(context, stream, attempt, position) : undefined,
+      attempt ? streamLines(context, stream, attempt, position, line.id) : undefined,
     ]);
     return reply;
   });
@@ -114,11 +115,13 @@ async function streamLines(
   stream: EventStream,
   attempt: AttemptRow,
   from: Position,
+  revisionId: number,
 ): Promise<void> {
   let line = from.line;
   const renderer = createAnsiRenderer();
   const isLost = async () => (await readAttempt(reader, attempt.id))?.state === 'lost';
-  const options = { db: reader.db, attemptId: attempt.id, fromByte: from.byte, isLost };
+  const isVisible = async () => (await readRevisionProject(reader, revisionId)) !== undefined;
+  const options = { db: reader.db, attemptId: attempt.id, fromByte: from.byte, isLost, isVisible };
   await followLog(options, logs, stream, async ({ bytes, nextByte }) => {
     const lines = renderLog(bytes, renderer);
     const data = JSON.stringify({ first: line, lines });

@@ -4,6 +4,8 @@ import { z } from 'zod';
 import { type SeededDashboard, seedDashboard } from '../../../test/support/seed-dashboard.ts';
 import { failedLog } from '../../../test/support/seed-jobs.ts';
 import { webUnderTest } from '../../../test/support/web-under-test.ts';
+import { silentLogger } from '../../basics/index.ts';
+import { openLogWriter } from '../../logs/index.ts';
 import { createTestDatabase, type TestDatabase } from '../../postgres/test-database.ts';
 
 let database: TestDatabase;
@@ -122,6 +124,25 @@ describe('the API', () => {
     expect(answer.headers).toMatchObject({ 'x-log-complete': 'true', 'x-next-byte': String(whole.length) });
     const rest = await app.inject(`/api/v1/builds/${seeded.failed.buildId}/log?from=1000`);
     expect(rest.rawPayload).toEqual(whole.subarray(1000));
+  });
+
+  it('gives a log of many megabytes whole, which no cache between may keep', async () => {
+    const [row]: { id: number }[] = await database
+      .knex('attempts')
+      .insert({ build_id: seeded.failed.buildId, builder: 'local', state: 'ended' })
+      .returning('id');
+    const attemptId = row?.id ?? 0;
+    const writer = openLogWriter({ db: database.knex, attemptId, log: silentLogger() });
+    for (let line = 0; line < 9; line += 1) writer.line(Buffer.alloc(1024 * 1024, 65 + line));
+    await writer.finish();
+    const bytes = 9 * (1024 * 1024 + 1);
+    const answer = await app.inject(
+      `/api/v1/builds/${seeded.failed.buildId}/log?attempt=${attemptId}&from=5`,
+    );
+    expect(answer.rawPayload).toHaveLength(bytes - 5);
+    expect(answer.headers).toMatchObject({ 'x-log-complete': 'true', 'x-next-byte': String(bytes) });
+    expect(answer.headers['cache-control']).toContain('private');
+    await database.knex('attempts').where({ id: attemptId }).delete();
   });
 
   it('shows attempts, the lost one too, newest first', async () => {

@@ -1,4 +1,5 @@
 /** Builds and their logs. */
+import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { readLog } from '../../logs/index.ts';
@@ -12,8 +13,8 @@ import { type ApiContext, idParams } from './routes.ts';
 import { buildSchema, problemSchema } from './schemas.ts';
 import { buildShape } from './shapes.ts';
 
-/** Bytes of one answer; `x-next-byte` says where the next one starts. */
-const answerBytes = 8 * 1024 * 1024;
+/** Bytes that are read at once and, for a slow reader, held. */
+const pieceBytes = 256 * 1024;
 
 const logQuery = z.object({
   from: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0).describe('Byte offset'),
@@ -61,8 +62,8 @@ export function buildRoutes({ reader, streams, logs }: BuildApiContext): Fastify
           operationId: 'getBuildLog',
           summary: 'The log of a build, as the builder printed it',
           description:
-            'At most 8 MiB an answer. `X-Next-Byte` is the offset to ask for next, and `X-Log-Complete` ' +
-            'says whether that would be the end for good.',
+            'All of it from `from` on, as far as there is. `X-Next-Byte` is the offset to ask for next, and ' +
+            '`X-Log-Complete` says whether that would be the end for good.',
           tags: ['Builds'],
           params: idParams,
           querystring: logQuery,
@@ -75,14 +76,15 @@ export function buildRoutes({ reader, streams, logs }: BuildApiContext): Fastify
       async (request, reply) => {
         const attempt = await findAttempt(reader, request.params.id, request.query.attempt);
         const from = request.query.from;
-        const slice = await readLog(reader.db, attempt.id, { fromByte: from, maxBytes: answerBytes });
+        const end = Math.max(from, attempt.log_bytes);
         reply.headers({
           'content-type': 'text/plain; charset=utf-8',
-          'cache-control': slice.complete ? 'public, max-age=3600' : 'no-store',
-          'x-next-byte': String(slice.nextByte),
-          'x-log-complete': String(slice.complete),
+          // Never in a cache that others share: the repository may become private.
+          'cache-control': attempt.log_complete ? 'private, max-age=3600' : 'no-store',
+          'x-next-byte': String(end),
+          'x-log-complete': String(attempt.log_complete),
         });
-        return reply.send(slice.bytes);
+        return reply.send(Readable.from(logPieces(reader, attempt.id, from, end), { objectMode: false }));
       },
     );
 
@@ -110,8 +112,9 @@ export function buildRoutes({ reader, streams, logs }: BuildApiContext): Fastify
         const fromByte = lastEventByte(request.headers['last-event-id']) ?? request.query.from;
         const stream = streams.open(reply);
         const isLost = async () => (await readAttempt(reader, attempt.id))?.state === 'lost';
+        const isVisible = async () => (await readBuild(reader, attempt.build_id)) !== undefined;
         await followLog(
-          { db: reader.db, attemptId: attempt.id, fromByte, isLost },
+          { db: reader.db, attemptId: attempt.id, fromByte, isLost, isVisible },
           logs,
           stream,
           ({ bytes, nextByte }) =>
@@ -122,6 +125,17 @@ export function buildRoutes({ reader, streams, logs }: BuildApiContext): Fastify
       },
     );
   };
+}
+
+/** The bytes of a log between two offsets, read as fast as they are taken. */
+async function* logPieces(reader: Reader, attemptId: number, from: number, end: number) {
+  for (let at = from; at < end; ) {
+    const maxBytes = Math.min(pieceBytes, end - at);
+    const { bytes, nextByte } = await readLog(reader.db, attemptId, { fromByte: at, maxBytes });
+    if (bytes.length === 0) return;
+    yield bytes;
+    at = nextByte;
+  }
 }
 
 async function findAttempt(

@@ -3,8 +3,12 @@ import { once } from 'node:events';
 import type { FastifyReply } from 'fastify';
 import { problem } from '../problem.ts';
 
-/** Proxies close silent connections after a minute; a comment now and then keeps them. */
-const heartbeatMs = 20_000;
+/**
+ * Proxies close silent connections after a minute; a comment now and then keeps them. A viewer who took
+ * nothing between two of them is gone or wants to fill our memory: it is cut off, and a browser that
+ * wakes up comes back by itself.
+ */
+const defaultHeartbeatMs = 20_000;
 /** What a browser waits before it comes back. */
 const retryMs = 2_000;
 
@@ -23,8 +27,16 @@ export interface EventStreams {
   readonly size: number;
 }
 
-/** The streams of one server, at most `limit` at a time. */
-export function createEventStreams(limit = 2_000): EventStreams {
+export interface EventStreamLimits {
+  /** Streams at a time. */
+  readonly streams?: number;
+  /** Milliseconds between two signs of life. */
+  readonly heartbeatMs?: number;
+}
+
+/** The streams of one server. */
+export function createEventStreams(limits: EventStreamLimits = {}): EventStreams {
+  const { streams: limit = 2_000, heartbeatMs = defaultHeartbeatMs } = limits;
   const streams = new Set<EventStream>();
   let closed = false;
 
@@ -46,7 +58,12 @@ export function createEventStreams(limit = 2_000): EventStreams {
     });
     response.write(`retry: ${retryMs}\n\n`);
     const controller = new AbortController();
-    const heartbeat = setInterval(() => response.write(': still here\n\n'), heartbeatMs);
+    let taken = true;
+    const heartbeat = setInterval(() => {
+      if (!taken && response.writableNeedDrain) response.destroy();
+      else if (!response.writableNeedDrain) response.write(': still here\n\n');
+      taken = !response.writableNeedDrain;
+    }, heartbeatMs);
     const stream: EventStream = {
       signal: controller.signal,
       async send({ name, id, data }) {

@@ -1,4 +1,6 @@
-import type { FastifyInstance } from 'fastify';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import fastify, { type FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type SeededDashboard, seedDashboard } from '../../../test/support/seed-dashboard.ts';
 import { webUnderTest } from '../../../test/support/web-under-test.ts';
@@ -6,6 +8,7 @@ import { silentLogger } from '../../basics/index.ts';
 import { openLogWriter } from '../../logs/index.ts';
 import { createListener, notify } from '../../postgres/index.ts';
 import { createTestDatabase, type TestDatabase } from '../../postgres/test-database.ts';
+import { createEventStreams } from './event-stream.ts';
 
 interface Event {
   readonly name: string;
@@ -110,6 +113,23 @@ describe('the live log of a build', () => {
     expect(names).toEqual(['end']);
   });
 
+  it('stops for who may not see it any more', async () => {
+    const { buildId, attemptId } = await newAttempt();
+    const writer = openLogWriter({ db: database.knex, attemptId, log: silentLogger() });
+    const events = eventsOf(`/api/v1/builds/${buildId}/log/stream`);
+    writer.line(Buffer.from('public'));
+    expect(JSON.parse((await nextEvent(events)).data)).toBe('public\n');
+    await database.knex('projects').where({ name: 'hello' }).update({ private: true });
+    try {
+      writer.line(Buffer.from('secret'));
+      expect((await nextEvent(events)).name).toBe('end');
+      expect((await events.next()).done).toBe(true);
+    } finally {
+      await database.knex('projects').where({ name: 'hello' }).update({ private: false });
+      await writer.finish();
+    }
+  });
+
   it('comes to a page as numbered lines of HTML', async () => {
     const { attemptId } = await newAttempt();
     const writer = openLogWriter({ db: database.knex, attemptId, log: silentLogger() });
@@ -166,6 +186,26 @@ describe('a page’s stream', () => {
     clearInterval(telling);
     expect(subscribed.filter((channel) => channel === 'ringmaster_revision')).toHaveLength(1);
     await Promise.all(streams.map((stream) => stream.return(undefined)));
+  });
+
+  it('is cut when its viewer takes nothing, however much there is to tell', async () => {
+    const streams = createEventStreams({ heartbeatMs: 50 });
+    const server = fastify();
+    let sent = 0;
+    server.get('/flood', async (_request, reply) => {
+      const stream = streams.open(reply);
+      for (; !stream.signal.aborted; sent += 1) await stream.send({ data: 'x'.repeat(100_000) });
+      return reply;
+    });
+    const { port } = new URL(await server.listen({ port: 0, host: '127.0.0.1' }));
+    const socket = connect(Number(port), '127.0.0.1').pause();
+    socket.write('GET /flood HTTP/1.1\r\nhost: x\r\n\r\n');
+    // Nobody reads: the connection ends although its viewer does not close it.
+    await once(server.server, 'connection').then(([peer]) => once(peer, 'close'));
+    expect(streams.size).toBe(0);
+    expect(sent).toBeLessThan(500);
+    socket.destroy();
+    await server.close();
   });
 
   it('does not keep the server from closing', async () => {

@@ -4,8 +4,8 @@ import { createBell } from './bell.ts';
 import type { EventStream } from './event-stream.ts';
 import type { FanOut } from './fan-out.ts';
 
-/** Bytes of log in one event. */
-const eventBytes = 64 * 1024;
+/** Bytes of log in one event: as HTML some times as many, held for each viewer until it is taken. */
+const eventBytes = 16 * 1024;
 
 /** A piece of log that ends where a line ends, unless a line is longer than a piece. */
 export interface LogPiece {
@@ -25,6 +25,8 @@ export async function followLog(
     readonly fromByte: number;
     /** Whether nobody will ever finish this log, since who wrote it is gone. */
     isLost(): Promise<boolean>;
+    /** Whether the viewer may still see it: repositories become private. */
+    isVisible(): Promise<boolean>;
   },
   logs: FanOut,
   stream: EventStream,
@@ -40,7 +42,7 @@ export async function followLog(
   try {
     for (;;) {
       const slice = await readLog(db, attemptId, { fromByte, maxBytes: eventBytes });
-      if (stream.signal.aborted) return;
+      if (stream.signal.aborted || !(await options.isVisible())) return;
       const length = slice.complete ? slice.bytes.length : wholeLines(slice.bytes);
       if (length > 0) {
         fromByte += length;
