@@ -4,12 +4,10 @@
  * evaluation, so nothing stays pending.
  */
 import type { Knex } from 'knex';
-import { z } from 'zod';
 import { type Logger, messageOf, OperatorError } from '../basics/index.ts';
-import { type BuildPlan, type BuildWish, enqueueBuilds } from '../builds/index.ts';
 import { isPassingError, untilDatabaseAnswers } from '../postgres/index.ts';
-import type { CheckoutResult } from '../projects/index.ts';
-import type { Evaluate, EvaluationError, EvaluationEvent, EvaluationLimits, JobFound } from './events.ts';
+import { type EvaluateCommitOptions, evaluateCommit, type Outcome } from './evaluate-commit.ts';
+import { hangJobsOnBuilds } from './job-builds.ts';
 import {
   type ClaimedEvaluation,
   claimEvaluation,
@@ -21,22 +19,16 @@ import {
   stillOurs,
   takenAway,
 } from './queue.ts';
+import { copyEvaluation, markReusable } from './reuse.ts';
 import { settle } from './settle.ts';
 import type { OnRevisionChanged } from './submit.ts';
 
 const lookAgainMs = 5_000;
-const jobsPerStatement = 500;
 
-export interface CoordinatorOptions {
-  readonly db: Knex;
+export interface CoordinatorOptions extends EvaluateCommitOptions {
   readonly processId: number;
   /** Evaluations at the same time. */
   readonly concurrency: number;
-  readonly limits: EvaluationLimits;
-  /** Rejects with an OperatorError when this server cannot evaluate at all (Nix is missing). */
-  readonly evaluator: () => Promise<Evaluate>;
-  readonly checkOut: (evaluation: ClaimedEvaluation, signal: AbortSignal) => Promise<CheckoutResult>;
-  readonly plan: (wishes: readonly BuildWish[]) => Promise<BuildPlan>;
   readonly onRevisionChanged: OnRevisionChanged;
   readonly log: Logger;
 }
@@ -159,17 +151,12 @@ async function runEvaluation(
     (error: unknown): Outcome => outcomeOfError(error, log),
   );
   // Stopped by the server, not by the evaluation: the server gives it back when it stops.
-  if (signal.aborted && outcome.kind !== 'stored') return;
+  if (signal.aborted && outcome.kind !== 'stored' && outcome.kind !== 'known') return;
   await untilDatabaseAnswers(log, signal, () =>
     options.db.transaction((trx) => finish(trx, options, evaluation, outcome)),
   );
   log.info({ sha: evaluation.sha, outcome: outcome.kind }, 'evaluation ended');
 }
-
-type Outcome =
-  | { readonly kind: 'stored'; readonly plan: BuildPlan }
-  | { readonly kind: 'failed'; readonly error: EvaluationError }
-  | { readonly kind: 'later'; readonly reason: string };
 
 function outcomeOfError(error: unknown, log: Logger): Outcome {
   if (isPassingError(error)) return { kind: 'later', reason: 'the database did not take its results' };
@@ -184,88 +171,6 @@ function outcomeOfError(error: unknown, log: Logger): Outcome {
   };
 }
 
-async function evaluateCommit(
-  options: CoordinatorOptions,
-  evaluation: ClaimedEvaluation,
-  signal: AbortSignal,
-): Promise<Outcome> {
-  const evaluate = await options.evaluator();
-  const checkedOut = await options.checkOut(evaluation, signal);
-  if (checkedOut.kind === 'later' && !evaluation.waitedTooLong) return checkedOut;
-  if (checkedOut.kind !== 'ready') {
-    return { kind: 'failed', error: { type: 'error', path: [], message: checkedOut.reason } };
-  }
-  const { checkout } = checkedOut;
-  try {
-    await options
-      .db('revisions')
-      .where({ id: evaluation.revisionId })
-      .update({
-        title: options.db.raw(`CASE WHEN title = '' THEN ? ELSE title END`, [checkout.title]),
-        author: options.db.raw(`CASE WHEN author = '' THEN ? ELSE author END`, [checkout.author]),
-      });
-    const events = evaluate({
-      checkout: checkout.path,
-      source: sourceArgument(evaluation),
-      trusted: true,
-      limits: options.limits,
-      signal,
-    });
-    const wishes = await store(options.db, evaluation.id, events);
-    return { kind: 'stored', plan: await options.plan(wishes) };
-  } finally {
-    await checkout.release();
-  }
-}
-
-function sourceArgument(evaluation: ClaimedEvaluation) {
-  const source = evaluation.sources[0];
-  const branch = source?.kind === 'branch' ? { branch: source.name } : {};
-  return { rev: evaluation.sha, ref: source?.gitRef ?? evaluation.sha, ...branch };
-}
-
-/** Stores the stream in batches as it arrives; returns what its jobs wish to be built. */
-async function store(
-  db: Knex,
-  evaluationId: number,
-  events: AsyncIterable<EvaluationEvent>,
-): Promise<readonly BuildWish[]> {
-  await db.transaction((trx) => clearJobs(trx, evaluationId));
-  const wishes: BuildWish[] = [];
-  const notices: { message: string }[] = [];
-  let batch: (JobFound | EvaluationError)[] = [];
-  let jobs = 0;
-  let errors = 0;
-  const flush = async () => {
-    const rows = batch;
-    batch = [];
-    await db.transaction(async (trx) => {
-      await insertJobs(trx, evaluationId, rows);
-      await trx('evaluations').where({ id: evaluationId }).update({ job_count: jobs, error_count: errors });
-    });
-  };
-  for await (const event of events) {
-    if (event.type === 'started') {
-      const { file, evaluator } = event;
-      await db('evaluations').where({ id: evaluationId }).update({ file, evaluator });
-    } else if (event.type === 'notice') {
-      notices.push({ message: event.message, ...event.location });
-    } else {
-      if (event.type === 'job') {
-        wishes.push({ drvPath: event.drvPath, itself: event.mark !== 'dependencies-only' });
-        jobs += 1;
-      } else errors += 1;
-      batch.push(event);
-      if (batch.length >= jobsPerStatement) await flush();
-    }
-  }
-  await flush();
-  await db('evaluations')
-    .where({ id: evaluationId })
-    .update({ notices: JSON.stringify(notices) });
-  return wishes;
-}
-
 async function finish(
   trx: Knex.Transaction,
   options: CoordinatorOptions,
@@ -274,50 +179,31 @@ async function finish(
 ): Promise<void> {
   // Given to another process meanwhile, because this one was taken for dead: then that one decides.
   if (!(await stillOurs(trx, evaluation.id, options.processId))) return;
-  if (outcome.kind === 'later') {
-    await postponeEvaluation(trx, evaluation, outcome.reason);
-  } else {
-    if (outcome.kind === 'failed') {
-      await clearJobs(trx, evaluation.id);
-      await insertJobs(trx, evaluation.id, [outcome.error]);
-      await trx('evaluations').where({ id: evaluation.id }).update({ error_count: 1 });
-    } else {
-      await hangJobsOnBuilds(trx, evaluation.id, outcome.plan);
-    }
-    await trx('evaluations')
-      .where({ id: evaluation.id, state: 'evaluating' })
-      .update({ state: 'building', evaluated_at: trx.fn.now(), process_id: null });
-    await settle(trx, [evaluation.id]);
-  }
+  const later = outcome.kind === 'later' ? outcome.reason : await end(trx, evaluation, outcome);
+  if (later !== undefined) await postponeEvaluation(trx, evaluation, later);
   await options.onRevisionChanged(trx, evaluation.revisionId, 'now');
 }
 
-/** Gives every job of the evaluation its build; a job that needs none is `cached`. */
-async function hangJobsOnBuilds(trx: Knex.Transaction, evaluationId: number, plan: BuildPlan): Promise<void> {
-  const builds = await enqueueBuilds(trx, plan.wanted);
-  await trx.raw(
-    `UPDATE jobs j SET build_id = b.id, cached = false
-     FROM unnest(?::bigint[]) AS ids (id) JOIN builds b ON b.id = ids.id
-     WHERE j.evaluation_id = ? AND j.drv_path = b.drv_path
-       AND b.inputs_only = (j.mark = 'dependencies-only')`,
-    [[...builds.whole.values(), ...builds.inputsOnly.values()], evaluationId],
-  );
-  if (plan.impossible.size > 0) {
-    const result: unknown = await trx.raw(
-      `UPDATE jobs j SET error = p.reason
-       FROM unnest(?::text[], ?::text[]) AS p (drv_path, reason)
-       WHERE j.evaluation_id = ? AND j.drv_path = p.drv_path RETURNING j.id`,
-      [[...plan.impossible.keys()], [...plan.impossible.values()], evaluationId],
-    );
-    const { rows } = z.object({ rows: z.array(z.unknown()) }).parse(result);
-    await trx('evaluations').where({ id: evaluationId }).increment('error_count', rows.length);
+/** Writes down what came of the evaluation; returns why it has to be tried again, if it has to. */
+async function end(
+  trx: Knex.Transaction,
+  { id }: ClaimedEvaluation,
+  outcome: Exclude<Outcome, { kind: 'later' }>,
+): Promise<string | undefined> {
+  if (outcome.kind !== 'stored') await clearJobs(trx, id);
+  if (outcome.kind === 'known' && !(await copyEvaluation(trx, outcome.from, id))) {
+    return 'the result that was known is not there any more';
   }
-  // All outputs are there or can be fetched; point at the build that made them, if it was ours.
-  await trx.raw(
-    `UPDATE jobs j SET cached = true,
-            build_id = (SELECT b.id FROM builds b WHERE b.drv_path = j.drv_path AND b.state = 'succeeded'
-                        ORDER BY b.id DESC LIMIT 1)
-     WHERE j.evaluation_id = ? AND j.build_id IS NULL AND j.error IS NULL`,
-    [evaluationId],
-  );
+  if (outcome.kind === 'failed') {
+    await insertJobs(trx, id, [outcome.error]);
+    await trx('evaluations').where({ id }).update({ error_count: 1 });
+  } else {
+    await hangJobsOnBuilds(trx, id, outcome.plan);
+  }
+  if (outcome.kind === 'stored') await markReusable(trx, id, outcome.reuse);
+  await trx('evaluations')
+    .where({ id, state: 'evaluating' })
+    .update({ state: 'building', evaluated_at: trx.fn.now(), process_id: null });
+  await settle(trx, [id]);
+  return undefined;
 }

@@ -97,6 +97,8 @@ export interface EvaluationRequest {
   /** Whether the code under evaluation is trusted (decides import-from-derivation and the sandbox). */
   readonly trusted: boolean;
   readonly limits: EvaluationLimits;
+  /** Called, perhaps often, when the code asks which commit it is, so that its files do not decide alone. */
+  readonly onCommitUsed?: () => void;
   readonly signal: AbortSignal;
 }
 

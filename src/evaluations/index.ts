@@ -12,6 +12,7 @@ export {
   type EvaluatorNix,
   type EvaluatorOptions,
 } from './create-evaluator.ts';
+export type { EvaluatorInUse } from './evaluate-commit.ts';
 export * from './events.ts';
 export { type EvaluationFile, evaluationFiles, findEvaluationFile } from './find-file.ts';
 export { formatEvaluationError } from './format-error.ts';

@@ -20,6 +20,7 @@ import { readLines } from './lines.ts';
 import { type JobsDeath, parseJobsDeath, parseJobsLine } from './nix-eval-jobs-lines.ts';
 import type { JobsProgram } from './nix-eval-jobs-program.ts';
 import { restrictionArguments } from './restrictions.ts';
+import { commitUsed } from './traversal-rules.ts';
 import type { AttributeFinding, Finding, Walk, WalkRequest } from './walk.ts';
 import { startWatchdog } from './watchdog.ts';
 import { unwrapPath, wrapperExpression } from './wrapper-expression.ts';
@@ -119,7 +120,13 @@ async function* runOnce(
   });
   const lastWords = collectLastWords(limits.messageBytes);
   const traces: string[] = [];
-  const heard = readStderr(evaluator.child.stderr, lastWords.add, traces);
+  const ofCommit = `trace: ${request.nonce}${commitUsed}`;
+  const heard = readStderr(evaluator.child.stderr, (plain) => {
+    if (plain === ofCommit) return request.onCommitUsed?.();
+    lastWords.add(plain);
+    const notice = noticeIn(plain);
+    if (notice !== undefined && traces.length < maxTraces) traces.push(notice);
+  });
   try {
     for await (const line of readLines(evaluator.child.stdout, maxLineBytes)) {
       const answer = readAnswer(line.text);
@@ -154,15 +161,9 @@ const maxTraces = 200;
 
 async function readStderr(
   stream: Parameters<typeof readLines>[0],
-  add: (line: string) => void,
-  traces: string[],
+  onLine: (plain: string) => void,
 ): Promise<void> {
-  for await (const { text } of readLines(stream, maxLineBytes)) {
-    const plain = stripAnsi(text);
-    add(plain);
-    const notice = noticeIn(plain);
-    if (notice !== undefined && traces.length < maxTraces) traces.push(notice);
-  }
+  for await (const { text } of readLines(stream, maxLineBytes)) onLine(stripAnsi(text));
 }
 
 interface Answer {

@@ -15,6 +15,8 @@ export const revisionChannel = 'ringmaster_revision';
 export interface RevisionSubmission {
   readonly project: Project;
   readonly sha: string;
+  /** Git's hash of the commit's files, where GitHub has told. */
+  readonly tree?: string;
   readonly trust: { readonly kind: 'trusted' } | { readonly kind: 'needs-approval'; readonly reason: string };
   readonly title: string;
   readonly author: string;
@@ -73,9 +75,10 @@ const idRow = z.object({ id: z.number() });
 async function upsertRevision(trx: Knex.Transaction, submission: RevisionSubmission) {
   // The row lock of the upsert makes submissions of one commit wait for each other.
   const result: unknown = await trx.raw(
-    `INSERT INTO revisions (project_id, sha, trust, trust_reason, title, author)
-     VALUES (:project, :sha, :trust, :reason, :title, :author)
+    `INSERT INTO revisions (project_id, sha, tree, trust, trust_reason, title, author)
+     VALUES (:project, :sha, :tree, :trust, :reason, :title, :author)
      ON CONFLICT (project_id, sha) DO UPDATE SET
+       tree = coalesce(revisions.tree, excluded.tree),
        trust = CASE WHEN excluded.trust = 'trusted' THEN 'trusted' ELSE revisions.trust END,
        trust_reason = CASE WHEN 'trusted' IN (excluded.trust, revisions.trust) THEN NULL
                            ELSE excluded.trust_reason END,
@@ -85,6 +88,7 @@ async function upsertRevision(trx: Knex.Transaction, submission: RevisionSubmiss
     {
       project: submission.project.id,
       sha: submission.sha,
+      tree: submission.tree ?? null,
       trust: submission.trust.kind,
       reason: submission.trust.kind === 'needs-approval' ? submission.trust.reason : null,
       title: submission.title,

@@ -15,6 +15,9 @@ import { nixOptionalString, nixString } from './nix-literals.ts';
 /** Attributes and functor calls from the root to a job, at most. */
 export const traversalDepth = 10;
 
+/** What follows the nonce in the trace that says that `src` was asked for the commit. */
+export const commitUsed = 'Cnull';
+
 export interface RootExpression {
   /** Absolute path of the file to evaluate. */
   readonly file: string;
@@ -29,6 +32,9 @@ export interface RootExpression {
 export function traversalRules(root: RootExpression): string {
   return `${rules}
   fail = words: throw (${nixString(root.nonce)} + words);
+
+  # Tells that the result depends on which commit it is, and not on its files alone.
+  ofCommit = builtins.trace (${nixString(root.nonce + commitUsed)});
 
   # What an argument pattern at the root may ask for as src. A copy of the checkout without git's own
   # files, as a fetched source would be; lazy, so only an evaluation that uses it pays for it.
@@ -64,7 +70,7 @@ function sourceAttributes(source: SourceArgument): string {
     remoteHttpUrl: nixOptionalString(source.remoteHttpUrl),
   };
   return Object.entries(attributes)
-    .map(([name, value]) => `    ${name} = ${value};`)
+    .map(([name, value]) => `    ${name} = ofCommit ${value};`)
     .join('\n');
 }
 

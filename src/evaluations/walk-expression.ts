@@ -6,6 +6,7 @@
  * Records are lines `trace: <nonce><kind><JSON>`:
  *   E {"p":[names],"i":[indices],"at":position}        this attribute is forced next
  *   J {"p":[names],"name":…,"drvPath":…,"mark":…}      it is a job
+ *   C null                                            the code asked which commit it is
  *   Z null                                            the tree is done
  *   D null                                            a command of a session is done (see walk-session.ts)
  */

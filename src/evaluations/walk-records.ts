@@ -34,6 +34,8 @@ export type WalkRecord =
       readonly drvPath: string;
       readonly mark: (typeof jobMarks)[number];
     }
+  /** The code asked which commit it is. */
+  | { readonly kind: 'commit-used' }
   /** The whole tree is done. */
   | { readonly kind: 'finished' }
   /** A command of a session is done, well or not. */
@@ -49,6 +51,7 @@ export function parseWalkRecord(line: string, nonce: string): WalkRecord | undef
     const record = entered.parse(value);
     return { kind: 'entered', path: record.p, cursor: record.i, position: record.at };
   }
+  if (kind === 'C') return { kind: 'commit-used' };
   if (kind === 'Z') return { kind: 'finished' };
   if (kind === 'D') return { kind: 'ready' };
   const { p, ...job } = found.parse(value);

@@ -104,6 +104,10 @@ export async function* walkInProcess(
         watchdog.resume();
         continue;
       }
+      if (record.kind === 'commit-used') {
+        request.onCommitUsed?.();
+        continue;
+      }
       const words = lastWords.lines();
       lastWords.clear();
       watchdog.progress();

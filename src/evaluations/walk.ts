@@ -34,6 +34,8 @@ export interface WalkRequest {
   readonly directory: string;
   /** Begins the failures that the traversal rules themselves throw. */
   readonly nonce: string;
+  /** Called, perhaps often, when the code asks which commit it is. */
+  readonly onCommitUsed?: () => void;
   /** Cancelled, or out of time: the walk kills its processes and ends without a finding. */
   readonly signal: AbortSignal;
 }

@@ -47,6 +47,16 @@ describe('a checkout', () => {
     expect(checkouts.opened).toEqual({ count: 1, closed: 1 });
   });
 
+  test('knows the tree of its files, which two commits with the same files share', async () => {
+    const first = await origin.commit({ a: 'the same' }, 'One');
+    const second = await origin.commit({}, 'Two');
+    const checkouts = origin.checkoutsOf(await origin.freshDataDir());
+    const { tree } = await checkouts.ready({ sha: first });
+    expect(tree).toBe(await origin.git(['rev-parse', `${first}^{tree}`]));
+    const looked = await checkouts.look({ project, gitRef: 'refs/heads/main', sha: second });
+    expect(looked).toEqual({ kind: 'ready', commit: { tree, title: 'Two', author: 'Ada' } });
+  });
+
   test('of two commits at once are two directories', async () => {
     const first = await origin.commit({ a: 'first' });
     const second = await origin.commit({ a: 'second' });

@@ -8,7 +8,15 @@ import { type Logger, messageOf } from '../basics/index.ts';
 import { identifySelf, isAlive } from '../postgres/index.ts';
 import { failureOf, type GitFailure, runGit } from './git.ts';
 import { createMirrors, type Mirror } from './mirror.ts';
-import type { Checkout, CheckoutResult, OpenGitAccess, Project } from './types.ts';
+import type {
+  Checkout,
+  CheckoutResult,
+  Commit,
+  CommitResult,
+  NotHad,
+  OpenGitAccess,
+  Project,
+} from './types.ts';
 
 export interface CheckoutsOptions {
   /** Mirrors and checkouts live below it. */
@@ -32,6 +40,8 @@ export interface CheckoutRequest {
 export interface Checkouts {
   /** Puts a commit on disk. Never rejects; the caller releases what it gets. */
   checkout(request: CheckoutRequest): Promise<CheckoutResult>;
+  /** Says what a commit is, without putting it on disk; fetches it where needed. Never rejects. */
+  look(request: CheckoutRequest): Promise<CommitResult>;
   /** Removes what processes that died have left. For the start, when this process has none yet. */
   clean(): Promise<void>;
 }
@@ -44,48 +54,61 @@ export function createCheckouts(options: CheckoutsOptions): Checkouts {
   const root = join(options.dataDir, 'checkouts');
   const mirrors = createMirrors({ fetchTimeoutMs: 10 * 60_000, ...options });
 
-  async function checkout(request: CheckoutRequest): Promise<CheckoutResult> {
+  async function work<T extends Ready>(
+    request: CheckoutRequest,
+    step: (mirror: Mirror) => Promise<Attempt<T>>,
+  ): Promise<T | NotHad> {
     if (!/^[0-9a-f]{40}([0-9a-f]{24})?$/.test(request.sha)) {
       return { kind: 'failed', reason: `'${request.sha.slice(0, 80)}' is not a commit's hash.` };
     }
-    let directory: string | undefined;
     try {
-      directory = await newDirectory(root);
-      const place = directory;
       const result = await mirrors.use(
         request.project.id,
-        (mirror) => fill(mirror, request, place, options),
+        (mirror) => onMirror(mirror, request, options, step),
         request.signal,
       );
-      if (result === 'busy') {
-        return await without(place, { kind: 'later', reason: 'Another process works on this mirror.' });
-      }
-      return result.kind === 'ready' ? result : await without(place, result);
+      return result === 'busy' ? { kind: 'later', reason: 'Another process works on this mirror.' } : result;
     } catch (error) {
       options.log.warn({ err: error, project: request.project.id }, 'a checkout failed');
-      const result: CheckoutResult = { kind: 'later', reason: `The checkout failed: ${messageOf(error)}` };
-      return directory === undefined ? result : await without(directory, result);
+      return { kind: 'later', reason: `The checkout failed: ${messageOf(error)}` };
     }
   }
 
-  return { checkout, clean: () => removeLeftOvers(root) };
+  async function checkout(request: CheckoutRequest): Promise<CheckoutResult> {
+    let directory: string | undefined;
+    const result = await work(request, async (mirror) => {
+      directory ??= await newDirectory(root);
+      return writeOut(mirror, request, directory, options);
+    });
+    if (result.kind !== 'ready' && directory !== undefined) {
+      await rm(directory, { recursive: true, force: true }).catch(() => {});
+    }
+    return result;
+  }
+
+  return {
+    checkout,
+    look: (request) => work(request, (mirror) => readCommit(mirror, request, options)),
+    clean: () => removeLeftOvers(root),
+  };
 }
 
-/** A fetch where needed, and the files. A mirror that turns out to be damaged is replaced once. */
-async function fill(
+/** A fetch where needed, and the step. A mirror that turns out to be damaged is replaced once. */
+async function onMirror<T extends Ready>(
   mirror: Mirror,
   request: CheckoutRequest,
-  directory: string,
   options: CheckoutsOptions,
-): Promise<CheckoutResult> {
-  const first = await attempt(mirror, request, directory, options);
+  step: (mirror: Mirror) => Promise<Attempt<T>>,
+): Promise<T | NotHad> {
+  const attempt = async () => (await fetched(mirror, request, options)) ?? (await step(mirror));
+  const first = await attempt();
   if (first.kind !== 'unknown') return first;
   options.log.warn(
     { project: request.project.id, reason: first.reason },
     'the mirror of a repository is damaged and made anew',
   );
   await mirror.recreate();
-  const second = await attempt(mirror, request, directory, options);
+  const second = await attempt();
   if (second.kind !== 'unknown') return second;
   // Fresh from the server and still not to be written: that is the commit's own fault.
   return second.during === 'fetching'
@@ -93,35 +116,39 @@ async function fill(
     : { kind: 'failed', reason: `git cannot check out the commit ${request.sha}: ${second.reason}` };
 }
 
-type Attempt =
-  | CheckoutResult
-  | { readonly kind: 'unknown'; readonly during: 'fetching' | 'writing'; readonly reason: string };
-
-async function attempt(
-  mirror: Mirror,
-  request: CheckoutRequest,
-  directory: string,
-  options: CheckoutsOptions,
-): Promise<Attempt> {
-  if (!(await mirror.has(request.sha))) {
-    const access = await options.openAccess(request.project);
-    if (access.kind !== 'ready') return access;
-    try {
-      const failure = await mirror.fetch({
-        source: access.source,
-        sha: request.sha,
-        gitRef: request.gitRef,
-        signal: request.signal,
-      });
-      if (failure) return explain(failure, request);
-    } finally {
-      await access.close();
-    }
-  }
-  return writeOut(mirror, request, directory, options);
+interface Ready {
+  readonly kind: 'ready';
 }
 
-function explain(failure: GitFailure, { project, sha }: CheckoutRequest): Attempt {
+type Failed =
+  | NotHad
+  | { readonly kind: 'unknown'; readonly during: 'fetching' | 'writing'; readonly reason: string };
+
+type Attempt<T> = T | Failed;
+
+/** Makes sure that the mirror has the commit; undefined when it has. */
+async function fetched(
+  mirror: Mirror,
+  request: CheckoutRequest,
+  options: CheckoutsOptions,
+): Promise<Failed | undefined> {
+  if (await mirror.has(request.sha)) return undefined;
+  const access = await options.openAccess(request.project);
+  if (access.kind !== 'ready') return access;
+  try {
+    const failure = await mirror.fetch({
+      source: access.source,
+      sha: request.sha,
+      gitRef: request.gitRef,
+      signal: request.signal,
+    });
+    return failure && explain(failure, request);
+  } finally {
+    await access.close();
+  }
+}
+
+function explain(failure: GitFailure, { project, sha }: CheckoutRequest): Failed {
   const repository = `${project.owner}/${project.name}`;
   if (failure.kind === 'no-commit') {
     const reason = `The commit ${sha} is not in ${repository} any more (${failure.reason}).`;
@@ -141,39 +168,43 @@ async function writeOut(
   request: CheckoutRequest,
   directory: string,
   options: CheckoutsOptions,
-): Promise<Attempt> {
+): Promise<Attempt<{ readonly kind: 'ready'; readonly checkout: Checkout }>> {
   const path = join(directory, 'source');
   const indexFile = join(directory, 'index');
   await rm(path, { recursive: true, force: true });
   await mkdir(path);
-  const common = {
-    cwd: path,
-    environment: options.environment,
-    timeoutMs: writeTimeoutMs,
-    signal: request.signal,
-  };
   const written = await runGit(
     [`--git-dir=${mirror.path}`, `--work-tree=${path}`, 'read-tree', '--reset', '-u', request.sha],
-    { ...common, indexFile },
+    { ...localRun(path, request, options), indexFile },
   );
   await rm(indexFile, { force: true });
   if (written.exitCode !== 0) return localFailure(failureOf(written, writeTimeoutMs));
-  const shown = await runGit(
-    [`--git-dir=${mirror.path}`, 'show', '--no-patch', '--no-color', '--format=%s%x00%an', request.sha],
-    common,
-  );
-  if (shown.exitCode !== 0) return localFailure(failureOf(shown, writeTimeoutMs));
-  const [title = '', author = ''] = shown.stdout.split('\0');
-  const checkout: Checkout = {
-    path,
-    title: oneLine(title),
-    author: oneLine(author),
-    release: () => rm(directory, { recursive: true, force: true }),
-  };
-  return { kind: 'ready', checkout };
+  const about = await readCommit(mirror, request, options);
+  if (about.kind !== 'ready') return about;
+  const release = () => rm(directory, { recursive: true, force: true });
+  return { kind: 'ready', checkout: { path, ...about.commit, release } };
 }
 
-function localFailure({ kind, reason }: GitFailure): Attempt {
+async function readCommit(
+  mirror: Mirror,
+  request: CheckoutRequest,
+  options: CheckoutsOptions,
+): Promise<Attempt<{ readonly kind: 'ready'; readonly commit: Commit }>> {
+  const format = '--format=%T%x00%s%x00%an';
+  const shown = await runGit(
+    [`--git-dir=${mirror.path}`, 'show', '--no-patch', '--no-color', format, request.sha],
+    localRun(mirror.path, request, options),
+  );
+  if (shown.exitCode !== 0) return localFailure(failureOf(shown, writeTimeoutMs));
+  const [tree = '', title = '', author = ''] = shown.stdout.split('\0');
+  return { kind: 'ready', commit: { tree, title: oneLine(title), author: oneLine(author) } };
+}
+
+function localRun(cwd: string, { signal }: CheckoutRequest, { environment }: CheckoutsOptions) {
+  return { cwd, environment, timeoutMs: writeTimeoutMs, signal };
+}
+
+function localFailure({ kind, reason }: GitFailure): Failed {
   return kind === 'later' ? { kind, reason } : { kind: 'unknown', during: 'writing', reason };
 }
 
@@ -183,11 +214,6 @@ function oneLine(text: string): string {
     .replaceAll(/\p{Cc}+/gu, ' ')
     .trim()
     .slice(0, 300);
-}
-
-async function without(directory: string, result: CheckoutResult): Promise<CheckoutResult> {
-  await rm(directory, { recursive: true, force: true }).catch(() => {});
-  return result;
 }
 
 /** The name says whose it is, so that others can tell when it is left over. */

@@ -19,9 +19,12 @@ export {
 export type {
   Checkout,
   CheckoutResult,
+  Commit,
+  CommitResult,
   GitAccess,
   GitCredentials,
   GitSource,
+  NotHad,
   OpenGitAccess,
   Project,
 } from './types.ts';

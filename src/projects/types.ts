@@ -38,19 +38,27 @@ export type GitAccess =
 /** Opens the way to a project's repository. Never rejects. */
 export type OpenGitAccess = (project: Project) => Promise<GitAccess>;
 
-/** A checked-out commit on disk. */
-export interface Checkout {
-  /** Absolute path; its last component is always `source`, so that `./.` has one name everywhere. */
-  readonly path: string;
+/** A commit without its files. */
+export interface Commit {
+  /** Git's hash of its files: the same for every commit with the same ones. */
+  readonly tree: string;
   /** Commit message's first line and author name, for pages and reports. */
   readonly title: string;
   readonly author: string;
+}
+
+/** A checked-out commit on disk. */
+export interface Checkout extends Commit {
+  /** Absolute path; its last component is always `source`, so that `./.` has one name everywhere. */
+  readonly path: string;
   /** Removes it from disk. */
   release(): Promise<void>;
 }
 
-/** Why a checkout could not be made. `later` failures pass by themselves (network, disk). */
-export type CheckoutResult =
-  | { readonly kind: 'ready'; readonly checkout: Checkout }
+/** Why a commit or its files could not be had. `later` failures pass by themselves (network, disk). */
+export type NotHad =
   | { readonly kind: 'later'; readonly reason: string }
   | { readonly kind: 'failed'; readonly reason: string };
+
+export type CheckoutResult = { readonly kind: 'ready'; readonly checkout: Checkout } | NotHad;
+export type CommitResult = { readonly kind: 'ready'; readonly commit: Commit } | NotHad;

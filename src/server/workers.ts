@@ -5,6 +5,7 @@
 import type { Logger } from '../basics/index.ts';
 import { type Dispatcher, startDispatcher } from '../builds/index.ts';
 import {
+  type ClaimedEvaluation,
   type Coordinator,
   defaultEvaluationLimits,
   settleAfterBuilds,
@@ -74,6 +75,11 @@ function startEvaluating(options: WorkersOptions, getNix: () => Promise<WorkingN
   const cleaned = checkouts.clean().catch((error: unknown) => {
     log.warn({ err: error }, 'old checkouts could not be removed');
   });
+  const requestOf = async (evaluation: ClaimedEvaluation, signal: AbortSignal) => {
+    const project = await findProject(database.knex, evaluation.projectId);
+    const gitRef = evaluation.sources[0]?.gitRef ?? evaluation.sha;
+    return project && { project, sha: evaluation.sha, gitRef, signal };
+  };
   return startCoordinator({
     db: database.knex,
     processId: options.processId,
@@ -84,19 +90,27 @@ function startEvaluating(options: WorkersOptions, getNix: () => Promise<WorkingN
       attributeSeconds: evaluation.attributeTimeout,
       memoryMegabytes: evaluation.memory,
     },
-    evaluator: async () => (await getNix()).evaluator.evaluate,
+    evaluator: async () => {
+      const { evaluator, nix } = await getNix();
+      const identity = [evaluator.name, nix.version, nix.system, nix.storeDir, ...evaluation.allowedUris];
+      return { evaluate: evaluator.evaluate, identity };
+    },
     plan: async (wishes) => (await getNix()).plan(wishes),
+    look: async (evaluation, signal) => {
+      const request = await requestOf(evaluation, signal);
+      return request ? checkouts.look(request) : removed;
+    },
     checkOut: async (evaluation, signal) => {
       await cleaned;
-      const project = await findProject(database.knex, evaluation.projectId);
-      if (!project) return { kind: 'failed', reason: 'The project was removed.' };
-      const gitRef = evaluation.sources[0]?.gitRef ?? evaluation.sha;
-      return checkouts.checkout({ project, sha: evaluation.sha, gitRef, signal });
+      const request = await requestOf(evaluation, signal);
+      return request ? checkouts.checkout(request) : removed;
     },
     onRevisionChanged: announceRevision,
     log,
   });
 }
+
+const removed = { kind: 'failed', reason: 'The project was removed.' } as const;
 
 async function startBuilding(options: WorkersOptions, { builder }: WorkingNix): Promise<Dispatcher> {
   const { database, log, shutdown } = options;

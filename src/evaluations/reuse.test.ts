@@ -1,0 +1,103 @@
+/** A commit whose files were evaluated before is not evaluated again. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { nixesUnderTest, openTestNix, type TestNix } from '../nix/test-nix.ts';
+import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
+import { createTestOrigin, type TestOrigin } from '../projects/test-origin.ts';
+import { startTestCoordinator, type TestCoordinator } from './test-coordinator.ts';
+
+const d = 'name: derivation { inherit name; system = "x86_64-linux"; builder = "/bin/sh"; }';
+let number = 0;
+/** A ci.nix that no test has used before; `d` makes derivations. */
+function ciNix(body: string) {
+  number += 1;
+  return { 'ci.nix': `let d = ${d}; in # ${number}\n${body}` };
+}
+
+describe.each(nixesUnderTest)('with $name', (under) => {
+  let database: TestDatabase;
+  let origin: TestOrigin;
+  let testNix: TestNix;
+  let coordinator: TestCoordinator;
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    origin = await createTestOrigin();
+    testNix = await openTestNix(under);
+  });
+  beforeEach(async () => {
+    coordinator = await startTestCoordinator(database, origin, testNix);
+  });
+  afterEach(() => coordinator.close());
+  afterAll(async () => {
+    await testNix.close();
+    await origin.remove();
+    await database.drop();
+  });
+
+  test('a commit with the same files gets jobs, errors and notices of the first, and says whose', async () => {
+    const first = await coordinator.push(
+      await origin.commit(ciNix('{ b = d "b"; a = builtins.trace "hey" (d "a"); bad = { }.x.y; }')),
+    );
+    const second = await coordinator.push(await origin.commit({}, 'Nothing'));
+    expect(coordinator.started.count).toBe(1);
+    expect(second).toMatchObject({ reused_from: first.id, file: 'ci.nix', job_count: 2, error_count: 1 });
+    expect(second.notices).toEqual(first.notices);
+    expect(second.notices).toHaveLength(1);
+    expect(second.state).toBe(first.state);
+    const facts = async (id: number) =>
+      (await coordinator.jobs(id)).map(({ path, drv_path, error, error_line }) => [
+        path,
+        drv_path,
+        error,
+        error_line,
+      ]);
+    expect(await facts(second.id)).toEqual(await facts(first.id));
+    const third = await coordinator.push(await origin.commit({}, 'Nothing again'));
+    expect(third.reused_from).toBe(first.id);
+  });
+
+  test('the same commit again, and one whose tree its delivery tells, need not even git', async () => {
+    const sha = await origin.commit(ciNix('{ a = d "a"; }'));
+    const first = await coordinator.push(sha);
+    expect((await coordinator.rerun(sha)).reused_from).toBe(first.id);
+    const tree = await origin.git(['rev-parse', `${sha}^{tree}`]);
+    const nowhere = 'f'.repeat(39) + (number % 10);
+    expect((await coordinator.push(nowhere, { tree })).reused_from).toBe(first.id);
+    expect(coordinator.started.count).toBe(1);
+  });
+
+  test('other files, another branch that the code asks for and another project are evaluated', async () => {
+    const files = ciNix('{ src ? null }: { a = d "on-${src.branch}"; }');
+    const first = await origin.commit(files);
+    await coordinator.push(first);
+    expect((await coordinator.rerun(first)).reused_from).not.toBeNull();
+    await origin.git(['branch', '--force', 'other']);
+    const second = await origin.commit({}, 'The same files');
+    await origin.git(['branch', '--force', 'other', second]);
+    expect((await coordinator.push(second, { branch: 'other' })).reused_from).toBeNull();
+    expect((await coordinator.push(first, { projectId: 2 })).reused_from).toBeNull();
+    const third = await coordinator.push(await origin.commit({ 'README.md': `${number}` }));
+    expect(third.reused_from).toBeNull();
+    expect(coordinator.started.count).toBe(4);
+  });
+
+  test.each([
+    ['an import from a derivation that fails', '{ a = d "a"; b = builtins.readFile (d "fails"); }'],
+    ['a throw, whose words can be anything', '{ a = d "a"; b = throw "no network"; }'],
+    ['the clock', '{ a = d "a-${toString (builtins.currentTime or 0)}"; }'],
+  ])('an evaluation with %s is done again', async (_, body) => {
+    const sha = await origin.commit(ciNix(body));
+    await coordinator.push(sha);
+    expect((await coordinator.rerun(sha)).reused_from).toBeNull();
+    expect(coordinator.started.count).toBe(2);
+  });
+
+  test('an evaluation whose derivations were collected is done again', async () => {
+    const sha = await origin.commit(ciNix(`{ a = d "collected-${number}"; }`));
+    const first = await coordinator.push(sha);
+    const [job] = await coordinator.jobs(first.id);
+    await testNix.run('nix-store', ['--delete', job?.drv_path ?? '']);
+    const second = await coordinator.rerun(sha);
+    expect(second).toMatchObject({ reused_from: null, job_count: 1, error_count: 0 });
+    expect(await testNix.store.queryValidPaths([job?.drv_path ?? ''])).toContain(job?.drv_path);
+  });
+});
