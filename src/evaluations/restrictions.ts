@@ -6,6 +6,8 @@ export interface Restrictions {
   /** Whether import from derivation is allowed: it runs the repository's code before anyone looked at it. */
   readonly trusted: boolean;
   readonly allowedUris: readonly string[];
+  /** Set when a flake is evaluated, which is done in pure mode. */
+  readonly flake?: object;
 }
 
 /** What the Hercules CI agent allows. Nothing that is not encrypted, and no local files. */
@@ -19,6 +21,12 @@ export const defaultAllowedUris: readonly string[] = [
   'sourcehut:',
 ];
 
+/** Names are not looked up in a registry; what `flake.lock` does not hold stays unfound. */
+const flakeOptions = [
+  ...['--option', 'extra-experimental-features', 'flakes'],
+  ...['--option', 'use-registries', 'false'],
+];
+
 /**
  * Restricted evaluation reads only what the search path names, so the checkout stands there under a
  * name that nobody writes; `<nixpkgs>` stays unfound.
@@ -26,7 +34,7 @@ export const defaultAllowedUris: readonly string[] = [
 export function restrictionArguments(restrictions: Restrictions): readonly string[] {
   const settings: Record<string, string> = {
     'restrict-eval': 'true',
-    'pure-eval': 'false',
+    'pure-eval': String(restrictions.flake !== undefined),
     'nix-path': '',
     'allowed-uris': restrictions.allowedUris.join(' '),
     'allow-import-from-derivation': String(restrictions.trusted),
@@ -34,5 +42,6 @@ export function restrictionArguments(restrictions: Restrictions): readonly strin
     'accept-flake-config': 'false',
   };
   const options = Object.entries(settings).flatMap(([name, value]) => ['--option', name, value]);
+  if (restrictions.flake !== undefined) options.push(...flakeOptions);
   return [...options, '-I', `__ringmaster-checkout=${restrictions.checkout}`];
 }

@@ -19,15 +19,15 @@ const prelude =
   'let d = name: derivation { inherit name; system = "x86_64-linux"; builder = "/bin/sh"; }; ' +
   'walk = set: set // { recurseForDerivations = true; }; in\n';
 
-/** Makes a checkout below a new folder of its own. */
-export async function writeCheckout(below: string, files: CheckoutFiles): Promise<string> {
+/** Makes a checkout below a new folder of its own; `before` stands in front of every `.nix` file. */
+export async function writeCheckout(below: string, files: CheckoutFiles, before = prelude): Promise<string> {
   const checkout = join(await mkdtemp(join(below, 'checkout-')), 'source');
   await mkdir(checkout);
   for (const [name, text] of Object.entries(typeof files === 'string' ? { 'ci.nix': files } : files)) {
     const file = join(checkout, name);
     await mkdir(dirname(file), { recursive: true });
     if (text.startsWith('-> ')) await symlink(text.slice(3), file);
-    else await writeFile(file, name.endsWith('.nix') && text !== '' ? prelude + text : text);
+    else await writeFile(file, name.endsWith('.nix') && text !== '' ? before + text : text);
   }
   return checkout;
 }
