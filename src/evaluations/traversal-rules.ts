@@ -10,6 +10,7 @@
  *   job      `name`, `drvPath` and the marks; never `outPath`, `outputs`, `meta` or `system`
  */
 import type { SourceArgument } from './events.ts';
+import { type FlakeRoot, flakeRoot } from './flake-root.ts';
 import { nixOptionalString, nixString } from './nix-literals.ts';
 
 /** Attributes and functor calls from the root to a job, at most. */
@@ -24,6 +25,8 @@ export interface RootExpression {
   /** Absolute path of the checkout. */
   readonly checkout: string;
   readonly source: SourceArgument;
+  /** The flake to evaluate instead of the file. */
+  readonly flake?: FlakeRoot;
   /** Unguessable; begins the messages with which the rules themselves fail (see `rule-failures.ts`). */
   readonly nonce: string;
 }
@@ -48,13 +51,18 @@ ${sourceAttributes(root.source)}
   };
 
   # A derivation is a job even when it is a functor, at the root as anywhere else.
-  root =
+  root =${root.flake ? flakeRoot(root.flake) : fileRoot(root.file)};
+`;
+}
+
+/** The value of a file, called as far as it is a function. */
+function fileRoot(file: string): string {
+  return `
     let
-      file = import ${nixString(root.file)};
+      file = import ${nixString(file)};
       value = if isDerivation file then file else autoCall { inherit src; } file;
     in
-    if builtins.isAttrs value then value else fail ("root:" + builtins.typeOf value);
-`;
+    if builtins.isAttrs value then value else fail ("root:" + builtins.typeOf value)`;
 }
 
 function sourceAttributes(source: SourceArgument): string {

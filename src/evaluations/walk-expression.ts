@@ -21,6 +21,9 @@ export function justBefore(cursor: Cursor): Cursor {
   return [...cursor.slice(0, -1), (cursor.at(-1) ?? 0) - 1];
 }
 
+/** The repl of some versions cannot be made pure; then it does nothing, and does not count as started. */
+const impureGuard = 'if builtins ? currentSystem then null else ';
+
 /** The walk behind a cursor, as an expression that does it when it is evaluated. */
 export function walkExpression(root: RootExpression, cursor: Cursor): string {
   return `(${walkFunction(root)}) ${nixIndices(cursor)}`;
@@ -67,6 +70,6 @@ ${traversalRules(root)}
     builtins.foldl' (_: index: child index) null
       (builtins.genList (number: first + number) (if count > 0 then count else 0));
 in
-cursor: say "E" { p = [ ]; i = [ ]; at = null; } (builtins.seq (visit ${traversalDepth} true [ ] [ ] cursor root) (say "Z" null null))
+cursor: ${root.flake ? impureGuard : ''}say "E" { p = [ ]; i = [ ]; at = null; } (builtins.seq (visit ${traversalDepth} true [ ] [ ] cursor root) (say "Z" null null))
 `;
 }

@@ -1,5 +1,6 @@
 /** What both evaluators are before their findings are put into words for people. */
 import type { AttributePath, EvaluationLimits, JobMark, SourceArgument, SourceLocation } from './events.ts';
+import type { FlakeRoot } from './flake-root.ts';
 
 /** A finding as the evaluator gives it: messages are Nix's own, with colours and absolute paths. */
 export type Finding =
@@ -27,6 +28,8 @@ export interface WalkRequest {
   readonly checkout: string;
   /** Absolute path of the file to evaluate. */
   readonly file: string;
+  /** Set when that is a flake. */
+  readonly flake?: FlakeRoot;
   readonly source: SourceArgument;
   readonly trusted: boolean;
   readonly limits: EvaluationLimits;
