@@ -2,9 +2,10 @@
  * How an evaluator process is started: the one place where its command line, environment and limits
  * are put together, so that whatever holds it in is added here and holds for both evaluators.
  */
-import { access, constants } from 'node:fs/promises';
-import { delimiter, dirname, join } from 'node:path';
+import { delimiter, dirname } from 'node:path';
 import { runProcess } from '../basics/index.ts';
+import { findOnPath } from './find-on-path.ts';
+import { nameInJail } from './jail-mounts.ts';
 
 export interface EvaluatorProgram {
   readonly program: string;
@@ -21,6 +22,12 @@ export interface EvaluatorProgram {
  * process group; in a PID namespace the kernel ends it with the evaluator.
  */
 export type Containment =
+  /** Namespaces of all kinds. `command`: what stands before the program; the environment is the jail's. */
+  | {
+      readonly kind: 'jail';
+      readonly command: readonly string[];
+      readonly env: Readonly<Record<string, string>>;
+    }
   | { readonly kind: 'pid-namespace'; readonly unshare: string }
   | { readonly kind: 'process-group' };
 
@@ -54,6 +61,7 @@ export async function evaluatorCommandLine(
   wanted: EvaluatorProgram,
   env: Readonly<Record<string, string>>,
 ): Promise<CommandLine> {
+  if (wanted.containment.kind === 'jail') return jailedCommandLine(wanted, wanted.containment, env.PATH);
   const path = searchPath(wanted.program, env.PATH);
   const limited = await withMemoryLimit(wanted, path);
   const passed = passedVariables.flatMap((name) => {
@@ -62,9 +70,23 @@ export async function evaluatorCommandLine(
   });
   return {
     ...limited,
-    contained: wanted.containment.kind === 'pid-namespace',
+    contained: wanted.containment.kind !== 'process-group',
     cwd: wanted.directory,
     env: { HOME: wanted.directory, ...Object.fromEntries(passed), PATH: path, NIX_PATH: '' },
+  };
+}
+
+async function jailedCommandLine(
+  wanted: EvaluatorProgram,
+  jail: Extract<Containment, { kind: 'jail' }>,
+  outsidePath: string | undefined,
+): Promise<CommandLine> {
+  const program = await nameInJail(wanted.program);
+  return {
+    ...(await withMemoryLimit({ ...wanted, program }, outsidePath ?? '')),
+    contained: true,
+    cwd: '/',
+    env: { ...jail.env, PATH: searchPath(program, jail.env.PATH) },
   };
 }
 
@@ -97,9 +119,20 @@ async function withMemoryLimit(
 }
 
 function containmentCommand(containment: Containment): readonly string[] {
+  if (containment.kind === 'jail') return containment.command;
   if (containment.kind === 'process-group') return [];
   // Nix writes /proc/<pid>/uid_map, so /proc has to be the namespace's own.
   return [containment.unshare, '--pid', '--fork', '--kill-child', '--mount-proc', '--'];
+}
+
+/** A command line for a program that needs no other limits. */
+export function containedCommand(
+  containment: Containment,
+  program: string,
+  args: readonly string[],
+): Pick<CommandLine, 'file' | 'args' | 'contained'> {
+  const [file = program, ...rest] = [...containmentCommand(containment), program, ...args];
+  return { file, args: rest, contained: containment.kind !== 'process-group' };
 }
 
 /** Tries whether this machine lets us have PID namespaces. It takes root, or a generous container. */
@@ -112,19 +145,4 @@ export async function probeContainment(path: string): Promise<Containment> {
   if (unshare === undefined || program === undefined) return { kind: 'process-group' };
   const { exitCode } = await runProcess(program, args, { env: { PATH: path }, timeoutMs: 10_000 });
   return exitCode === 0 ? { kind: 'pid-namespace', unshare } : { kind: 'process-group' };
-}
-
-/** The first executable of that name in a search path. */
-export async function findOnPath(name: string, path: string): Promise<string | undefined> {
-  for (const directory of path.split(delimiter)) {
-    if (directory === '') continue;
-    const candidate = join(directory, name);
-    try {
-      await access(candidate, constants.X_OK);
-      return candidate;
-    } catch {
-      // Not here.
-    }
-  }
-  return undefined;
 }

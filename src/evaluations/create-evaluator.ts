@@ -1,15 +1,18 @@
 import { availableParallelism, tmpdir } from 'node:os';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Logger } from '../basics/index.ts';
 import { OperatorError, runProcess } from '../basics/index.ts';
 import { chooseAccess, layoutOf, type StoreLayout } from '../nix/index.ts';
-import { findOnPath, probeContainment } from './command-line.ts';
+import { probeContainment } from './command-line.ts';
 import { createEvaluate } from './evaluate.ts';
 import type { Evaluate } from './events.ts';
+import { findOnPath } from './find-on-path.ts';
+import { type Jail, type JailSetting, probeJail } from './jail.ts';
+import { createJailBuilder } from './jail-room.ts';
 import { createJobsWalk } from './nix-eval-jobs.ts';
 import { type JobsProgram, probeJobsProgram } from './nix-eval-jobs-program.ts';
+import { createOpenWalk, type Held } from './open-walk.ts';
 import { defaultAllowedUris } from './restrictions.ts';
-import type { Walk } from './walk.ts';
 import { createWalker } from './walker.ts';
 
 /** The Nix to evaluate with. */
@@ -20,6 +23,8 @@ export interface EvaluatorNix {
   readonly nixInstantiate?: string;
   /** `nix-eval-jobs`; default: from PATH, if it is there. */
   readonly nixEvalJobs?: string;
+  /** Files and folders these programs need and that a look at where they lie does not find. */
+  readonly readablePaths?: readonly string[];
   /** Where the store's files are. Default: as NIX_REMOTE in `env` tells. */
   readonly store?: StoreLayout;
 }
@@ -31,6 +36,8 @@ export interface EvaluatorOptions {
   readonly prefer?: 'nix-eval-jobs' | 'built-in';
   /** URI prefixes that evaluations may fetch from. */
   readonly allowedUris?: readonly string[];
+  /** Whether evaluations are locked in. Default: where that works; untrusted ones only so. */
+  readonly jail?: JailSetting;
   readonly temporaryDirectory?: string;
   /** Worker processes of nix-eval-jobs. Default: a process a core, at most 4. */
   readonly workers?: number;
@@ -47,39 +54,84 @@ export interface Evaluator {
 /** Finds out what is installed and makes the evaluator from it. Both kinds give the same answers. */
 export async function createEvaluator(options: EvaluatorOptions): Promise<Evaluator> {
   const { nix, log } = options;
-  const allowedUris = options.allowedUris ?? defaultAllowedUris;
+  const { env } = nix;
   const program = await nixInstantiate(nix);
-  const containment = await probeContainment(nix.env.PATH ?? '');
-  const common = { env: nix.env, allowedUris, containment, log };
+  const setting = options.jail ?? 'auto';
+  const jail = await findJail(setting, env.PATH ?? '');
+  const containment = await probeContainment(env.PATH ?? '');
   const repl = await findOnPath('nix', dirname(program));
-  const builtIn = createWalker({ ...common, program, ...(repl === undefined ? {} : { repl }) });
-  const make = (name: string, walk: Walk): Evaluator => ({
-    name,
-    evaluate: createEvaluate({
-      name,
-      walk,
-      log,
-      store: nix.store ?? layoutOf(chooseAccess(nix.env), '/nix/store'),
-      temporaryDirectory: options.temporaryDirectory ?? tmpdir(),
+  const jobs = options.prefer === 'built-in' ? undefined : await jobsProgram(options, jail);
+  const layout = nix.store ?? layoutOf(chooseAccess(env), '/nix/store');
+  const programs = [program, repl, jobs?.program].filter((name) => name !== undefined);
+  const { gcRootsDirectory } = options;
+  const builtIn = (held: Held) =>
+    createWalker({ ...held, env, log, program, ...(repl === undefined ? {} : { repl }) });
+  const openWalk = createOpenWalk({
+    allowedUris: options.allowedUris ?? defaultAllowedUris,
+    quiet: setting === 'off',
+    containment,
+    builtIn,
+    ...(jail.kind === 'none'
+      ? { noJail: jail.reason }
+      : {
+          buildJail: await createJailBuilder({
+            jail,
+            programs,
+            readablePaths: nix.readablePaths ?? [],
+            nixDaemon: join(dirname(program), 'nix-daemon'),
+            env,
+            layout,
+            containment,
+            ...(gcRootsDirectory === undefined ? {} : { gcRootsDirectory }),
+          }),
+        }),
+    ...(jobs && {
+      jobs: {
+        unrestricted: jobs.unrestricted,
+        walk: (held: Held) =>
+          createJobsWalk({
+            ...held,
+            env,
+            log,
+            jobs,
+            workers: options.workers ?? Math.min(4, availableParallelism()),
+            fallback: builtIn(held),
+            ...(gcRootsDirectory === undefined ? {} : { gcRootsDirectory }),
+          }),
+      },
     }),
   });
-  const jobs = options.prefer === 'built-in' ? undefined : await jobsProgram(options);
-  if (jobs === undefined) return make(`built-in (nix ${await nixVersion(program, nix.env)})`, builtIn);
-  const { gcRootsDirectory } = options;
-  const walk = createJobsWalk({
-    ...common,
-    jobs,
-    workers: options.workers ?? Math.min(4, availableParallelism()),
-    fallback: builtIn,
-    ...(gcRootsDirectory === undefined ? {} : { gcRootsDirectory }),
+  const name = jobs
+    ? `nix-eval-jobs ${jobs.version}`.trim()
+    : `built-in (nix ${await nixVersion(program, env)})`;
+  const temporaryDirectory = options.temporaryDirectory ?? tmpdir();
+  return {
+    name,
+    evaluate: createEvaluate({ name, openWalk, log, store: layout, temporaryDirectory }),
+  };
+}
+
+async function findJail(setting: JailSetting, path: string): Promise<Jail> {
+  const jail = await probeJail(setting, path);
+  if (jail.kind === 'bubblewrap' || setting !== 'required') return jail;
+  throw new OperatorError({
+    code: 'jail-unavailable',
+    message: `Evaluations cannot be locked in: ${jail.reason}.`,
+    hint: 'Install bubblewrap, on a kernel with user namespaces or as root. To evaluate trusted code all the same, set `jail = "auto"` under `[evaluation]` in ringmaster.toml.',
+    exitStatus: 3,
   });
-  return make(`nix-eval-jobs ${jobs.version}`.trim(), walk);
 }
 
 /** The nix-eval-jobs to use, if there is one that can be used. */
-async function jobsProgram({ nix, log, prefer }: EvaluatorOptions): Promise<JobsProgram | undefined> {
+async function jobsProgram(
+  { nix, log, prefer }: EvaluatorOptions,
+  jail: Jail,
+): Promise<JobsProgram | undefined> {
   const program = nix.nixEvalJobs ?? (await findOnPath('nix-eval-jobs', nix.env.PATH ?? ''));
-  const found = program === undefined ? 'it is not on PATH' : await probeJobsProgram(program, nix.env, log);
+  const probed = program === undefined ? 'it is not on PATH' : await probeJobsProgram(program, nix.env, log);
+  // What does not restrict by itself is only let near code where the jail holds it.
+  const unheld = typeof probed !== 'string' && jail.kind === 'none' ? probed.unrestricted : undefined;
+  const found = unheld ?? probed;
   if (typeof found !== 'string') return found;
   if (prefer === 'nix-eval-jobs') {
     throw new OperatorError({

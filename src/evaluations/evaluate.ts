@@ -19,13 +19,14 @@ import type {
 } from './events.ts';
 import { findEvaluationFile } from './find-file.ts';
 import { cleanError, cutMessage, locationInside, relativePaths } from './locations.ts';
+import type { OpenWalk } from './open-walk.ts';
 import { explainRuleFailure } from './rule-failures.ts';
-import type { AttributeFinding, Finding, Walk } from './walk.ts';
+import type { AttributeFinding, Finding } from './walk.ts';
 
 export interface EvaluateOptions {
   /** For the `started` event, for example `built-in (nix 2.8.0)`. */
   readonly name: string;
-  readonly walk: Walk;
+  readonly openWalk: OpenWalk;
   readonly store: StoreLayout;
   /** Where private directories of evaluations are made. */
   readonly temporaryDirectory: string;
@@ -65,16 +66,25 @@ async function* limited(
   const outOfTime = AbortSignal.timeout(limits.totalSeconds * 1000);
   const directory = await mkdtemp(join(options.temporaryDirectory, 'ringmaster-evaluation-'));
   const nonce = `ringmaster-${randomBytes(16).toString('hex')}:`;
+  const signal = AbortSignal.any([request.signal, outOfTime]);
   let attributes = 0;
   let notices = 0;
+  let close = async () => {};
   try {
-    const findings = options.walk({
+    const opened = await options.openWalk({ checkout, directory, trusted: request.trusted, signal });
+    if (opened.kind === 'refused') {
+      yield rootError(opened.reason);
+      return;
+    }
+    close = opened.close;
+    for (const message of opened.notices) yield { type: 'notice', message };
+    const findings = opened.walk({
       ...request,
       checkout,
       file: join(checkout, file),
       directory,
       nonce,
-      signal: AbortSignal.any([request.signal, outOfTime]),
+      signal,
     });
     const words: Words = { checkout, file, nonce, limits, store: options.store };
     for await (const finding of findings) {
@@ -86,7 +96,7 @@ async function* limited(
       attributes += 1;
       if (attributes > limits.attributes) {
         yield rootError(
-          `The evaluation has more than ${limits.attributes} attributes; the rest was not evaluated.`,
+          `The evaluation has more than ${limits.attributes} attributes, which is the limit (evaluation.max_attributes); the rest was not evaluated.`,
         );
         return;
       }
@@ -95,16 +105,24 @@ async function* limited(
     if (notices > maxNotices) {
       yield { type: 'notice', message: `${notices - maxNotices} more traces and warnings are not shown.` };
     }
-    if (outOfTime.aborted && !request.signal.aborted) {
-      yield rootError(`The evaluation took longer than ${limits.totalSeconds} seconds and was ended.`);
-    }
+    if (outOfTime.aborted && !request.signal.aborted) yield outOfTimeError(limits);
   } catch (error) {
     if (request.signal.aborted) return;
+    if (outOfTime.aborted) return yield outOfTimeError(limits);
     options.log.error({ err: error }, 'evaluator failed');
     yield rootError(`The evaluator failed: ${explain(error)}`);
   } finally {
-    await rm(directory, { recursive: true, force: true });
+    await close();
+    await rm(directory, { recursive: true, force: true }).catch((error: unknown) => {
+      options.log.warn({ err: error, directory }, 'what an evaluation left could not be removed');
+    });
   }
+}
+
+function outOfTimeError({ totalSeconds }: EvaluationLimits): EvaluationError {
+  return rootError(
+    `The evaluation took longer than ${totalSeconds} seconds, which is the limit (evaluation.timeout), and was ended.`,
+  );
 }
 
 interface Words {

@@ -6,6 +6,8 @@ export interface JobsProgram {
   readonly program: string;
   /** For people: `2.33.1`, or empty where it does not tell. */
   readonly version: string;
+  /** Why it does not restrict what the code under evaluation may read; undefined when it does. */
+  readonly unrestricted: string | undefined;
 }
 
 /** The first version in which `restrict-eval` has an effect; before, it is switched off again. */
@@ -16,8 +18,8 @@ const needed = ['--workers', '--max-memory-size', '--meta', '--expr', '--gc-root
 const newerThanRestricting = '--select';
 
 /**
- * Asks a nix-eval-jobs for its version and options. Returns why it cannot be used as a string: too
- * old to restrict what the code under evaluation may read, or not to be started at all.
+ * Asks a nix-eval-jobs for its version and options. Returns why it cannot be used as a string: it
+ * has not got the options, or cannot be started at all.
  */
 export async function probeJobsProgram(
   program: string,
@@ -33,13 +35,17 @@ export async function probeJobsProgram(
   const answer = await runProcess(program, ['--version'], options);
   const version = answer.exitCode === 0 ? (answer.stdout.match(/\d+\.\d+(?:\.\d+)?/)?.[0] ?? '') : '';
   log.debug({ program, version }, 'found nix-eval-jobs');
-  if (version === '' && !help.stdout.includes(newerThanRestricting)) {
-    return 'it does not tell its version and is older than 2.31';
+  return { program, version, unrestricted: whyUnrestricted(version, help.stdout) };
+}
+
+function whyUnrestricted(version: string, help: string): string | undefined {
+  if (version === '') {
+    return help.includes(newerThanRestricting)
+      ? undefined
+      : 'it does not tell its version and is older than 2.31';
   }
-  if (version !== '' && !atLeast(version, firstRestricting)) {
-    return `version ${version} cannot restrict evaluation, ${firstRestricting.join('.')} and newer can`;
-  }
-  return { program, version };
+  if (atLeast(version, firstRestricting)) return undefined;
+  return `version ${version} cannot restrict evaluation, ${firstRestricting.join('.')} and newer can`;
 }
 
 function atLeast(version: string, wanted: readonly number[]): boolean {

@@ -50,11 +50,13 @@ async function faulty(faults: Readonly<Record<string, string>>): Promise<string>
 async function evaluatorWith(
   faults: Readonly<Record<string, string>>,
   prefer?: 'nix-eval-jobs',
+  jail: 'auto' | 'off' = 'auto',
 ): Promise<Evaluator> {
   const { environment, layout } = testNix.nix;
   return await createEvaluator({
-    nix: { env: environment, store: layout, nixEvalJobs: await faulty(faults) },
+    nix: { env: environment, store: layout, nixEvalJobs: await faulty(faults), readablePaths: [double] },
     log: silentLogger(),
+    jail,
     ...(prefer ? { prefer } : {}),
   });
 }
@@ -104,17 +106,35 @@ test('traces are notices', async () => {
   expect(noticesOf(events)).toContain('trace: careful');
 });
 
-describe('a nix-eval-jobs that cannot hold code in is not used', () => {
-  test.each([
+describe('a nix-eval-jobs that cannot hold code in', () => {
+  const tooOld = [
     ['is too old', { VERSION: '2.28.0' }],
     ['does not tell its age', { VERSION: '', WITHOUT: '--select' }],
-    ['has no option that is needed', { WITHOUT: '--max-memory-size' }],
-  ])('when it %s', async (_, faults: Record<string, string>) => {
-    expect((await evaluatorWith(faults)).name).toMatch(/^built-in/);
-    await expect(evaluatorWith(faults, 'nix-eval-jobs')).rejects.toMatchObject({
-      code: 'nix-eval-jobs-unusable',
-      exitStatus: 3,
-    });
+  ] as const;
+
+  test.each([...tooOld, ['has no option that is needed', { WITHOUT: '--max-memory-size' }]] as const)(
+    'and %s is not used without a jail',
+    async (_, faults: Record<string, string>) => {
+      expect((await evaluatorWith(faults, undefined, 'off')).name).toMatch(/^built-in/);
+      await expect(evaluatorWith(faults, 'nix-eval-jobs', 'off')).rejects.toMatchObject({
+        code: 'nix-eval-jobs-unusable',
+        exitStatus: 3,
+      });
+    },
+  );
+
+  test.each(tooOld)('and %s evaluates trusted code in the jail, and says so', async (_, faults) => {
+    const evaluator = await evaluatorWith(faults);
+    expect(evaluator.name).toMatch(/^nix-eval-jobs/);
+    const events = await evaluateAll(evaluator, checkout);
+    expect(sorted(jobsOf(events).map(({ path }) => path))).toEqual(['a', 'b', 's/c', 's/x.y']);
+    expect(noticesOf(events)).toEqual([expect.stringMatching(/restrictions were not in effect/)]);
+  });
+
+  test.each(tooOld)('and %s leaves untrusted code to the built-in evaluator', async (_, faults) => {
+    const events = await evaluateAll(await evaluatorWith(faults), checkout, { trusted: false });
+    expect(sorted(jobsOf(events).map(({ path }) => path))).toEqual(['a', 'b', 's/c', 's/x.y']);
+    expect(noticesOf(events)).toEqual([expect.stringMatching(/built-in evaluator was used/)]);
   });
 
   test('the first one that can is used, and one that only shows by its options that it is new', async () => {

@@ -39,7 +39,7 @@ describe.each(nixesUnderTest)('with $name', (under) => {
 
     beforeAll(async () => {
       const { environment, layout } = testNix.nix;
-      const nix = { env: environment, store: layout, nixEvalJobs: jobsDouble };
+      const nix = { env: environment, store: layout, nixEvalJobs: jobsDouble, readablePaths: [jobsDouble] };
       evaluator = await createEvaluator({ nix, log: silentLogger(), prefer });
       // All values below one root, so that a crash of one of them would cost the others their jobs.
       const values = nodeCases.map(({ value }, index) => `  ${name(index)} = ${value};`).join('\n');

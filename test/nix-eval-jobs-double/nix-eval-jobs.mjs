@@ -188,7 +188,10 @@ function askInOrder(wanted, paths, onAnswer) {
 
 function derivationFacts(drvPath) {
   const remote = process.env.NIX_REMOTE ?? '';
-  const text = readFileSync((remote.startsWith('/') ? remote : '') + drvPath, 'utf8');
+  const root = remote.startsWith('/')
+    ? remote
+    : (new URLSearchParams(remote.split('?')[1]).get('root') ?? '');
+  const text = readFileSync(root + drvPath, 'utf8');
   const strings = String.raw`"((?:[^"\\]|\\.)*)"`;
   const outputs = {};
   const end = text.indexOf('],');
