@@ -15,8 +15,11 @@ const annotationsPerCall = 50;
 /** Milliseconds before its end at which a token is not used any more. */
 const renewBeforeMs = 5 * 60_000;
 
-/** Seconds of pause for what an operator or an owner has to put right. */
-const pauses = { credentials: 300, permissions: 600, suspended: 3600 } as const;
+/**
+ * Seconds of pause for what an operator or an owner has to put right. A token made a moment ago is not
+ * known to all of GitHub's servers at once.
+ */
+const pauses = { token: 15, credentials: 60, permissions: 600, suspended: 3600 } as const;
 
 interface Client {
   readonly client: GitHubClient;
@@ -183,7 +186,7 @@ function withToken(failure: GitHubFailure, missing: 'gone' | 'refused'): SendRes
     case 'unavailable':
       return { kind: 'later', reason, afterSeconds, installationWide: false };
     case 'unauthorized':
-      return { kind: 'later', reason, afterSeconds: pauses.credentials, installationWide: true };
+      return { kind: 'later', reason, afterSeconds: pauses.token, installationWide: true };
     case 'not-found':
       return missing === 'gone' ? { kind: 'gone', reason } : { kind: 'refused', reason, misplaced: true };
     case 'forbidden':

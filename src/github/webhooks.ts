@@ -2,11 +2,13 @@
  * Where GitHub delivers. GitHub waits ten seconds and never tries again by itself, so a request
  * only checks, stores and answers; the work is a background task.
  */
+import type { IncomingMessage } from 'node:http';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type Logger, messageOf } from '../basics/index.ts';
 import { addTask, isConnectionError, type Knex } from '../postgres/index.ts';
 import type { GitHubApp } from './app.ts';
+import { BodyRefused, createBodyReader } from './bodies.ts';
 import { handledEvents, processDeliveryTask } from './deliveries/process-delivery.ts';
 
 export interface WebhookOptions {
@@ -20,8 +22,6 @@ export interface WebhookOptions {
 
 export const webhooksPath = '/api/github/webhooks';
 
-/** GitHub's own cap for payloads. */
-const bodyLimit = 25 * 1024 * 1024;
 /** Milliseconds for storing; well below the ten seconds that GitHub waits. */
 const storeTimeoutMs = 8_000;
 /** Tries of one delivery: the waits between them grow to about an hour each, three hours in all. */
@@ -43,10 +43,19 @@ interface Answer {
 export function webhooks(options: WebhookOptions): FastifyPluginAsync {
   return async (scope) => {
     scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit }, (_request, body, done) =>
-      done(null, body),
-    );
-    scope.setErrorHandler((error, _request, reply) => answer(reply, answerToError(error, options.log)));
+    const bodies = createBodyReader();
+    const held = new WeakMap<FastifyRequest, () => void>();
+    scope.addContentTypeParser('*', async (request: FastifyRequest, stream: IncomingMessage) => {
+      const { bytes, release } = await bodies.read(stream, Number(request.headers['content-length'] ?? 0));
+      held.set(request, release);
+      return bytes;
+    });
+    scope.addHook('onResponse', async (request) => held.get(request)?.());
+    scope.setErrorHandler((error, _request, reply) => {
+      // What was not read of the body would be taken for the next request.
+      if (error instanceof BodyRefused) reply.header('connection', 'close');
+      return answer(reply, answerToError(error, options.log));
+    });
     if (!options.app) {
       const detail = `Missing: ${options.missing.join(', ')}. Set them and restart; 'ringmaster doctor' checks them.`;
       // Before the body is read: there is nothing to verify it with.
@@ -54,9 +63,7 @@ export function webhooks(options: WebhookOptions): FastifyPluginAsync {
         answer(reply, { status: 503, title: 'No GitHub App is configured here.', detail }),
       );
     }
-    scope.post(webhooksPath, { bodyLimit }, async (request, reply) =>
-      answer(reply, await receive(request, options)),
-    );
+    scope.post(webhooksPath, async (request, reply) => answer(reply, await receive(request, options)));
   };
 }
 
@@ -184,9 +191,13 @@ function rejectAfter(ms: number): { promise: Promise<never>; cancel(): void } {
 
 function answerToError(error: unknown, log: Logger): Answer {
   const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined;
-  if (status === 413) return { status, title: `The body is larger than ${bodyLimit} bytes.` };
+  if (error instanceof BodyRefused) return { status: error.statusCode, title: error.message };
   if (typeof status === 'number' && status >= 400 && status < 500) {
     return { status, title: messageOf(error) };
+  }
+  // PostgreSQL's statement_too_complex: some thousands of levels, which GitHub never sends.
+  if (error instanceof Error && 'code' in error && error.code === '54001') {
+    return { status: 400, title: 'The body is nested too deeply.' };
   }
   log.warn({ reason: messageOf(error) }, 'a webhook could not be stored');
   const away = isConnectionError(error) || error instanceof TooLate;
