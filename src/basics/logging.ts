@@ -4,7 +4,7 @@ export type Logger = PinoLogger;
 
 export interface LoggingOptions {
   readonly level: string;
-  /** `json` for machines, `pretty` (needs pino-pretty, a development dependency) for people. */
+  /** Gets JSON lines; stdout by default. */
   readonly destination?: NodeJS.WritableStream;
 }
 

@@ -3,9 +3,11 @@ import { type ConfigFlag, loadConfig } from '../basics/config/index.ts';
 import { createLogger, exitStatus } from '../basics/index.ts';
 import { startServer } from '../server/index.ts';
 import type { CommandContext, ServeFlags } from './context.ts';
+import { readableLog } from './terminal/readable-log.ts';
+import { createStyle, type Style } from './terminal/style.ts';
 import { readVersion } from './version.ts';
 
-/** Messages go to stderr as JSON lines; stdout has the one line that says that the server is ready. */
+/** Messages go to stderr, as JSON lines unless that is a terminal; stdout has the one line that says that the server is ready. */
 export async function serve(context: CommandContext, flags: ServeFlags): Promise<number> {
   const { config, file, warnings } = await loadConfig({
     env: context.env,
@@ -15,7 +17,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
   });
   const log = createLogger({
     level: context.options.verbose ? 'debug' : context.options.quiet ? 'error' : config.log.level,
-    destination: context.stderr,
+    destination: context.stderr.isTTY ? readableLog(context.stderr, terminalStyle(context)) : context.stderr,
   });
   for (const warning of warnings) log.warn(warning);
   const { version, commit } = readVersion();
@@ -42,6 +44,11 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
   await server.stop();
   log.info('stopped');
   return exitStatus.ok;
+}
+
+/** stdout may be somewhere else. */
+function terminalStyle({ env, options }: CommandContext): Style {
+  return createStyle({ env, isTerminal: true, colour: options.color });
 }
 
 function configFlags(flags: ServeFlags): readonly ConfigFlag[] {
