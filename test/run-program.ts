@@ -63,6 +63,8 @@ export async function openWorkshop(nixBin?: string): Promise<Workshop> {
     TERM: 'xterm-256color',
     NIX_REMOTE: join(folder, 'store'),
     NIX_CONFIG: 'substituters =',
+    // The program is started from other folders; its pages are JSX.
+    TSX_TSCONFIG_PATH: join(root, 'tsconfig.json'),
   };
   let checkouts = 0;
   const start = (command: readonly string[], env: Readonly<Record<string, string>>): Running => {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openWorkshop, root, type Workshop } from './run-program.ts';
@@ -38,6 +39,61 @@ describe('the command line', () => {
     const { status, stderr } = await workshop.run(['run', hello, '--config', join(folder, 'ci.toml')]);
     expect(status).toBe(3);
     expect(stderr).toMatch(/^error: .*builds\.slot\b[\s\S]*builds\.slots/);
+  });
+
+  it.each([
+    ['a role that is not there', ['serve', '--roles', 'wbe'], {}, 2, /server\.roles.*flag --roles/],
+    [
+      'a file as data directory',
+      ['serve', '--data-dir', join(hello, 'ci.nix')],
+      {},
+      3,
+      /a file has that name/,
+    ],
+    [
+      'a data directory below a file',
+      ['serve', '--data-dir', join(hello, 'ci.nix/data')],
+      {},
+      3,
+      /a file stands where a folder/,
+    ],
+    ['a private key that is none', ['serve'], { PRIVATE_KEY: 'none' }, 3, /PRIVATE_KEY.*PEM/],
+    ['no URL of a database', ['serve'], { DATABASE_URL: 'nothing' }, 3, /DATABASE_URL.*postgresql:/],
+    [
+      'a database that is not there',
+      ['serve', '--data-dir', 'd'],
+      { DATABASE_URL: 'postgresql://127.0.0.1:1/x' },
+      3,
+      /127\.0\.0\.1:1\/x does not answer/,
+    ],
+  ])('refuses %s to the server, saying what is wrong', async (_, args, env, expected, message) => {
+    const { status, stdout, stderr } = await workshop.run(args, env);
+    expect({ status, stdout }).toEqual({ status: expected, stdout: '' });
+    expect(stderr).toMatch(message);
+    expect(stderr).toMatch(/^error: .*\nhint: /m);
+    expect(stderr).not.toMatch(/^ +at /m);
+  });
+
+  it('says that a setting is a section where a value is given to it', async () => {
+    const folder = await workshop.checkout({ 'ci.toml': 'server = 3000\n' });
+    const { status, stderr } = await workshop.run(['config', 'show', '--config', join(folder, 'ci.toml')]);
+    expect(status).toBe(3);
+    expect(stderr).toMatch(/'server' is a section[\s\S]*\[server\]/);
+  });
+
+  it('refuses a bare repository, and says to clone it', async () => {
+    const folder = await workshop.checkout({});
+    execFileSync('git', ['init', '--quiet', '--bare', folder]);
+    const { status, stderr } = await workshop.run(['run', folder]);
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/inside of a git repository[\s\S]*Clone it/);
+  });
+
+  it('warns when git does not read a checkout, so that ignored files count', async () => {
+    const folder = await workshop.checkout({ 'ci.nix': '{ }', '.git': 'gitdir: /nowhere\n' });
+    const { status, stderr } = await workshop.run(['run', folder]);
+    expect(status).toBe(0);
+    expect(stderr).toMatch(/^warning: git does not read .*ignored files included: .*\/nowhere/);
   });
 
   it('prints version, commit and Node on one line', async () => {

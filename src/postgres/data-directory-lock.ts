@@ -36,10 +36,12 @@ const identity = z.object({
 /** Takes the data directory for this process, creating it; refuses while another one has it. */
 export async function lockDataDirectory(dataDir: string): Promise<DataDirectoryLock> {
   const directory = join(dataDir, 'lock');
-  await mkdir(dataDir, { recursive: true, mode: 0o750 });
-  await mkdir(directory, { recursive: true, mode: 0o700 });
   const self = await identifySelf();
-  const file = await take(dataDir, directory, self);
+  const file = await makeFolders(dataDir, directory)
+    .then(() => take(dataDir, directory, self))
+    .catch((error: unknown) => {
+      throw unusable(dataDir, error);
+    });
   const timer = setInterval(() => {
     const now = new Date();
     utimes(file, now, now).catch(() => {});
@@ -53,6 +55,34 @@ export async function lockDataDirectory(dataDir: string): Promise<DataDirectoryL
       await rename(free, file);
     },
   };
+}
+
+async function makeFolders(dataDir: string, directory: string): Promise<void> {
+  await mkdir(dataDir, { recursive: true, mode: 0o750 });
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+}
+
+const fileErrors = new Map([
+  ['EEXIST', 'a file has that name'],
+  ['ENOTDIR', 'a file stands where a folder of its path should be'],
+  ['EACCES', 'this user may not write there'],
+  ['EPERM', 'this user may not write there'],
+  ['EROFS', 'its file system is read-only'],
+  ['ENOSPC', 'its disk is full'],
+  ['ENOENT', 'nothing can be made there'],
+]);
+
+function unusable(dataDir: string, error: unknown): unknown {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const reason = fileErrors.get(code);
+  if (error instanceof OperatorError || reason === undefined) return error;
+  return new OperatorError({
+    code: 'data-directory-unusable',
+    message: `The data directory ${dataDir} cannot be used: ${reason}.`,
+    hint: 'Choose another one with --data-dir, RINGMASTER_DATA_DIR or data_dir in ringmaster.toml, or change who owns this one.',
+    exitStatus: 3,
+    cause: error,
+  });
 }
 
 /** The process that has a data directory, when there is a live one. */

@@ -8,7 +8,7 @@ import type { ServerRole } from '../basics/config/index.ts';
 import type { Logger } from '../basics/index.ts';
 import { buildsChannel } from '../builds/index.ts';
 import { evaluationsChannel } from '../evaluations/index.ts';
-import { openGitHubApp } from '../github/index.ts';
+import { missingGitHubSettings, openGitHubApp } from '../github/index.ts';
 import { createListener, lockDataDirectory, newTaskWorkerId, registerProcess } from '../postgres/index.ts';
 import { startMaintenance } from './maintenance.ts';
 import { createMetrics } from './metrics.ts';
@@ -43,6 +43,10 @@ async function assemble(settings: ServerSettings, log: Logger, shutdown: Shutdow
   const has = (role: ServerRole) => config.server.roles.includes(role);
   // Wrong credentials are found before anything was started.
   const opening = openGitHubApp(config.github, log);
+  const absent = missingGitHubSettings(config.github);
+  if (absent.length > 0 && (config.github.appId || config.github.privateKey)) {
+    log.warn({ absent }, 'GitHub is not served: a part of the credentials of the App is not set');
+  }
   opening.catch(() => {});
 
   const lock = await lockDataDirectory(config.dataDir);

@@ -79,14 +79,18 @@ function setupNotices(missing: readonly string[], nix: Error | undefined): reado
   return notices;
 }
 
+const listenFailures = new Map([
+  ['EADDRINUSE', 'another program uses it'],
+  ['EACCES', 'that needs more rights'],
+  ['EADDRNOTAVAIL', 'this machine has no such address'],
+  ['ENOTFOUND', 'there is no host of that name'],
+  ['EAI_AGAIN', 'the name of that host cannot be looked up now'],
+]);
+
 function listenFailure(error: unknown, { host, port }: Config['server']): unknown {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code !== 'EADDRINUSE' && code !== 'EACCES' && code !== 'EADDRNOTAVAIL') return error;
-  const reason = {
-    EADDRINUSE: 'another program uses it',
-    EACCES: 'that needs more rights',
-    EADDRNOTAVAIL: 'this machine has no such address',
-  }[code];
+  const reason = listenFailures.get(String(code));
+  if (reason === undefined) return error;
   return new OperatorError({
     code: 'cannot-listen',
     message: `Cannot listen on ${host}:${port}: ${reason}.`,

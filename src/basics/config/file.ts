@@ -72,10 +72,21 @@ function flatten(path: string, table: object, prefix: string, into: Map<string, 
       flatten(path, value, `${key}.`, into);
     } else if (settings.some((setting) => setting.key === key)) {
       into.set(key, value);
+    } else if (isSection) {
+      throw notASection(path, key);
     } else {
       throw unknownKey(path, key);
     }
   }
+}
+
+function notASection(path: string, key: string): OperatorError {
+  return new OperatorError({
+    code: 'config-key-unknown',
+    message: `${path}: '${key}' is a section, not a setting.`,
+    hint: `Write [${key}] on a line of its own and its settings below.`,
+    exitStatus: exitStatus.configuration,
+  });
 }
 
 function unknownKey(path: string, key: string): OperatorError {

@@ -106,7 +106,7 @@ function check(setting: Setting, found: Found): Found {
     code: 'config-value-invalid',
     message: `${setting.key}${shown(setting, value)}, from ${found.source}, is not usable. It must be ${setting.notes.expects}.`,
     hint: 'docs/reference/configuration.md describes all settings.',
-    exitStatus: exitStatus.configuration,
+    exitStatus: found.source.startsWith('flag ') ? exitStatus.usage : exitStatus.configuration,
   });
 }
 

@@ -1,9 +1,10 @@
 /** The folder to evaluate, and what git says about it. */
 import { realpath, stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { exitStatus, OperatorError, runProcess } from '../../basics/index.ts';
 import type { SourceArgument } from '../../evaluations/index.ts';
 import type { CommandContext } from '../context.ts';
+import { plainLine } from '../terminal/text.ts';
 
 export interface LocalCheckout {
   /** Absolute, without symbolic links. */
@@ -29,6 +30,7 @@ export async function findCheckout(context: CommandContext, path: string): Promi
     askGit(context, directory, ['symbolic-ref', '--quiet', 'HEAD']),
     askGit(context, directory, ['ls-files', '-z', '--cached', '--others', '--exclude-standard']),
   ]);
+  if (files === undefined && revision === undefined) await explainSilence(context, directory, path);
   const ref = head?.trim();
   const branch = ref?.startsWith('refs/heads/') ? ref.slice('refs/heads/'.length) : undefined;
   return {
@@ -65,16 +67,56 @@ async function existingDirectory(path: string, asGiven: string): Promise<string>
   });
 }
 
+/**
+ * Git has nothing to say of a folder. That is well where there is no repository, but not where there
+ * is one that git refuses to read: what git ignores would then be evaluated as well.
+ */
+async function explainSilence(context: CommandContext, directory: string, asGiven: string): Promise<void> {
+  const bare = await askGit(context, directory, ['rev-parse', '--is-bare-repository', '--is-inside-git-dir']);
+  if (bare?.includes('true')) throw noWorkTree(asGiven);
+  if ((await stat(join(directory, '.git')).catch(() => undefined)) === undefined) return;
+  const reason = await gitComplaint(context, directory);
+  if (reason === undefined || context.options.quiet) return;
+  context.stderr.write(
+    `warning: git does not read '${plainLine(asGiven)}', so the folder is taken as it is, ignored files included: ${plainLine(reason)}\n`,
+  );
+}
+
+function noWorkTree(asGiven: string): OperatorError {
+  return new OperatorError({
+    code: 'checkout-bare',
+    message: `'${asGiven}' is the inside of a git repository, without files of a commit.`,
+    hint: 'Clone it, and give the folder of the clone.',
+    exitStatus: exitStatus.usage,
+  });
+}
+
+/** Why git gives no answer; undefined when it gives one. */
+async function gitComplaint({ env }: CommandContext, directory: string): Promise<string | undefined> {
+  try {
+    const { exitCode, stderr } = await runProcess('git', ['-C', directory, 'rev-parse', '--git-dir'], {
+      env: gitEnvironment(env),
+      timeoutMs: 30_000,
+    });
+    return exitCode === 0 ? undefined : stderr.trim();
+  } catch {
+    return 'git was not found on PATH';
+  }
+}
+
+function gitEnvironment(env: CommandContext['env']): Record<string, string> {
+  return { PATH: env.PATH ?? '', HOME: env.HOME ?? '/', GIT_TERMINAL_PROMPT: '0' };
+}
+
 /** Git's answer; undefined when it has none, is not installed or refuses to look. */
 async function askGit(
   { env }: CommandContext,
   directory: string,
   question: readonly string[],
 ): Promise<string | undefined> {
-  const environment = { PATH: env.PATH ?? '', HOME: env.HOME ?? '/', GIT_TERMINAL_PROMPT: '0' };
   try {
     const answer = await runProcess('git', ['-C', directory, ...question], {
-      env: environment,
+      env: gitEnvironment(env),
       timeoutMs: 30_000,
     });
     return answer.exitCode === 0 && answer.stdout !== '' ? answer.stdout : undefined;
