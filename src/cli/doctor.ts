@@ -4,7 +4,7 @@ import { exitStatus } from '../basics/index.ts';
 import { readConfiguration } from './configuration.ts';
 import type { CommandContext } from './context.ts';
 import { broken, type CheckResult, type CheckStatus, good } from './doctor/check.ts';
-import { checkBubblewrap, checkGit, checkNix, checkNode } from './doctor/programs.ts';
+import { checkGit, checkJail, checkNix, checkNode } from './doctor/programs.ts';
 import { checkDatabase, checkDataDirectory, checkGithub, checkPort } from './doctor/server.ts';
 import { nixHome } from './run/settings.ts';
 import type { Style } from './terminal/style.ts';
@@ -45,7 +45,7 @@ async function runChecks(context: CommandContext): Promise<readonly CheckResult[
   const results = await Promise.all([
     checkNix(context, nix),
     checkGit(context),
-    checkBubblewrap(context),
+    checkJail(context, config?.evaluation.jail ?? 'auto'),
     ...ofServer,
   ]);
   return [checkNode(), configuration, ...results.flat()];

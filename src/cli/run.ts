@@ -37,7 +37,7 @@ export async function run(context: CommandContext, options: RunOptions): Promise
     );
   }
   const evaluator = await createEvaluator({
-    nix: evaluatorNix(nix),
+    nix: { ...evaluatorNix(nix), readablePaths: settings.readablePaths },
     log: context.log,
     ...settings.evaluator,
   });

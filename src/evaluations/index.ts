@@ -16,6 +16,7 @@ export type { EvaluatorInUse } from './evaluate-commit.ts';
 export * from './events.ts';
 export { type EvaluationFile, evaluationFiles, findEvaluationFile } from './find-file.ts';
 export { formatEvaluationError } from './format-error.ts';
+export { type JailSetting, probeJail } from './jail.ts';
 export { type ClaimedEvaluation, releaseEvaluations } from './queue.ts';
 export { settleAfterBuilds } from './settle.ts';
 export {

@@ -99,9 +99,11 @@ async function openMachine({ config, environment, log }: NixMachineOptions): Pro
       env: nix.environment,
       nixInstantiate: nix.programs['nix-instantiate'],
       store: nix.layout,
+      readablePaths: evaluation.readablePaths,
     },
     log,
     allowedUris: evaluation.allowedUris,
+    jail: evaluation.jail,
     workers: evaluation.workers,
     ...(evaluation.evaluator === 'auto' ? {} : { prefer: evaluation.evaluator }),
   });

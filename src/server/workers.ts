@@ -7,7 +7,6 @@ import { type Dispatcher, startDispatcher } from '../builds/index.ts';
 import {
   type ClaimedEvaluation,
   type Coordinator,
-  defaultEvaluationLimits,
   settleAfterBuilds,
   startCoordinator,
 } from '../evaluations/index.ts';
@@ -85,10 +84,11 @@ function startEvaluating(options: WorkersOptions, getNix: () => Promise<WorkingN
     processId: options.processId,
     concurrency: evaluation.concurrency,
     limits: {
-      ...defaultEvaluationLimits,
       totalSeconds: evaluation.timeout,
       attributeSeconds: evaluation.attributeTimeout,
       memoryMegabytes: evaluation.memory,
+      attributes: evaluation.maxAttributes,
+      messageBytes: evaluation.maxMessageBytes,
     },
     evaluator: async () => {
       const { evaluator, nix } = await getNix();

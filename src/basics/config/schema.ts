@@ -168,6 +168,26 @@ const evaluation = z.object({
     about: 'Megabytes of memory for one evaluator process.',
     expects: 'a whole number of megabytes from 64',
   }),
+  maxAttributes: wholeNumber(1, 10_000_000).default(50_000).register(settingNotes, {
+    about: 'Attributes, jobs and errors together, after which an evaluation is ended.',
+    expects: 'a whole number from 1',
+  }),
+  maxMessageBytes: wholeNumber(1024, 16 * 1024 * 1024)
+    .default(64 * 1024)
+    .register(settingNotes, {
+      about: 'Bytes of one error message or notice; longer ones are cut.',
+      expects: 'a whole number of bytes from 1024',
+    }),
+  jail: z.enum(['auto', 'required', 'off']).default('auto').register(settingNotes, {
+    about:
+      'Whether evaluations are locked in with bubblewrap. `auto`: where that works; elsewhere trusted code is evaluated with a notice, and untrusted code is refused. `required`: nothing is evaluated without. `off`: trusted code only, and never locked in.',
+    expects: 'auto, required or off',
+  }),
+  readablePaths: z.array(text).default([]).register(settingNotes, {
+    about:
+      'More files and folders that evaluators may read, for example what a nix-eval-jobs of your own consists of.',
+    expects: 'a list of absolute paths',
+  }),
   workers: wholeNumber(1, 1024).default(1).register(settingNotes, {
     about: 'Evaluator processes for one evaluation (nix-eval-jobs only).',
     expects: 'a whole number from 1',

@@ -1,6 +1,6 @@
 /** Checks of Node and of the programs that are started. */
 import { exitStatus, OperatorError, runProcess } from '../../basics/index.ts';
-import { createEvaluator } from '../../evaluations/index.ts';
+import { createEvaluator, type JailSetting, probeJail } from '../../evaluations/index.ts';
 import { type DetectOptions, detectNix, type LocalNix } from '../../nix/index.ts';
 import type { CommandContext } from '../context.ts';
 import { attention, broken, type CheckResult, good, missing } from './check.ts';
@@ -70,16 +70,29 @@ export async function checkGit(context: CommandContext): Promise<CheckResult> {
     : good('git', found);
 }
 
-export async function checkBubblewrap(context: CommandContext): Promise<CheckResult> {
-  if (process.platform !== 'linux') return good('bubblewrap', 'not used on this system');
-  const found = await versionOf(context, 'bwrap');
-  return found === undefined
-    ? attention(
+/** Whether evaluations can be locked in. A jail is built to find out. */
+export async function checkJail(context: CommandContext, setting: JailSetting): Promise<CheckResult> {
+  if (setting === 'off') {
+    return attention(
+      'bubblewrap',
+      'off',
+      'Only Nix\'s own restrictions hold the code that is evaluated. Set evaluation.jail to "auto" or "required".',
+    );
+  }
+  const jail = await probeJail(setting, context.env.PATH ?? '');
+  if (jail.kind === 'bubblewrap') {
+    const version = await versionOf(context, jail.bwrap);
+    return good('bubblewrap', `${version ?? 'unknown version'}, evaluations are locked in with it`);
+  }
+  const advice =
+    'Install bubblewrap (apt-get install bubblewrap), on a kernel that gives this user namespaces, or run as root.';
+  return setting === 'required'
+    ? missing('bubblewrap', jail.reason, `${advice} evaluation.jail is "required", so nothing is evaluated.`)
+    : attention(
         'bubblewrap',
-        'not found',
-        'Not used yet; evaluations will be locked in with it: apt-get install bubblewrap.',
-      )
-    : good('bubblewrap', found);
+        jail.reason,
+        `${advice} Until then only trusted code is evaluated, held by Nix's own restrictions alone.`,
+      );
 }
 
 /** The version a program prints; undefined when it cannot be run. */

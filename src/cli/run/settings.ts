@@ -2,18 +2,16 @@
 import { mkdir } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import {
-  defaultEvaluationLimits,
-  type EvaluationLimits,
-  type EvaluatorOptions,
-} from '../../evaluations/index.ts';
+import type { EvaluationLimits, EvaluatorOptions } from '../../evaluations/index.ts';
 import type { DetectOptions } from '../../nix/index.ts';
 import { readConfiguration } from '../configuration.ts';
 import type { CommandContext } from '../context.ts';
 
 export interface RunSettings {
   readonly nix: DetectOptions;
-  readonly evaluator: Pick<EvaluatorOptions, 'prefer' | 'allowedUris'>;
+  readonly evaluator: Pick<EvaluatorOptions, 'prefer' | 'jail' | 'allowedUris'>;
+  /** More that evaluators may read. */
+  readonly readablePaths: readonly string[];
   readonly limits: EvaluationLimits;
   /** Builds at the same time. */
   readonly slots: number;
@@ -31,13 +29,16 @@ export async function loadRunSettings(context: CommandContext): Promise<RunSetti
     nix: { home: await nixHome(context.env), sandbox: builds.sandbox },
     evaluator: {
       allowedUris: evaluation.allowedUris,
+      jail: evaluation.jail,
       ...(evaluation.evaluator === 'auto' ? {} : { prefer: evaluation.evaluator }),
     },
+    readablePaths: evaluation.readablePaths,
     limits: {
-      ...defaultEvaluationLimits,
       totalSeconds: evaluation.timeout,
       attributeSeconds: evaluation.attributeTimeout,
       memoryMegabytes: evaluation.memory,
+      attributes: evaluation.maxAttributes,
+      messageBytes: evaluation.maxMessageBytes,
     },
     slots: Math.max(1, builds.slots),
     timeoutSeconds: builds.timeout,
