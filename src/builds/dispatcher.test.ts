@@ -75,6 +75,15 @@ test('a dispatcher that is stopped while it claims leaves nothing behind', async
   }
 });
 
+test('a build that takes longer than a stopping server waits is queued again and says why', async () => {
+  await enqueue('echo begun; read x < /dev/zero; echo > $out');
+  const stopped = start();
+  await expect.poll(logBytes, { timeout: 20_000 }).toBeGreaterThan(0);
+  await stopped.stop(0);
+  expect(await states()).toEqual(['queued']);
+  expect(await database.knex('attempts').pluck('message')).toEqual(['The server was stopped.']);
+});
+
 function start(): Dispatcher {
   return startDispatcher({
     db: database.knex,

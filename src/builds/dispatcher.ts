@@ -161,7 +161,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       await filling;
       await Promise.all([...attempts.values()].map((attempt) => attempt.done));
       clearTimeout(grace);
-      await db.transaction((trx) => releaseForgotten(trx, holder, []));
+      await db.transaction((trx) => releaseForgotten(trx, holder, [], 'The server was stopped.'));
     },
   };
 }

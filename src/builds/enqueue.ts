@@ -3,7 +3,7 @@
  */
 import type { Knex } from 'knex';
 import { z } from 'zod';
-import { finishBuild } from './finish.ts';
+import { refuseBuilds } from './finish.ts';
 import { lockGraphForPlanning } from './graph-lock.ts';
 
 /** NOTIFY channel that tells dispatchers of ready builds. */
@@ -140,13 +140,11 @@ async function refuseUnsupported(trx: Knex.Transaction, buildIds: readonly numbe
       rows: z.array(z.object({ id: z.number(), system: z.string(), required_features: z.array(z.string()) })),
     })
     .parse(result);
-  for (const { id, system, required_features } of refused.rows) {
+  const messages = refused.rows.map(({ id, system, required_features }): [number, string] => {
     const features = required_features.length > 0 ? ` with the features ${required_features.join(', ')}` : '';
-    await finishBuild(trx, id, {
-      state: 'unsupported-system',
-      message: `No builder of this server builds for ${system}${features}.`,
-    });
-  }
+    return [id, `No builder of this server builds for ${system}${features}.`];
+  });
+  await refuseBuilds(trx, new Map(messages));
 }
 
 function bySort(result: unknown): EnqueuedBuilds {

@@ -37,6 +37,31 @@ export async function finishBuild(
 }
 
 /**
+ * Ends builds that nobody can build, each with its own message, and what depends on them. Statements
+ * grow with the builds that others wait for, not with all: a big repository has thousands of jobs
+ * for systems that a server does not have.
+ */
+export async function refuseBuilds(
+  trx: Knex.Transaction,
+  messages: ReadonlyMap<number, string>,
+): Promise<void> {
+  if (messages.size === 0) return;
+  const ids = [...messages.keys()];
+  await trx.raw(
+    `UPDATE builds b SET state = 'unsupported-system', message = m.message, finished_at = now()
+     FROM unnest(?::bigint[], ?::text[]) AS m (id, message) WHERE b.id = m.id AND b.finished_at IS NULL`,
+    [ids, [...messages.values()]],
+  );
+  const result: unknown = await trx.raw(
+    `SELECT DISTINCT e.input_build_id AS id
+     FROM build_inputs e JOIN builds d ON d.id = e.build_id AND d.finished_at IS NULL
+     WHERE e.input_build_id = ANY (?) ORDER BY id`,
+    [ids],
+  );
+  for (const { id } of idRows.parse(result).rows) await failDependents(trx, id);
+}
+
+/**
  * Returns those that ended with it: they wanted nothing but their inputs. Rows are locked in the
  * order of their ids, here and below: builds that end at the same time share dependents.
  */

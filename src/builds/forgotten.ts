@@ -24,18 +24,19 @@ export async function releaseForgotten(
   trx: Knex.Transaction,
   holder: Holder,
   running: readonly number[],
+  message = 'The server lost track of this attempt.',
 ): Promise<readonly number[]> {
   const result: unknown = await trx.raw(
     `WITH forgotten AS (
        UPDATE attempts SET state = 'lost', process_id = NULL, finished_at = now(), log_complete = true,
-              message = 'The server lost track of this attempt.'
+              message = :message
        WHERE state = 'running' AND process_id = :processId AND builder = :builder
          AND id <> ALL (:running::bigint[])
        RETURNING build_id
      )
      UPDATE builds SET state = 'queued' FROM forgotten
      WHERE builds.id = forgotten.build_id AND builds.state = 'building' RETURNING builds.id`,
-    { ...holder, running: [...running] },
+    { ...holder, message, running: [...running] },
   );
   const ids = idRows.parse(result).rows.map((row) => row.id);
   if (ids.length > 0) await trx.raw('SELECT pg_notify(?, ?)', [buildsChannel, '']);

@@ -3,7 +3,7 @@
  * reason, and building starts as soon as it is there.
  */
 import type { Logger } from '../basics/index.ts';
-import { type Dispatcher, startDispatcher } from '../builds/index.ts';
+import { startDispatcher } from '../builds/index.ts';
 import {
   type ClaimedEvaluation,
   type Coordinator,
@@ -37,21 +37,23 @@ export interface Workers {
 export function startWorkers(options: WorkersOptions): Workers {
   const { log, shutdown, wake } = options;
   const { config, environment } = options.settings;
+  const drains: Drain[] = [];
   const machine = createNixMachine({
     config,
     environment,
     log,
     onReady: (working) => {
       if (!config.server.roles.includes('scheduler') || config.builds.slots === 0) return;
-      startBuilding(options, working).catch((error: unknown) => {
+      startBuilding(options, working, drains).catch((error: unknown) => {
         log.error({ err: error }, 'building could not start');
       });
     },
   });
   shutdown.add('Nix', () => machine.close());
+  shutdown.add('evaluations and builds', () => endAll(drains));
   if (config.server.roles.includes('evaluator')) {
     const coordinator = startEvaluating(options, machine.get);
-    shutdown.add('evaluations', () => coordinator.stop(drainMs));
+    drains.push(() => coordinator.stop(drainMs));
     wake.evaluations = coordinator.wake;
   }
   machine.get().catch((error: Error) => log.warn({ reason: error.message }, 'this machine cannot build'));
@@ -112,7 +114,20 @@ function startEvaluating(options: WorkersOptions, getNix: () => Promise<WorkingN
 
 const removed = { kind: 'failed', reason: 'The project was removed.' } as const;
 
-async function startBuilding(options: WorkersOptions, { builder }: WorkingNix): Promise<Dispatcher> {
+/** Stops taking up work and waits for what is under way. */
+type Drain = () => Promise<void>;
+
+/** All at the same time, so that they share the time that a stopping server has. */
+async function endAll(drains: readonly Drain[]): Promise<void> {
+  const outcomes = await Promise.allSettled(drains.map((drain) => drain()));
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+}
+
+async function startBuilding(
+  options: WorkersOptions,
+  { builder }: WorkingNix,
+  drains: Drain[],
+): Promise<void> {
   const { database, log, shutdown } = options;
   const { builds } = options.settings.config;
   await untilDatabaseAnswers(log, undefined, () =>
@@ -130,6 +145,8 @@ async function startBuilding(options: WorkersOptions, { builder }: WorkingNix): 
       .onConflict('name')
       .merge(),
   );
+  // The server may have been told to stop while it was looking for Nix.
+  if (shutdown.draining) return;
   const dispatcher = startDispatcher({
     db: database.knex,
     builder,
@@ -139,7 +156,6 @@ async function startBuilding(options: WorkersOptions, { builder }: WorkingNix): 
     onBuildsChanged: (trx, buildIds) => settleAfterBuilds(trx, buildIds, announceRevision),
     log,
   });
-  shutdown.add('builds', () => dispatcher.stop(drainMs));
+  drains.push(() => dispatcher.stop(drainMs));
   options.wake.builds = dispatcher.wake;
-  return dispatcher;
 }
