@@ -269,6 +269,24 @@ describe('a repository', () => {
   });
 });
 
+describe('a suspended installation', () => {
+  test('lets the checkout wait until the suspension ends', async () => {
+    await github.createRepository({ name: 'acme/paused', private: true });
+    const { sha, ref, deliveries } = await github.push({ repo: 'acme/paused', files: { 'ci.nix': '1' } });
+    await becomes(only(deliveries, 'push').guid);
+    const project = await projectNamed('paused');
+    await github.gestures.suspend('acme');
+    expect(await checkouts.checkout({ project, sha, gitRef: ref })).toEqual({
+      kind: 'later',
+      reason: "The App's installation on acme is suspended.",
+    });
+    await github.gestures.unsuspend('acme');
+    const result = await checkouts.checkout({ project, sha, gitRef: ref });
+    expect(result.kind).toBe('ready');
+    if (result.kind === 'ready') await result.checkout.release();
+  });
+});
+
 describe('a git server that gives no single commits', () => {
   test('is asked for the branch, and a commit that the branch has left behind is found in it', async () => {
     await github.createRepository({ name: 'acme/plain' });

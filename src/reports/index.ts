@@ -5,7 +5,7 @@ export { type CommitOnDashboard, jobUrl, revisionUrl } from './links.ts';
 export { attributeCheckName, evaluationCheckName, gateName, summaryStatusName } from './names.ts';
 export { createReportTasks, type ReportTaskOptions } from './outbox/handlers.ts';
 export { planReport } from './outbox/plan-report.ts';
-export { resumeReports } from './outbox/resume.ts';
+export { endPause, resumeReports } from './outbox/resume.ts';
 export { reportIdOf } from './outbox/row.ts';
 export { createReportSender, type ReportSender, type SenderOptions } from './outbox/send-reports.ts';
 export { type Swept, sweepReports } from './outbox/sweep.ts';

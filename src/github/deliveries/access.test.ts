@@ -77,6 +77,21 @@ describe('an installation', () => {
     },
   );
 
+  test('that gets another repository still waits as long as GitHub asked for', async () => {
+    const id = newId();
+    await process('installation', installed(id, 'olga', []));
+    const pausedUntil = new Date('2999-01-01');
+    await database.knex('installations').where({ id }).update({ paused_until: pausedUntil });
+    await process('installation_repositories', {
+      action: 'added',
+      installation: { id, account: { login: 'olga' } },
+      repositories_added: [repositoryOf('olga')],
+    });
+    expect(await database.knex('installations').where({ id }).first()).toMatchObject({
+      paused_until: pausedUntil,
+    });
+  });
+
   test('remembers whether it is suspended', async () => {
     const id = newId();
     await process('installation', installed(id, 'mike', [], 'suspend'));

@@ -7,7 +7,7 @@ import {
   upsertInstallation,
   upsertProject,
 } from '../../projects/index.ts';
-import { resumeReports } from '../../reports/index.ts';
+import { endPause, resumeReports } from '../../reports/index.ts';
 import type { DeliveryContext } from './context.ts';
 import type {
   InstallationPayload,
@@ -44,10 +44,14 @@ export async function handleInstallation(
     case 'suspend':
     case 'unsuspend': {
       await setInstallationSuspended(trx, id, action === 'suspend');
-      if (action === 'unsuspend') await resumeReports(trx, id);
+      if (action === 'unsuspend') {
+        await endPause(trx, id);
+        await resumeReports(trx, id);
+      }
       return `The installation on ${accountLogin} was ${action}ed.`;
     }
     case 'new_permissions_accepted': {
+      await endPause(trx, id);
       await resumeReports(trx, id);
       return `New permissions on ${accountLogin}.`;
     }
@@ -75,6 +79,9 @@ export async function handleInstallationRepositories(
   return `${account}: ${count(payload.repositories_added.length)} added, ${count(removed)} at rest.`;
 }
 
+/** Actions after which GitHub may take what it refused before. */
+const changesReach = new Set(['transferred', 'unarchived', 'renamed', 'publicized', 'privatized']);
+
 /** A repository got another name, owner, default branch or visibility, or is gone. */
 export async function handleRepository(
   context: DeliveryContext,
@@ -93,7 +100,7 @@ export async function handleRepository(
   }
   const project = await projectOf(context, payload, { mayMove: action === 'transferred' });
   if (typeof project === 'string') return project;
-  await resumeReports(context.trx, project.installationId);
+  if (changesReach.has(action)) await resumeReports(context.trx, project.installationId);
   return `Noted: ${project.owner}/${project.name} was ${action}.`;
 }
 

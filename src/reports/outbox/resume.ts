@@ -5,13 +5,17 @@ import { requestSending } from './tasks.ts';
 /** Days for which the last word about a commit is still worth saying. */
 const lookBackDays = 7;
 
+/** A suspension ended or permissions were granted: nobody needs to wait for that any longer. */
+export async function endPause(trx: Knex, installationId: number): Promise<void> {
+  await trx('installations').where({ id: installationId }).update({ paused_until: null });
+}
+
 /**
- * GitHub let an installation do something that it may have refused before: permissions were granted,
- * a suspension ended, a repository came (back). What was given up is tried anew, what was meant for the
- * installation that a repository had before goes to this one, and a pause ends.
+ * GitHub may now take what it refused before: permissions were granted, a repository came (back). What
+ * was given up is tried anew, and what was meant for the installation that a repository had before goes
+ * to this one. A pause stays: it may be one that GitHub asked for.
  */
 export async function resumeReports(trx: Knex, installationId: number): Promise<void> {
-  await trx('installations').where({ id: installationId }).update({ paused_until: null });
   await trx.raw(
     `UPDATE reports r SET installation_id = p.installation_id, given_up = false, degraded = false,
             tries = 0, not_before = NULL, last_error = NULL
