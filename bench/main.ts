@@ -4,4 +4,5 @@ import { benchMainJob } from './main-job.ts';
 await benchMainJob();
 await import('./run.ts');
 await import('./evaluation.ts');
+await import('./evaluation-scale.ts');
 await import('./daemon-builds.ts');

@@ -191,8 +191,9 @@ async function end(
   outcome: Exclude<Outcome, { kind: 'later' }>,
 ): Promise<string | undefined> {
   if (outcome.kind !== 'stored') await clearJobs(trx, id);
-  if (outcome.kind === 'known' && !(await copyEvaluation(trx, outcome.from, id))) {
-    return 'the result that was known is not there any more';
+  if (outcome.kind === 'known') {
+    const copied = await copyEvaluation(trx, outcome.from, id, outcome.plan.wanted.length === 0);
+    if (!copied) return 'the result that was known is not there any more';
   }
   if (outcome.kind === 'failed') {
     await insertJobs(trx, id, [outcome.error]);

@@ -10,13 +10,8 @@ export async function hangJobsOnBuilds(
   plan: BuildPlan,
 ): Promise<void> {
   const builds = await enqueueBuilds(trx, plan.wanted);
-  await trx.raw(
-    `UPDATE jobs j SET build_id = b.id, cached = false
-     FROM unnest(?::bigint[]) AS ids (id) JOIN builds b ON b.id = ids.id
-     WHERE j.evaluation_id = ? AND j.drv_path = b.drv_path
-       AND b.inputs_only = (j.mark = 'dependencies-only')`,
-    [[...builds.whole.values(), ...builds.inputsOnly.values()], evaluationId],
-  );
+  const ids = [...builds.whole.values(), ...builds.inputsOnly.values()];
+  if (ids.length > 0) await hangOn(trx, evaluationId, ids);
   if (plan.impossible.size > 0) {
     const result: unknown = await trx.raw(
       `UPDATE jobs j SET error = p.reason
@@ -29,10 +24,24 @@ export async function hangJobsOnBuilds(
   }
   // All outputs are there or can be fetched; point at the build that made them, if it was ours.
   await trx.raw(
-    `UPDATE jobs j SET cached = true,
-            build_id = (SELECT b.id FROM builds b WHERE b.drv_path = j.drv_path AND b.state = 'succeeded'
-                        ORDER BY b.id DESC LIMIT 1)
-     WHERE j.evaluation_id = ? AND j.build_id IS NULL AND j.error IS NULL`,
+    `UPDATE jobs j SET cached = true, build_id = ${maker('j')}
+     WHERE j.evaluation_id = ? AND j.build_id IS NULL AND j.error IS NULL AND NOT j.cached`,
     [evaluationId],
+  );
+}
+
+/** SQL for the build of ours that made the outputs of a row's derivation; null when none did. */
+export function maker(row: 'j' | 'o'): string {
+  return `(SELECT b.id FROM builds b WHERE b.drv_path = ${row}.drv_path AND b.state = 'succeeded'
+           ORDER BY b.id DESC LIMIT 1)`;
+}
+
+async function hangOn(trx: Knex.Transaction, evaluationId: number, ids: readonly number[]): Promise<void> {
+  await trx.raw(
+    `UPDATE jobs j SET build_id = b.id, cached = false
+     FROM unnest(?::bigint[]) AS ids (id) JOIN builds b ON b.id = ids.id
+     WHERE j.evaluation_id = ? AND j.drv_path = b.drv_path
+       AND b.inputs_only = (j.mark = 'dependencies-only')`,
+    [[...ids], evaluationId],
   );
 }

@@ -6,11 +6,13 @@ import { createTestOrigin, type TestOrigin } from '../projects/test-origin.ts';
 import { startTestCoordinator, type TestCoordinator } from './test-coordinator.ts';
 
 const d = 'name: derivation { inherit name; system = "x86_64-linux"; builder = "/bin/sh"; }';
+const good =
+  'name: derivation { inherit name; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "echo > $out" ]; }';
 let number = 0;
 /** A ci.nix that no test has used before; `d` makes derivations. */
 function ciNix(body: string) {
   number += 1;
-  return { 'ci.nix': `let d = ${d}; in # ${number}\n${body}` };
+  return { 'ci.nix': `let d = ${d}; good = ${good}; in # ${number}\n${body}` };
 }
 
 describe.each(nixesUnderTest)('with $name', (under) => {
@@ -89,6 +91,20 @@ describe.each(nixesUnderTest)('with $name', (under) => {
     await coordinator.push(sha);
     expect((await coordinator.rerun(sha)).reused_from).toBeNull();
     expect(coordinator.started.count).toBe(2);
+  });
+
+  test('what was built is there for the second commit, and names the build that made it', async () => {
+    const sha = await origin.commit(ciNix(`{ a = good "good-${number}"; bad = { }.x; }`));
+    const first = await coordinator.push(sha);
+    const [job] = await coordinator.jobs(first.id);
+    await testNix.run('nix-store', ['--realise', job?.drv_path ?? '']);
+    await database.knex('builds').where({ id: job?.build_id }).update({ state: 'succeeded' });
+    const second = await coordinator.rerun(sha);
+    expect(second.reused_from).toBe(first.id);
+    const [good, bad] = await coordinator.jobs(second.id);
+    expect(good).toMatchObject({ path: ['a'], cached: true, build_id: job?.build_id, error: null });
+    expect(bad).toMatchObject({ path: ['bad'], cached: false, build_id: null });
+    expect(await database.knex('builds').where({ drv_path: job?.drv_path })).toHaveLength(1);
   });
 
   test('an evaluation whose derivations were collected is done again', async () => {

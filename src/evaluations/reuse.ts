@@ -7,6 +7,7 @@ import type { Knex } from 'knex';
 import { z } from 'zod';
 import type { BuildWish } from '../builds/index.ts';
 import type { SourceArgument } from './events.ts';
+import { maker } from './job-builds.ts';
 import { traversalRules } from './traversal-rules.ts';
 
 /** What decides the result of an evaluation. */
@@ -28,7 +29,8 @@ export interface ReuseKeys {
 }
 
 /** The rules by which jobs are found are a part of the program: another version is another evaluator. */
-const rules = traversalRules({ file: '', checkout: '', nonce: '', source: { rev: '', ref: '' } });
+const noRoot = { file: '', checkout: '', source: { rev: '', ref: '' } };
+const rules = [traversalRules(noRoot), traversalRules({ ...noRoot, flake: { reference: '', systems: [] } })];
 
 export function reuseKeys(conditions: ReuseConditions): ReuseKeys {
   const { projectId, tree, trusted, evaluator, source } = conditions;
@@ -84,8 +86,16 @@ export async function wishesOf(db: Knex, evaluationId: number): Promise<readonly
     .map((row) => ({ drvPath: row.drv_path, itself: row.itself }));
 }
 
-/** Copies the result of one evaluation to another. False when it is not there any more. */
-export async function copyEvaluation(trx: Knex.Transaction, from: number, to: number): Promise<boolean> {
+/**
+ * Copies the result of one evaluation to another. `allThere`: nothing is to be built, so that its jobs
+ * are written once, in their last state. False when the result is not there any more.
+ */
+export async function copyEvaluation(
+  trx: Knex.Transaction,
+  from: number,
+  to: number,
+  allThere: boolean,
+): Promise<boolean> {
   const result: unknown = await trx.raw(
     `UPDATE evaluations e
      SET file = o.file, evaluator = o.evaluator, notices = o.notices, job_count = o.job_count,
@@ -98,9 +108,11 @@ export async function copyEvaluation(trx: Knex.Transaction, from: number, to: nu
   if (rows.length === 0) return false;
   await trx.raw(
     `INSERT INTO jobs (evaluation_id, path, drv_path, name, system, outputs, mark,
-                       error, error_file, error_line, error_column)
-     SELECT ?, path, drv_path, name, system, outputs, mark, error, error_file, error_line, error_column
-     FROM jobs WHERE evaluation_id = ? ORDER BY id`,
+                       error, error_file, error_line, error_column, cached, build_id)
+     SELECT ?, o.path, o.drv_path, o.name, o.system, o.outputs, o.mark,
+            o.error, o.error_file, o.error_line, o.error_column,
+            ${allThere ? `o.error IS NULL, CASE WHEN o.error IS NULL THEN ${maker('o')} END` : 'false, NULL'}
+     FROM jobs o WHERE o.evaluation_id = ? ORDER BY o.id`,
     [to, from],
   );
   return true;

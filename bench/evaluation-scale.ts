@@ -1,0 +1,197 @@
+/**
+ * Large evaluations through the coordinator, with a real database and Nix, without git and builders:
+ * how long after the last attribute all builds are queued, how long a known result takes, and how
+ * much memory our process needs for more attributes.
+ *
+ *   npx tsx bench/evaluation-scale.ts
+ */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Knex } from 'knex';
+import { runProcess, silentLogger } from '../src/basics/index.ts';
+import { planMissing } from '../src/builds/index.ts';
+import { createEvaluator, defaultEvaluationLimits, startCoordinator } from '../src/evaluations/index.ts';
+import { detectNix, openLocalStore } from '../src/nix/index.ts';
+import { lockDataDirectory } from '../src/postgres/index.ts';
+import { openStorage } from '../src/server/storage.ts';
+import { row } from './report.ts';
+
+const log = silentLogger();
+const folder = await mkdtemp(join(tmpdir(), 'ringmaster-bench-scale-'));
+
+interface Measured {
+  readonly queuedMs: number;
+  /** Of that, asking the store what is missing and reading it. */
+  readonly planMs: number;
+  readonly wholeMs: number;
+  readonly peakMegabytes: number;
+}
+
+/** `count` jobs over a chain of `depth` derivations, or none that depend on each other. */
+function ciNix(count: number, depth: number): string {
+  return `let
+    d = name: inputs: derivation { inherit name inputs; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "echo > $out" ]; nonce = "${process.hrtime.bigint()}"; };
+    libs = builtins.foldl' (all: n: all ++ [ (d "lib-\${toString n}" (if all == [ ] then [ ] else [ (builtins.elemAt all (n - 1)) (builtins.elemAt all (n / 2)) ])) ]) [ ] (builtins.genList (n: n) ${depth});
+    libOf = n: builtins.elemAt libs (n - n / ${Math.max(depth, 1)} * ${Math.max(depth, 1)});
+    job = n: { name = "job-\${toString n}"; value = d "job-\${toString n}" ${depth === 0 ? '[ ]' : '[ (libOf n) (libOf (n * 7)) (libOf (n * 31)) ]'}; };
+  in builtins.listToAttrs (map job (builtins.genList (n: n) ${count}))`;
+}
+
+async function bench(db: Knex): Promise<void> {
+  const nix = await detectNix(process.env, {
+    home: join(folder, 'home'),
+    sandbox: 'off',
+    store: join(folder, 'store'),
+    config: 'substituters =',
+  });
+  const store = openLocalStore({ nix, logger: log });
+  const evaluator = await createEvaluator({ nix: { env: nix.environment, store: nix.layout }, log });
+  const revisions = await seed(db);
+  let lastLine = 0;
+  let planned = 0;
+  let onEnd = () => {};
+  let checkout = '';
+  const coordinator = startCoordinator({
+    db,
+    processId: 1,
+    concurrency: 1,
+    limits: defaultEvaluationLimits,
+    evaluator: async () => ({ evaluate: evaluator.evaluate, identity: [evaluator.name] }),
+    look: async () => ({ kind: 'failed', reason: 'every tree is known' }),
+    checkOut: async () => ({
+      kind: 'ready',
+      checkout: { path: checkout, tree: '', title: '', author: '', release: async () => {} },
+    }),
+    plan: async (wishes) => {
+      lastLine = performance.now();
+      const plan = await planMissing(store, nix.layout, wishes);
+      planned = performance.now();
+      return plan;
+    },
+    onRevisionChanged: async (trx, revisionId) => {
+      const found = await trx('evaluations').where({ revision_id: revisionId }).orderBy('id', 'desc').first();
+      if (found.state !== 'queued' && found.state !== 'evaluating') onEnd();
+    },
+    log,
+  });
+
+  async function evaluate(tree: string): Promise<Measured> {
+    const revision = await revisions.add(tree);
+    const ended = new Promise<void>((resolve) => {
+      onEnd = resolve;
+    });
+    globalThis.gc?.();
+    let peak = process.memoryUsage().rss;
+    const sampler = setInterval(() => {
+      peak = Math.max(peak, process.memoryUsage().rss);
+    }, 10);
+    const began = performance.now();
+    coordinator.wake();
+    await ended;
+    await db('revisions').where({ id: revision }).forUpdate();
+    const end = performance.now();
+    clearInterval(sampler);
+    return {
+      queuedMs: end - lastLine,
+      planMs: planned - lastLine,
+      wholeMs: end - began,
+      peakMegabytes: peak / 2 ** 20,
+    };
+  }
+
+  async function newTree(count: number, depth: number): Promise<string> {
+    checkout = join(await mkdtemp(join(folder, 'checkout-')), 'source');
+    await mkdir(checkout);
+    await writeFile(join(checkout, 'ci.nix'), ciNix(count, depth));
+    return process.hrtime.bigint().toString(16).padStart(40, '0');
+  }
+
+  row('evaluator', evaluator.name, '');
+  const small = await evaluate(await newTree(1_000, 0));
+  row('1,000 attributes: peak memory', `${small.peakMegabytes.toFixed(0)} MB`, '');
+  const large = await evaluate(await newTree(20_000, 0));
+  const growth = large.peakMegabytes - small.peakMegabytes;
+  row('20,000 attributes: more than that', `${growth.toFixed(0)} MB`, 'wanted: < 60 MB');
+  for (let run = 0; run < 3; run += 1) {
+    const tree = await newTree(5_000, 400);
+    const { queuedMs, planMs } = await evaluate(tree);
+    row('5,000 jobs, graph 400 deep: last line to queued', `${queuedMs.toFixed(0)} ms`, 'wanted: < 1000 ms');
+    row('  of that, what is missing', `${planMs.toFixed(0)} ms`, '');
+    const again = await evaluate(tree);
+    row('  the same tree again, all to build', `${again.wholeMs.toFixed(0)} ms`, '');
+  }
+  const tree = await newTree(1_000, 0);
+  await evaluate(tree);
+  const drvPaths = await db('jobs')
+    .whereRaw('evaluation_id = (SELECT max(id) FROM evaluations)')
+    .pluck('drv_path');
+  const built = await runProcess(nix.programs['nix-store'], ['--realise', '-j2', ...drvPaths], {
+    env: nix.environment,
+  });
+  if (built.exitCode !== 0) throw new Error(built.stderr);
+  await db('builds').whereNull('finished_at').update({ state: 'succeeded', finished_at: db.fn.now() });
+  for (let run = 0; run < 5; run += 1) {
+    const { wholeMs, planMs } = await evaluate(tree);
+    row('1,000 jobs known and valid: claimed to settled', `${wholeMs.toFixed(0)} ms`, 'wanted: < 50 ms');
+    row('  of that, what is missing', `${planMs.toFixed(0)} ms`, '');
+  }
+  await coordinator.stop(0);
+  await store.close();
+}
+
+/** A project, a process and a builder that never builds; `add` brings a commit with that tree. */
+async function seed(db: Knex) {
+  await db('processes').insert({
+    host: 'bench',
+    boot_id: 'b',
+    pid_namespace: 'n',
+    pid: 1,
+    pid_started: '1',
+  });
+  await db('builders').insert({
+    name: 'none',
+    kind: 'local',
+    systems: ['x86_64-linux'],
+    features: [],
+    slots: 1,
+  });
+  await db('installations').insert({ id: 1, account_login: 'bench' });
+  await db('projects').insert({
+    github_repository_id: 1,
+    installation_id: 1,
+    owner: 'bench',
+    name: 'bench',
+    default_branch: 'main',
+    private: false,
+  });
+  let commits = 0;
+  return {
+    async add(tree: string): Promise<number> {
+      commits += 1;
+      const sha = commits.toString(16).padStart(40, '0');
+      const [revision]: { id: number }[] = await db('revisions')
+        .insert({ project_id: 1, sha, tree, trust: 'trusted' })
+        .returning('id');
+      if (revision === undefined) throw new Error('no revision');
+      await db('evaluations').insert({ revision_id: revision.id });
+      return revision.id;
+    },
+  };
+}
+
+const lock = await lockDataDirectory(join(folder, 'data'));
+const storage = await openStorage({
+  lock,
+  databaseUrl: undefined,
+  binaries: undefined,
+  searchPath: process.env.PATH ?? '',
+  log,
+});
+try {
+  await bench(storage.database.knex);
+} finally {
+  await storage.close();
+  await lock.release();
+  await rm(folder, { recursive: true, force: true });
+}
