@@ -36,6 +36,8 @@ export interface EvaluatorOptions {
   readonly prefer?: 'nix-eval-jobs' | 'built-in';
   /** URI prefixes that evaluations may fetch from. */
   readonly allowedUris?: readonly string[];
+  /** Systems whose outputs of flakes are jobs. Default: the one of this machine. */
+  readonly systems?: readonly string[];
   /** Whether evaluations are locked in. Default: where that works; untrusted ones only so. */
   readonly jail?: JailSetting;
   readonly temporaryDirectory?: string;
@@ -105,9 +107,12 @@ export async function createEvaluator(options: EvaluatorOptions): Promise<Evalua
     ? `nix-eval-jobs ${jobs.version}`.trim()
     : `built-in (nix ${await nixVersion(program, env)})`;
   const temporaryDirectory = options.temporaryDirectory ?? tmpdir();
+  const allowedUris = options.allowedUris ?? defaultAllowedUris;
+  const { systems } = options;
+  const flakes = { program, env, store: layout, allowedUris, ...(systems && { systems }) };
   return {
     name,
-    evaluate: createEvaluate({ name, openWalk, log, store: layout, temporaryDirectory }),
+    evaluate: createEvaluate({ name, openWalk, flakes, log, store: layout, temporaryDirectory }),
   };
 }
 

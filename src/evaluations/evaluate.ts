@@ -17,7 +17,8 @@ import type {
   EvaluationNotice,
   EvaluationRequest,
 } from './events.ts';
-import { findEvaluationFile } from './find-file.ts';
+import { findEvaluationFile, flakeFile } from './find-file.ts';
+import { explainLockFailure, type FlakeOptions, type OpenedFlake, openFlake } from './flake.ts';
 import { cleanError, cutMessage, locationInside, relativePaths } from './locations.ts';
 import type { OpenWalk } from './open-walk.ts';
 import { explainRuleFailure } from './rule-failures.ts';
@@ -28,6 +29,7 @@ export interface EvaluateOptions {
   readonly name: string;
   readonly openWalk: OpenWalk;
   readonly store: StoreLayout;
+  readonly flakes: FlakeOptions;
   /** Where private directories of evaluations are made. */
   readonly temporaryDirectory: string;
   readonly log: Logger;
@@ -71,6 +73,14 @@ async function* limited(
   let notices = 0;
   let close = async () => {};
   try {
+    const flake =
+      file === flakeFile
+        ? await openFlake(options.flakes, { ...request, checkout, directory, signal })
+        : undefined;
+    if (flake && 'problem' in flake) {
+      yield rootError(flake.problem);
+      return;
+    }
     const opened = await options.openWalk({ checkout, directory, trusted: request.trusted, signal });
     if (opened.kind === 'refused') {
       yield rootError(opened.reason);
@@ -80,13 +90,21 @@ async function* limited(
     for (const message of opened.notices) yield { type: 'notice', message };
     const findings = opened.walk({
       ...request,
-      checkout,
+      checkout: flake?.source.storePath ?? checkout,
+      ...(flake && { flake: flake.root }),
       file: join(checkout, file),
       directory,
       nonce,
       signal,
     });
-    const words: Words = { checkout, file, nonce, limits, store: options.store };
+    const words: Words = {
+      checkout: flake?.source.storePath ?? checkout,
+      file,
+      nonce,
+      limits,
+      store: options.store,
+      flake,
+    };
     for await (const finding of findings) {
       if (finding.kind === 'notice') {
         notices += 1;
@@ -100,7 +118,7 @@ async function* limited(
         );
         return;
       }
-      yield await eventOf(finding, words);
+      yield eventOf(finding, words);
     }
     if (notices > maxNotices) {
       yield { type: 'notice', message: `${notices - maxNotices} more traces and warnings are not shown.` };
@@ -131,12 +149,13 @@ interface Words {
   readonly nonce: string;
   readonly limits: EvaluationLimits;
   readonly store: StoreLayout;
+  readonly flake: OpenedFlake | undefined;
 }
 
-async function eventOf(finding: AttributeFinding, words: Words): Promise<EvaluationEvent> {
+function eventOf(finding: AttributeFinding, words: Words): EvaluationEvent {
   if (finding.kind === 'error') return errorOf(finding, words);
   const { path, name, drvPath, mark } = finding;
-  const facts = await readDerivationFacts(drvPath, words.store);
+  const facts = readDerivationFacts(drvPath, words.store);
   if (facts === undefined) {
     const text = `error: its drvPath, '${drvPath}', is not a derivation in the store`;
     return errorOf({ kind: 'error', path, text }, words);
@@ -146,16 +165,26 @@ async function eventOf(finding: AttributeFinding, words: Words): Promise<Evaluat
 
 function errorOf(finding: Extract<Finding, { kind: 'error' }>, words: Words): EvaluationError {
   const { path, definedAt } = finding;
-  const text = explainRuleFailure(finding.text, words.nonce, words.file) ?? finding.text;
+  const text =
+    (words.flake && explainLockFailure(finding.text)) ??
+    explainRuleFailure(finding.text, words.nonce, words.file) ??
+    atStorePath(finding.text, words);
   const cleaned = cleanError(text, words.checkout, words.limits.messageBytes);
-  const location = cleaned.location ?? (definedAt && locationInside(definedAt, words.checkout));
+  const location =
+    cleaned.location ??
+    (definedAt && locationInside({ ...definedAt, file: atStorePath(definedAt.file, words) }, words.checkout));
   return { type: 'error', path, message: cleaned.message, ...(location ? { location } : {}) };
+}
+
+/** Some versions of Nix tell where the files of a store are, some what they are called. */
+function atStorePath(text: string, { flake }: Words): string {
+  return flake ? text.replaceAll(flake.source.realPath, flake.source.storePath) : text;
 }
 
 function noticeOf(text: string, words: Words): EvaluationNotice {
   return {
     type: 'notice',
-    message: cutMessage(relativePaths(text, words.checkout), words.limits.messageBytes),
+    message: cutMessage(relativePaths(atStorePath(text, words), words.checkout), words.limits.messageBytes),
   };
 }
 

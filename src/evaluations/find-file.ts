@@ -4,7 +4,10 @@ import { join, sep } from 'node:path';
 /** Where a repository keeps what is to be built, in the order of the Hercules CI document. */
 export const evaluationFiles = ['nix/ci.nix', 'ci.nix', 'default.nix'] as const;
 
-export type EvaluationFile = (typeof evaluationFiles)[number];
+/** Evaluated where none of those exists. */
+export const flakeFile = 'flake.nix';
+
+export type EvaluationFile = (typeof evaluationFiles)[number] | typeof flakeFile;
 
 export type FileSearch =
   | { readonly found: true; readonly file: EvaluationFile; readonly notices: readonly string[] }
@@ -20,7 +23,7 @@ export type FileSearch =
 export async function findEvaluationFile(checkout: string): Promise<FileSearch> {
   const root = await realpath(checkout);
   const present: EvaluationFile[] = [];
-  for (const file of evaluationFiles) {
+  for (const file of [...evaluationFiles, flakeFile] as const) {
     if (await isRegularFile(join(root, file))) present.push(file);
   }
   const [file] = present;
@@ -45,8 +48,8 @@ export async function findEvaluationFile(checkout: string): Promise<FileSearch> 
 }
 
 const nothingFound =
-  `The repository has nothing to evaluate: none of 'nix/ci.nix', 'ci.nix' and 'default.nix' ` +
-  `is a file at its top level.`;
+  `The repository has nothing to evaluate: none of 'nix/ci.nix', 'ci.nix', 'default.nix' ` +
+  `and 'flake.nix' is a file at its top level.`;
 
 /** Whether a resolved path is the directory or lies below it. */
 export function isInside(path: string, directory: string): boolean {

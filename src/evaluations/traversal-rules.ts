@@ -27,17 +27,18 @@ export interface RootExpression {
   readonly source: SourceArgument;
   /** The flake to evaluate instead of the file. */
   readonly flake?: FlakeRoot;
-  /** Unguessable; begins the messages with which the rules themselves fail (see `rule-failures.ts`). */
-  readonly nonce: string;
 }
 
-/** `let` bindings: `classify`, `step`, `flagged`, `job` and, for one evaluation, `root`. */
+/**
+ * `let` bindings: `classify`, `step`, `flagged`, `job` and, for one evaluation, `root`. In scope must be
+ * `nonce`: unguessable; begins the messages with which the rules themselves fail (`rule-failures.ts`).
+ */
 export function traversalRules(root: RootExpression): string {
   return `${rules}
-  fail = words: throw (${nixString(root.nonce)} + words);
+  fail = words: throw (nonce + words);
 
   # Tells that the result depends on which commit it is, and not on its files alone.
-  ofCommit = builtins.trace (${nixString(root.nonce + commitUsed)});
+  ofCommit = builtins.trace (nonce + ${nixString(commitUsed)});
 
   # What an argument pattern at the root may ask for as src. A copy of the checkout without git's own
   # files, as a fetched source would be; lazy, so only an evaluation that uses it pays for it.

@@ -10,7 +10,6 @@
  *   Z null                                            the tree is done
  *   D null                                            a command of a session is done (see walk-session.ts)
  */
-import { nixIndices, nixString } from './nix-literals.ts';
 import { type RootExpression, traversalDepth, traversalRules } from './traversal-rules.ts';
 
 /** Positions of the names on an attribute path among the sorted names of their sets. */
@@ -24,20 +23,16 @@ export function justBefore(cursor: Cursor): Cursor {
 /** The repl of some versions cannot be made pure; then it does nothing, and does not count as started. */
 const impureGuard = 'if builtins ? currentSystem then null else ';
 
-/** The walk behind a cursor, as an expression that does it when it is evaluated. */
-export function walkExpression(root: RootExpression, cursor: Cursor): string {
-  return `(${walkFunction(root)}) ${nixIndices(cursor)}`;
-}
-
 /**
- * The walk as a function of a cursor: everything up to and with that attribute is skipped. What it
- * evaluated stays evaluated when it is called again. A cursor is made of indices because names can
+ * The walk as a function of the nonce and then of a cursor: everything up to and with that attribute is
+ * skipped. What it evaluated stays evaluated when it is called again. The nonce is an argument because
+ * the code under evaluation may find and read the text. A cursor is made of indices because names can
  * be any bytes and do not survive every trip through JSON.
  */
 export function walkFunction(root: RootExpression): string {
-  return `let
+  return `nonce: let
 ${traversalRules(root)}
-  say = kind: record: next: builtins.trace (${nixString(root.nonce)} + kind + builtins.toJSON record) next;
+  say = kind: record: next: builtins.trace (nonce + kind + builtins.toJSON record) next;
 
   # always: walk this set without asking for its flag. cursor: what of this subtree is to be skipped.
   visit = depth: always: path: indices: cursor: value:

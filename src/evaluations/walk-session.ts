@@ -6,6 +6,8 @@
  * repl believes unfinished (Nix 2.8 takes a syntax error "unexpected end of file" in an imported file
  * for one); and a trace that says that both are done.
  */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type Logger, messageOf } from '../basics/index.ts';
 import { type Containment, evaluatorCommandLine } from './command-line.ts';
 import { findErrorText, noticeIn, stripAnsi } from './error-text.ts';
@@ -15,7 +17,7 @@ import { readLines } from './lines.ts';
 import { nixIndices, nixString } from './nix-literals.ts';
 import { restrictionArguments } from './restrictions.ts';
 import type { Finding, WalkRequest } from './walk.ts';
-import { type Cursor, walkExpression, walkFunction } from './walk-expression.ts';
+import { type Cursor, walkFunction } from './walk-expression.ts';
 import { parseWalkRecord, type WalkRecord } from './walk-records.ts';
 import { startWatchdog } from './watchdog.ts';
 
@@ -58,7 +60,13 @@ export async function* walkInProcess(
   repl?: string,
 ): AsyncGenerator<Finding, SessionEnd> {
   const { limits, nonce } = request;
-  const restrictions = restrictionArguments({ ...request, allowedUris: options.allowedUris });
+  // A file, not input: a line editor echoes each character of what it reads, and does not take every one.
+  const walkFile = join(request.directory, walkFileName);
+  await writeFile(walkFile, walkFunction(request));
+  const restrictions = [
+    ...restrictionArguments({ ...request, allowedUris: options.allowedUris }),
+    ...['-I', `__ringmaster-walk=${walkFile}`],
+  ];
   const command = await evaluatorCommandLine(
     {
       ...(repl === undefined
@@ -75,8 +83,11 @@ export async function* walkInProcess(
   );
   const evaluator = startEvaluator(command, request.signal);
   const { stdin, stdout, stderr } = evaluator.child;
-  if (repl === undefined) stdin.end(walkExpression(request, from));
-  else stdin.write(`${functionName} = ${walkFunction(request)}${sessionCommand(nonce, from)}`);
+  // Pure evaluation imports no file of ours.
+  const walkText = request.flake ? `(${walkFunction(request)})` : `import ${nixString(walkFile)}`;
+  const walk = `${walkText} ${nixString(nonce)}`;
+  if (repl === undefined) stdin.end(`${walk} ${nixIndices(from)}`);
+  else stdin.write(`${functionName} = ${walk}\n${sessionCommand(nonce, from)}`);
   // Values and echoes are of no interest, but a full pipe would stop the process.
   stdout.resume();
   let silent = false;
@@ -141,7 +152,7 @@ export async function* walkInProcess(
     const cursor = at?.cursor ?? [];
     if (answered) return { kind: 'died', cursor, outOfMemory: false };
     const text = silent
-      ? `error: evaluating this attribute took longer than ${limits.attributeSeconds} seconds without any progress, so it was given up`
+      ? `error: evaluating this attribute took longer than ${limits.attributeSeconds} seconds without any progress, which is the limit (evaluation.attribute_timeout), so it was given up`
       : deathText(end, lastWords.lines(), limits.memoryMegabytes);
     options.log.debug({ path: at?.path, text }, 'evaluator process died');
     const outOfMemory = !silent && /^error: (?:out of memory|The evaluator was killed)/.test(text);
@@ -159,6 +170,8 @@ const minimumWords = 16 * 1024;
 const common = ['--show-trace'];
 const replFeatures = ['--extra-experimental-features', 'nix-command'];
 const functionName = 'ringmasterWalk';
+/** Known to `locations.ts`, which leaves out places in it. */
+const walkFileName = 'ringmaster-walk.nix';
 
 function sessionCommand(nonce: string, cursor: Cursor): string {
   const ready = `builtins.trace (${nixString(nonce)} + "Dnull") null`;
@@ -185,8 +198,10 @@ function readRecord(line: string, nonce: string): WalkRecord | undefined {
 function deathText(end: ProcessEnd, lines: readonly string[], memoryMegabytes: number): string {
   const said = findErrorText(lines);
   if (said === 'error: out of memory') {
-    return `${said} (an evaluator process may use ${memoryMegabytes} MB)`;
+    return `${said} (an evaluator process may use ${memoryMegabytes} MB: evaluation.memory)`;
   }
   if (said !== undefined) return said;
+  const jail = lines.find((line) => line.startsWith('bwrap: '));
+  if (jail !== undefined) return `error: the evaluator could not be locked in: ${jail}`;
   return `error: ${describeEnd(end, memoryMegabytes) ?? 'The evaluator ended without a message.'}`;
 }

@@ -1,15 +1,12 @@
 /**
  * The built-in evaluator: the whole tree in one process of plain Nix, which says what it is about to
- * force. If the process dies, the attribute it was at is an error and another process goes on behind
- * it; so one process does everything as long as nothing fails.
+ * force. If the process dies, the attribute it was at is an error and another process goes on behind it.
  *
- *   nix-instantiate ──done──> end
- *        │  died at an attribute: error there; go on behind it
+ *   nix repl session ──done──> end; failures cost nothing, since the process lives on
+ *        │  died (stack overflow, silence): error there; a new session behind it
  *        │  died of memory: go on AT it, once; the attributes before it may have used it up
- *        └──3 deaths──> nix repl session: failures cost nothing there, since the process lives on
- *                           │  died (stack overflow, memory, silence): error there; a new session
- *                           │  failed and did not say why: nix-instantiate from there, it says it
- *                           └──never started──> nix-instantiate for the rest
+ *        │  failed and did not say why: nix-instantiate from there, which says it
+ *        └──never started──> nix-instantiate, which dies of each failure, for all of it
  *   more than 200 processes: the rest is given up, with an error at []
  */
 import type { Walk } from './walk.ts';
@@ -24,22 +21,16 @@ export interface WalkerOptions extends WalkProcessOptions {
 /** Processes of one evaluation; each one pays for what all attributes share again. */
 const maxProcesses = 200;
 
-/** A session starts slower than a process and walks slower, so a few failures are not worth one. */
-const deathsBeforeSession = 3;
-
 /** The built-in evaluator's walk. */
 export function createWalker(options: WalkerOptions): Walk {
   return async function* walk(request) {
     let cursor: Cursor = [];
     let retried: string | undefined;
-    let deaths = 0;
     // Input of a session goes through a line editor, which does not take every byte.
-    let repl = /^[\x20-\x7e]*$/.test(request.checkout + JSON.stringify(request.source))
-      ? options.repl
-      : undefined;
+    let repl = /^[\x20-\x7e]*$/.test(request.directory) ? options.repl : undefined;
     let explaining = false;
     for (let processes = 0; processes < maxProcesses; processes += 1) {
-      const session: string | undefined = deaths >= deathsBeforeSession && !explaining ? repl : undefined;
+      const session: string | undefined = explaining ? undefined : repl;
       const end: SessionEnd = yield* walkInProcess(options, request, cursor, session);
       explaining = false;
       if (end.kind === 'finished' || request.signal.aborted) return;
@@ -53,7 +44,6 @@ export function createWalker(options: WalkerOptions): Walk {
         cursor = justBefore(end.cursor);
         continue;
       }
-      deaths += 1;
       if (end.outOfMemory && end.finding && end.cursor.length > 0 && retried !== end.cursor.join()) {
         retried = end.cursor.join();
         cursor = justBefore(end.cursor);

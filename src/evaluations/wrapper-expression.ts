@@ -19,6 +19,8 @@ const encoded = ['%', '.', '"', "'", '\\', '$', ' ', '\n', '\r', '\t'] as const;
 const rootName = 'r';
 
 export interface WrapperExpression extends RootExpression {
+  /** Begins the failures of the rules and what they trace. */
+  readonly nonce: string;
   /** A JSON file with a list of wrapped paths to leave out, each `r._name._name`. */
   readonly skipFile?: string;
 }
@@ -30,6 +32,7 @@ export function wrapperExpression(wanted: WrapperExpression): string {
     (builtins.fromJSON (builtins.readFile ${nixString(wanted.skipFile)})))`
     : '{ }';
   return `let
+  nonce = ${nixString(wanted.nonce)};
 ${traversalRules(wanted)}
   skipped = ${skipped};
 

@@ -104,6 +104,7 @@ async function openMachine({ config, environment, log }: NixMachineOptions): Pro
     log,
     allowedUris: evaluation.allowedUris,
     jail: evaluation.jail,
+    systems: evaluation.systems,
     workers: evaluation.workers,
     ...(evaluation.evaluator === 'auto' ? {} : { prefer: evaluation.evaluator }),
   });

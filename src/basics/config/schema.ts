@@ -168,6 +168,11 @@ const evaluation = z.object({
     about: 'Megabytes of memory for one evaluator process.',
     expects: 'a whole number of megabytes from 64',
   }),
+  systems: z.array(text).default([]).register(settingNotes, {
+    about: 'Systems whose outputs of flakes are jobs, for example `x86_64-linux`.',
+    expects: 'a list of systems',
+    defaultText: 'the system of this machine',
+  }),
   maxAttributes: wholeNumber(1, 10_000_000).default(50_000).register(settingNotes, {
     about: 'Attributes, jobs and errors together, after which an evaluation is ended.',
     expects: 'a whole number from 1',

@@ -9,7 +9,7 @@ import type { CommandContext } from '../context.ts';
 
 export interface RunSettings {
   readonly nix: DetectOptions;
-  readonly evaluator: Pick<EvaluatorOptions, 'prefer' | 'jail' | 'allowedUris'>;
+  readonly evaluator: Pick<EvaluatorOptions, 'prefer' | 'jail' | 'allowedUris' | 'systems'>;
   /** More that evaluators may read. */
   readonly readablePaths: readonly string[];
   readonly limits: EvaluationLimits;
@@ -30,6 +30,7 @@ export async function loadRunSettings(context: CommandContext): Promise<RunSetti
     evaluator: {
       allowedUris: evaluation.allowedUris,
       jail: evaluation.jail,
+      systems: evaluation.systems,
       ...(evaluation.evaluator === 'auto' ? {} : { prefer: evaluation.evaluator }),
     },
     readablePaths: evaluation.readablePaths,
