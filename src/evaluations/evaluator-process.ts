@@ -48,13 +48,22 @@ export function startEvaluator(command: CommandLine, signal: AbortSignal): Evalu
   return { child, ended, kill: end };
 }
 
+/** Statuses with which bubblewrap and shells pass on that a signal ended what they started. */
+const passedOn: Readonly<Record<number, NodeJS.Signals>> = {
+  134: 'SIGABRT',
+  137: 'SIGKILL',
+  139: 'SIGSEGV',
+  143: 'SIGTERM',
+};
+
 /** What to say of a process that ended without words of its own; undefined for a good end. */
 export function describeEnd(end: ProcessEnd, memoryMegabytes: number): string | undefined {
   if (end.startError) return `The evaluator could not be started: ${end.startError.message}`;
-  if (end.signal === 'SIGKILL' || end.signal === 'SIGABRT' || end.exitCode === 137) {
-    return `The evaluator was killed (${end.signal ?? 'SIGKILL'}), most likely because it needed more than the ${memoryMegabytes} MB of memory it may use.`;
+  const signal = end.signal ?? passedOn[end.exitCode ?? 0];
+  if (signal === 'SIGKILL' || signal === 'SIGABRT') {
+    return `The evaluator was killed (${signal}), most likely because it needed more than the ${memoryMegabytes} MB of memory it may use (evaluation.memory).`;
   }
-  if (end.signal !== null) return `The evaluator was ended by ${end.signal}.`;
+  if (signal !== undefined) return `The evaluator was ended by ${signal}.`;
   return end.exitCode === 0
     ? undefined
     : `The evaluator ended with exit status ${end.exitCode} and no message.`;

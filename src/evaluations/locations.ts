@@ -94,7 +94,7 @@ export function cutMessage(message: string, maxBytes: number): string {
   const bytes = Buffer.from(message, 'utf8');
   if (bytes.length <= maxBytes) return message;
   const framesFirst = /^error:\s*$/m.test(message.slice(0, message.indexOf('\n') + 1));
-  const mark = framesFirst ? 'error: … (beginning cut, evaluation.max_message_bytes)\n' : '\n… (cut at evaluation.max_message_bytes)';
+  const mark = framesFirst ? 'error: … (beginning cut)\n' : '\n… (cut: max_message_bytes)';
   const room = Math.max(0, maxBytes - Buffer.byteLength(mark));
   if (framesFirst) {
     let start = bytes.length - room;
