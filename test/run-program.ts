@@ -91,7 +91,11 @@ export async function openWorkshop(nixBin?: string): Promise<Workshop> {
       const command = `stty cols ${columns} rows 24; exec ${words}`;
       return start(['script', '--quiet', '--return', '--command', command, '/dev/null'], env);
     },
-    remove: () => rm(folder, { recursive: true, force: true, maxRetries: 5 }),
+    async remove() {
+      // Folders of a store are read-only, which stops everybody but root.
+      await once(spawn('chmod', ['-R', 'u+w', folder], { stdio: 'ignore' }), 'close');
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+    },
   };
 }
 

@@ -25,6 +25,9 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
+/** The store of the machine is root's; another user's Nix takes a store of its own instead. */
+const machineTest = test.skipIf(process.getuid?.() !== 0);
+
 /** Builds something that prints where it is built. */
 async function build(nix: LocalNix, config: Partial<Parameters<typeof openLocalStore>[0]> = {}) {
   const expression = `derivation {
@@ -73,7 +76,7 @@ describe.each(nixesUnderTest)('detecting $name', (under) => {
     expect(nix.environment.HOME).toBe(options.home);
   });
 
-  test('refuses a nix.conf that turns the sandbox off, and says how to allow it', async () => {
+  machineTest('refuses a NIX_CONFIG that turns the sandbox off, and says how to allow it', async () => {
     const off = { ...env, NIX_CONFIG: 'substituters =\nsandbox = false' };
     await expect(detectNix(off, options)).rejects.toMatchObject({
       code: 'sandbox-off',
@@ -87,7 +90,7 @@ describe.each(nixesUnderTest)('detecting $name', (under) => {
     expect(await readFile(result.outputs.out ?? '', 'utf8')).not.toBe('/build\n');
   });
 
-  test('refuses to go on when the sandbox does not work, and builds without it where that is allowed', async () => {
+  machineTest('refuses to go on when the sandbox does not work, and builds without it where that is allowed', async () => {
     const broken = { ...env, NIX_CONFIG: `substituters =\nsandbox-paths = /bin/sh=${folder}/none` };
     await expect(detectNix(broken, options)).rejects.toMatchObject({ code: 'sandbox-unavailable' });
     const nix = await detectNix(broken, { home: options.home, sandbox: 'off' });
@@ -108,7 +111,7 @@ describe.each(nixesUnderTest)('detecting $name', (under) => {
     expect(await hook('ssh://there x86_64-linux')).toBeUndefined();
   });
 
-  test('uses the store of the machine when no other is asked for', async () => {
+  machineTest('uses the store of the machine when no other is asked for', async () => {
     const { home, sandbox } = options;
     const nix = await detectNix({ ...env, NIX_REMOTE: undefined }, { home, sandbox });
     expect(nix.layout.realStoreDir).toBe('/nix/store');
@@ -118,7 +121,7 @@ describe.each(nixesUnderTest)('detecting $name', (under) => {
     expect(await store.queryValidPaths([out])).toEqual(new Set([out]));
   });
 
-  test('builds through the socket of a daemon, in a sandbox though the daemon would not', async () => {
+  machineTest('builds through the socket of a daemon, in a sandbox though the daemon would not', async () => {
     const socket = join(folder, 'socket');
     await startDaemon(await detectNix(env, { home: options.home, sandbox: 'required' }), socket);
     const remote = { ...env, NIX_REMOTE: `unix://${socket}` };
