@@ -50,6 +50,8 @@ export interface EvaluationFacts {
   readonly waitingFor: string | undefined;
   readonly file: string | undefined;
   readonly evaluator: string | undefined;
+  /** The commit whose evaluation this one was copied from, since it has the same files. */
+  readonly knownFrom: string | undefined;
   readonly notices: readonly EvaluationNotice[];
   readonly queuedAt: Date;
   readonly startedAt: Date | undefined;

@@ -47,6 +47,7 @@ const evaluationRow = z.object({
   waiting_for: z.string().nullable(),
   file: z.string().nullable(),
   evaluator: z.string().nullable(),
+  known_from: z.string().nullable(),
   notices: z.array(z.unknown()),
   queued_at: z.date(),
   started_at: z.date().nullable(),
@@ -107,6 +108,11 @@ export async function readReportFacts(db: Knex, revisionId: number): Promise<Rep
 
 async function readEvaluation(db: Knex, revisionId: number): Promise<EvaluationFacts | undefined> {
   const found: unknown = await db('evaluations')
+    .select('evaluations.*')
+    .select(
+      db.raw(`(SELECT r.sha FROM evaluations o JOIN revisions r ON r.id = o.revision_id
+               WHERE o.id = evaluations.reused_from) AS known_from`),
+    )
     .where('revision_id', revisionId)
     .orderBy('id', 'desc')
     .first();
@@ -118,6 +124,7 @@ async function readEvaluation(db: Knex, revisionId: number): Promise<EvaluationF
     waitingFor: row.waiting_for ?? undefined,
     file: row.file ?? undefined,
     evaluator: row.evaluator ?? undefined,
+    knownFrom: row.known_from ?? undefined,
     // A notice of a form this version does not know is no reason to report nothing.
     notices: row.notices.flatMap((value) => notice.safeParse(value).data ?? []),
     queuedAt: row.queued_at,

@@ -41,7 +41,14 @@ export const pushPayload = z.object({
   deleted: z.boolean(),
   repository,
   installation,
-  head_commit: z.object({ message: line, author: z.object({ name: line.nullish() }).nullish() }).nullish(),
+  head_commit: z
+    .object({
+      id: sha.optional(),
+      tree_id: sha.optional(),
+      message: line,
+      author: z.object({ name: line.nullish() }).nullish(),
+    })
+    .nullish(),
   pusher: z.object({ name: line.nullish() }).nullish(),
 });
 export type PushPayload = z.infer<typeof pushPayload>;

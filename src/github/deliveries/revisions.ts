@@ -18,13 +18,15 @@ export async function handlePush(context: DeliveryContext, payload: PushPayload)
   const project = await projectOf(context, payload);
   if (typeof project === 'string') return project;
   if (payload.deleted || /^0+$/.test(payload.after)) return `Ignored: the branch ${branch} was deleted.`;
-  const title = payload.head_commit?.message ?? '';
+  const head = payload.head_commit;
+  const title = head?.message ?? '';
   return submit(context, {
     project,
     sha: payload.after,
+    ...(head?.id === payload.after && head.tree_id !== undefined ? { tree: head.tree_id } : {}),
     trust: { kind: 'trusted' },
     title,
-    author: payload.head_commit?.author?.name ?? payload.pusher?.name ?? '',
+    author: head?.author?.name ?? payload.pusher?.name ?? '',
     source: { kind: 'branch', name: branch, gitRef: payload.ref, title },
   });
 }

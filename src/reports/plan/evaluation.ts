@@ -25,8 +25,8 @@ export function planEvaluation(
   const base = {
     kind: 'check',
     name: evaluationCheckName,
-    title: cutText(title(evaluation, facts.jobs.length, errors), limits.title),
-    summary: evaluationSummary(evaluation, facts.jobs.length, errors.length),
+    title: cutText(title(facts, evaluation, errors), limits.title),
+    summary: evaluationSummary(facts, evaluation, errors.length, publicUrl),
     ...(text === '' ? {} : { text }),
     detailsUrl: revisionUrl(publicUrl, facts),
     ...(evaluation.startedAt ? { startedAt: evaluation.startedAt.toISOString() } : {}),
@@ -49,7 +49,8 @@ function failedWithoutWords(evaluation: EvaluationFacts, jobs: readonly JobFacts
   return evaluation.state === 'failed' && jobs.length === 0;
 }
 
-function title(evaluation: EvaluationFacts, jobs: number, errors: readonly FailedJob[]): string {
+function title(facts: ReportFacts, evaluation: EvaluationFacts, errors: readonly FailedJob[]): string {
+  const jobs = facts.jobs.length;
   if (evaluation.state === 'queued') {
     return evaluation.waitingFor ? `Waiting: ${firstLine(evaluation.waitingFor)}` : 'Waiting to be evaluated';
   }
@@ -57,18 +58,34 @@ function title(evaluation: EvaluationFacts, jobs: number, errors: readonly Faile
   if (!isEvaluated(evaluation)) return 'Cancelled before it was evaluated';
   const root = errors.find((job) => job.path.length === 0);
   if (root) return headline(root.error.message);
-  if (errors.length > 0) return `${errors.length} of ${attributes(jobs)} did not evaluate`;
+  if (errors.length > 0)
+    return `${errors.length} of ${attributes(jobs)} did not evaluate${known(facts, evaluation)}`;
   if (evaluation.state === 'failed' && jobs === 0) return 'The evaluation failed';
   const notices = evaluation.notices.length;
   const suffix = notices === 0 ? '' : notices === 1 ? ', 1 notice' : `, ${notices} notices`;
-  return `${attributes(jobs)} evaluated${suffix}`;
+  return `${attributes(jobs)}${known(facts, evaluation) || ' evaluated'}${suffix}`;
 }
 
-function evaluationSummary(evaluation: EvaluationFacts, jobs: number, errors: number): string {
+/** `, known from commit 0123456`: nothing was evaluated, since the files are the same. */
+function known({ sha }: ReportFacts, { knownFrom }: EvaluationFacts): string {
+  if (knownFrom === undefined) return '';
+  return knownFrom === sha ? ', known from before' : `, known from commit ${knownFrom.slice(0, 7)}`;
+}
+
+function evaluationSummary(
+  facts: ReportFacts,
+  evaluation: EvaluationFacts,
+  errors: number,
+  publicUrl: string,
+): string {
+  const jobs = facts.jobs.length;
+  const { knownFrom } = evaluation;
   const shown = Math.min(errors, limits.annotationsInAll);
   const rows = present([
     evaluation.file && `- File: ${inlineCode(evaluation.file)}`,
     evaluation.evaluator && `- Evaluator: ${inlineCode(evaluation.evaluator)}`,
+    knownFrom !== undefined &&
+      `- Not evaluated again: [commit ${knownFrom.slice(0, 7)}](${revisionUrl(publicUrl, { ...facts, sha: knownFrom })}) has the same files`,
     `- Attributes: ${jobs - errors} good, ${errors} with an error`,
     evaluation.waitingFor && !evaluation.finishedAt && `- It waits: ${inlineCode(evaluation.waitingFor)}`,
     shown < errors && `- The first ${shown} errors are marked in the files.`,

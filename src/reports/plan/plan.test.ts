@@ -306,6 +306,15 @@ describe('the evaluation', () => {
     }).get('ringmaster / evaluation');
     expect(found).toMatchObject({ conclusion: 'success', title: '1 attribute evaluated' });
   });
+
+  it.each([
+    ['abc1234'.padEnd(40, '0'), '1 attribute, known from commit abc1234', 'commit abc1234'],
+    [facts().sha, '1 attribute, known from before', 'commit 0123456'],
+  ])('says which commit with the same files it is known from', (knownFrom, title, words) => {
+    const found = checks({ evaluation: evaluation({ knownFrom }) }).get('ringmaster / evaluation');
+    expect(found?.title).toBe(title);
+    expect(found?.summary).toContain(`[${words}](https://ci.example.org/acme/hello/commit/${knownFrom})`);
+  });
 });
 
 describe('the commit status', () => {

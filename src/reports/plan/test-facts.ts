@@ -61,6 +61,7 @@ export function evaluation(change: Partial<EvaluationFacts> = {}): EvaluationFac
     waitingFor: undefined,
     file: 'nix/ci.nix',
     evaluator: 'built-in (nix 2.8.0)',
+    knownFrom: undefined,
     notices: [],
     queuedAt: at(0),
     startedAt: at(1),
