@@ -77,10 +77,13 @@ function median(values: readonly number[]): number {
 try {
   console.log(`${evaluator.name}, median of ${runs} runs`);
   for (const [count, failing] of [
-    [300, 0],
+    [100, 0],
+    [100, 1],
     [1000, 0],
     [1000, 10],
     [1000, 100],
+    [5000, 0],
+    [20_000, 0],
   ] as const) {
     const times: { readonly nix: number; readonly ours: number }[] = [];
     for (let run = 0; run < runs; run += 1) {

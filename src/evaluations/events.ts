@@ -51,7 +51,7 @@ export interface EvaluationNotice {
 /** The first event of every evaluation that found a file. */
 export interface EvaluationStarted {
   readonly type: 'started';
-  /** Chosen file, relative to the repository's root: `nix/ci.nix`, `ci.nix` or `default.nix`. */
+  /** Chosen file, relative to the repository's root: `nix/ci.nix`, `ci.nix` or `default.nix`, else `flake.nix`. */
   readonly file: string;
   /** `nix-eval-jobs 2.33.1`, `built-in (nix 2.8.0)`. */
   readonly evaluator: string;
