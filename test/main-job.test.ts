@@ -73,6 +73,12 @@ describe.each(nixesUnderTest)('with $name', ({ env }) => {
       const checks = await verdict(second.sha);
       expect(checks.get('ringmaster')?.conclusion).toBe('success');
       expect(checks.get('ringmaster / job')?.title).toMatch(/^Already built/);
+      const third = await double.push({ repo: 'same/acme', files: {}, message: 'Nothing at all' });
+      const known = await verdict(third.sha);
+      expect(conclusions(known)).toEqual(conclusions(checks));
+      expect(known.get('ringmaster / evaluation')?.title).toBe(
+        `1 attribute, known from commit ${second.sha.slice(0, 7)}`,
+      );
     });
   });
 
