@@ -1,9 +1,9 @@
 /** For tests: a coordinator over a real database, git repository and Nix, without a server around it. */
 import { silentLogger } from '../basics/index.ts';
 import { planMissing } from '../builds/index.ts';
-import type { TestNix } from '../nix/test-nix.ts';
-import type { TestDatabase } from '../postgres/test-database.ts';
-import type { TestOrigin } from '../projects/test-origin.ts';
+import type { LocalNix, NixStore } from '../nix/index.ts';
+import type { Database } from '../postgres/index.ts';
+import type { Checkouts } from '../projects/index.ts';
 import { type CoordinatorOptions, startCoordinator } from './coordinator.ts';
 import { createEvaluator } from './create-evaluator.ts';
 import { defaultEvaluationLimits } from './events.ts';
@@ -51,9 +51,9 @@ export interface JobRecord {
 export const testProject = { projectId: 1, installationId: 1 } as const;
 
 export async function startTestCoordinator(
-  database: TestDatabase,
-  origin: TestOrigin,
-  testNix: TestNix,
+  database: Pick<Database, 'knex'>,
+  origin: { checkoutsOf(dataDir: string): Checkouts; freshDataDir(): Promise<string> },
+  testNix: { readonly nix: LocalNix; readonly store: NixStore },
   change: Partial<CoordinatorOptions> = {},
 ): Promise<TestCoordinator> {
   const { knex } = database;
