@@ -48,15 +48,15 @@ describe.each(nixesUnderTest)('code that has escaped from $name', (under) => {
     const { environment, layout, programs } = testNix.nix;
     const bin = join(testNix.folder, 'escaped', 'bin');
     await mkdir(bin, { recursive: true });
-    for (const name of ['nix', 'nix-daemon'] as const) await symlink(programs[name], join(bin, name));
-    const nixInstantiate = join(bin, 'nix-instantiate');
+    await symlink(programs['nix-daemon'], join(bin, 'nix-daemon'));
     const unrestricted =
       '--option restrict-eval false --option allow-unsafe-native-code-during-evaluation true';
-    await writeFile(
-      nixInstantiate,
-      `#!/bin/sh\nexec '${programs['nix-instantiate']}' "$@" ${unrestricted}\n`,
-    );
-    await chmod(nixInstantiate, 0o755);
+    // Both that evaluate: one process for the walk, or a session of `nix repl`.
+    for (const name of ['nix', 'nix-instantiate'] as const) {
+      await writeFile(join(bin, name), `#!/bin/sh\nexec '${programs[name]}' "$@" ${unrestricted}\n`);
+      await chmod(join(bin, name), 0o755);
+    }
+    const nixInstantiate = join(bin, 'nix-instantiate');
     evaluator = await createEvaluator({
       nix: {
         env: { ...environment, SECRET_TOKEN: 'sesame' },

@@ -90,13 +90,16 @@ describe.each(nixesUnderTest)('detecting $name', (under) => {
     expect(await readFile(result.outputs.out ?? '', 'utf8')).not.toBe('/build\n');
   });
 
-  machineTest('refuses to go on when the sandbox does not work, and builds without it where that is allowed', async () => {
-    const broken = { ...env, NIX_CONFIG: `substituters =\nsandbox-paths = /bin/sh=${folder}/none` };
-    await expect(detectNix(broken, options)).rejects.toMatchObject({ code: 'sandbox-unavailable' });
-    const nix = await detectNix(broken, { home: options.home, sandbox: 'off' });
-    expect(nix.sandbox).toBe(false);
-    expect((await build(nix)).result.status).toBe('built');
-  });
+  machineTest(
+    'refuses to go on when the sandbox does not work, and builds without it where that is allowed',
+    async () => {
+      const broken = { ...env, NIX_CONFIG: `substituters =\nsandbox-paths = /bin/sh=${folder}/none` };
+      await expect(detectNix(broken, options)).rejects.toMatchObject({ code: 'sandbox-unavailable' });
+      const nix = await detectNix(broken, { home: options.home, sandbox: 'off' });
+      expect(nix.sandbox).toBe(false);
+      expect((await build(nix)).result.status).toBe('built');
+    },
+  );
 
   test("leaves Nix's build hook alone only where it has machines to build on", async () => {
     const machines = join(folder, 'machines');
