@@ -66,7 +66,7 @@ function ended(evaluation: EvaluationFacts, judged: readonly JudgedJob[]): Outco
 
 function noFile(evaluation: EvaluationFacts): string {
   return evaluation.file === undefined
-    ? `Nothing to evaluate: there is no ${evaluationFiles.join(', no ')}`
+    ? `Nothing to evaluate: there is no ${[...evaluationFiles, 'flake.nix'].join(', no ')}`
     : 'Evaluation failed';
 }
 
