@@ -4,7 +4,6 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { silentLogger } from '../src/basics/index.ts';
-import { createEvaluator, type Evaluator } from '../src/evaluations/index.ts';
 import {
   errorsOf,
   evaluateAll,
@@ -12,7 +11,8 @@ import {
   makeTestFolder,
   type TestFolder,
   writeCheckout,
-} from '../src/evaluations/test-evaluation.ts';
+} from '../src/evaluations/evaluators/test-evaluation.ts';
+import { createEvaluator, type Evaluator } from '../src/evaluations/index.ts';
 import { nixesUnderTest, openTestNix, type TestNix } from '../src/nix/test-nix.ts';
 
 const jobsDouble = join(import.meta.dirname, 'nix-eval-jobs-double/nix-eval-jobs.mjs');

@@ -6,17 +6,17 @@ export {
   type CoordinatorOptions,
   startCoordinator,
 } from './coordinator.ts';
+export type { EvaluatorInUse } from './evaluate-commit.ts';
 export {
   createEvaluator,
   type Evaluator,
   type EvaluatorNix,
   type EvaluatorOptions,
-} from './create-evaluator.ts';
-export type { EvaluatorInUse } from './evaluate-commit.ts';
+} from './evaluators/create-evaluator.ts';
+export { type EvaluationFile, evaluationFiles, findEvaluationFile } from './evaluators/find-file.ts';
+export { type JailSetting, probeJail } from './evaluators/jail/jail.ts';
 export * from './events.ts';
-export { type EvaluationFile, evaluationFiles, findEvaluationFile } from './find-file.ts';
 export { formatEvaluationError } from './format-error.ts';
-export { type JailSetting, probeJail } from './jail.ts';
 export { type ClaimedEvaluation, releaseEvaluations } from './queue.ts';
 export { settleAfterBuilds } from './settle.ts';
 export {

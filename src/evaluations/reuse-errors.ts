@@ -3,7 +3,7 @@
  * believed to: a download that failed and a `throw` are both just words, so words that are not known
  * here are taken for bad luck.
  */
-import { stripAnsi } from './error-text.ts';
+import { stripAnsi } from './evaluators/error-text.ts';
 
 const lasting: readonly RegExp[] = [
   /^syntax error, unexpected /,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { makeTestFolder, type TestFolder, writeCheckout } from './evaluators/test-evaluation.ts';
 import { purityOf, purityOfText } from './reuse-purity.ts';
-import { makeTestFolder, type TestFolder, writeCheckout } from './test-evaluation.ts';
 
 const sha = '0123456789012345678901234567890123456789';
 

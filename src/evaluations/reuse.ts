@@ -6,9 +6,9 @@ import { createHash } from 'node:crypto';
 import type { Knex } from 'knex';
 import { z } from 'zod';
 import type { BuildWish } from '../builds/index.ts';
+import { traversalRules } from './evaluators/traversal-rules.ts';
 import type { SourceArgument } from './events.ts';
 import { maker } from './job-builds.ts';
-import { traversalRules } from './traversal-rules.ts';
 
 /** What decides the result of an evaluation. */
 export interface ReuseConditions {

@@ -5,7 +5,7 @@ import type { LocalNix, NixStore } from '../nix/index.ts';
 import type { Database } from '../postgres/index.ts';
 import type { Checkouts } from '../projects/index.ts';
 import { type CoordinatorOptions, startCoordinator } from './coordinator.ts';
-import { createEvaluator } from './create-evaluator.ts';
+import { createEvaluator } from './evaluators/create-evaluator.ts';
 import { defaultEvaluationLimits } from './events.ts';
 import { createSubmitRevision } from './submit.ts';
 

@@ -2,7 +2,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { silentLogger } from '../../src/basics/index.ts';
-import { createEvaluator, type EvaluationEvent, type Evaluator } from '../../src/evaluations/index.ts';
 import {
   errorsOf,
   evaluateAll,
@@ -11,7 +10,8 @@ import {
   noticesOf,
   type TestFolder,
   writeCheckout,
-} from '../../src/evaluations/test-evaluation.ts';
+} from '../../src/evaluations/evaluators/test-evaluation.ts';
+import { createEvaluator, type EvaluationEvent, type Evaluator } from '../../src/evaluations/index.ts';
 import { nixesUnderTest, openTestNix, type TestNix } from '../../src/nix/test-nix.ts';
 import { type Expectation, nodeCases, type Path, treeCases } from './cases.ts';
 

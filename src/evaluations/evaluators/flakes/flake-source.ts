@@ -3,8 +3,8 @@
  * Nix neither looks for a repository around it nor can write a lock file to it.
  */
 import { dirname, join } from 'node:path';
-import { OperatorError, runProcess } from '../basics/index.ts';
-import { realPath, type StoreLayout } from '../nix/index.ts';
+import { OperatorError, runProcess } from '../../../basics/index.ts';
+import { realPath, type StoreLayout } from '../../../nix/index.ts';
 import { commitFiles } from './flake-files.ts';
 
 export interface FlakeSourceOptions {

@@ -1,6 +1,6 @@
 /** Gets a flake ready to be walked: its files in the store, its inputs looked at. */
-import { runProcess } from '../basics/index.ts';
-import type { SourceArgument } from './events.ts';
+import { runProcess } from '../../../basics/index.ts';
+import type { SourceArgument } from '../../events.ts';
 import { findLockProblem } from './flake-lock.ts';
 import type { FlakeRoot } from './flake-root.ts';
 import { addFlakeSource, type FlakeSource, type FlakeSourceOptions } from './flake-source.ts';

@@ -7,7 +7,7 @@
  *   hydraJobs                     every set below it, as Hydra does, to the depth of all walks
  *   nixosConfigurations           .NAME.config.system.build.toplevel
  */
-import { nixString } from './nix-literals.ts';
+import { nixString } from '../nix-literals.ts';
 
 export interface FlakeRoot {
   /** Locked, as `builtins.getFlake` takes it in pure evaluation. */

@@ -1,10 +1,10 @@
 /** Whether a result hangs on the commit, or on its files alone: the evaluators tell. */
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { silentLogger } from '../basics/index.ts';
-import { nixesUnderTest, openTestNix, type TestNix } from '../nix/test-nix.ts';
+import { silentLogger } from '../../basics/index.ts';
+import { nixesUnderTest, openTestNix, type TestNix } from '../../nix/test-nix.ts';
+import type { EvaluationEvent } from '../events.ts';
 import { createEvaluator, type Evaluator } from './create-evaluator.ts';
-import type { EvaluationEvent } from './events.ts';
 import { makeTestFolder, requestFor, type TestFolder, writeCheckout } from './test-evaluation.ts';
 
 const double = join(import.meta.dirname, '../../test/nix-eval-jobs-double/nix-eval-jobs.mjs');

@@ -5,8 +5,9 @@
  * Nix 2.8 prints the error first and then, from the inside out, `at FILE:LINE:COLUMN:` with an
  * excerpt each. Newer versions print the frames first, from the outside in, and the error last.
  */
+
+import type { SourceLocation } from '../events.ts';
 import { stripAnsi } from './error-text.ts';
-import type { SourceLocation } from './events.ts';
 
 export interface CleanedError {
   readonly message: string;

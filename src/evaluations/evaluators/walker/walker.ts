@@ -9,7 +9,7 @@
  *        └──never started──> nix-instantiate, which dies of each failure, for all of it
  *   more than 200 processes: the rest is given up, with an error at []
  */
-import type { Walk } from './walk.ts';
+import type { Walk } from '../walk.ts';
 import { type Cursor, justBefore } from './walk-expression.ts';
 import { type SessionEnd, type WalkProcessOptions, walkInProcess } from './walk-session.ts';
 

@@ -2,14 +2,14 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { Evaluator } from './create-evaluator.ts';
 import {
   defaultEvaluationLimits,
   type EvaluationError,
   type EvaluationEvent,
   type EvaluationLimits,
   type JobFound,
-} from './events.ts';
+} from '../events.ts';
+import type { Evaluator } from './create-evaluator.ts';
 
 /** Files by name; `-> TARGET` makes a symbolic link. A string alone is ci.nix. */
 export type CheckoutFiles = string | Readonly<Record<string, string>>;

@@ -2,9 +2,9 @@
 import { chmod, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runProcess, silentLogger } from '../basics/index.ts';
-import { nixesUnderTest, openTestNix, type TestNix } from '../nix/test-nix.ts';
-import { createEvaluator, type Evaluator, type EvaluatorOptions } from './create-evaluator.ts';
+import { runProcess, silentLogger } from '../../../basics/index.ts';
+import { nixesUnderTest, openTestNix, type TestNix } from '../../../nix/test-nix.ts';
+import { createEvaluator, type Evaluator, type EvaluatorOptions } from '../create-evaluator.ts';
 import {
   type CheckoutFiles,
   errorsOf,
@@ -13,7 +13,7 @@ import {
   makeTestFolder,
   type TestFolder,
   writeCheckout,
-} from './test-evaluation.ts';
+} from '../test-evaluation.ts';
 
 const jobsDouble = join(import.meta.dirname, '../../test/nix-eval-jobs-double/nix-eval-jobs.mjs');
 

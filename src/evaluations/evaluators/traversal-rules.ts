@@ -9,8 +9,8 @@
  *            a derivation nor a functor nor the root nor a functor's result
  *   job      `name`, `drvPath` and the marks; never `outPath`, `outputs`, `meta` or `system`
  */
-import type { SourceArgument } from './events.ts';
-import { type FlakeRoot, flakeRoot } from './flake-root.ts';
+import type { SourceArgument } from '../events.ts';
+import { type FlakeRoot, flakeRoot } from './flakes/flake-root.ts';
 import { nixOptionalString, nixString } from './nix-literals.ts';
 
 /** Attributes and functor calls from the root to a job, at most. */

@@ -10,7 +10,7 @@
  *   Z null                                            the tree is done
  *   D null                                            a command of a session is done (see walk-session.ts)
  */
-import { type RootExpression, traversalDepth, traversalRules } from './traversal-rules.ts';
+import { type RootExpression, traversalDepth, traversalRules } from '../traversal-rules.ts';
 
 /** Positions of the names on an attribute path among the sorted names of their sets. */
 export type Cursor = readonly number[];

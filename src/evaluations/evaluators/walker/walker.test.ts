@@ -1,8 +1,8 @@
 /** The built-in evaluator when the code under evaluation misbehaves. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runProcess, silentLogger } from '../basics/index.ts';
-import { nixesUnderTest, openTestNix, type TestNix } from '../nix/test-nix.ts';
-import { createEvaluator, type Evaluator } from './create-evaluator.ts';
+import { runProcess, silentLogger } from '../../../basics/index.ts';
+import { nixesUnderTest, openTestNix, type TestNix } from '../../../nix/test-nix.ts';
+import { createEvaluator, type Evaluator } from '../create-evaluator.ts';
 import {
   errorsOf,
   evaluateAll,
@@ -12,7 +12,7 @@ import {
   requestFor,
   type TestFolder,
   writeCheckout,
-} from './test-evaluation.ts';
+} from '../test-evaluation.ts';
 
 let folder: TestFolder;
 beforeAll(async () => {

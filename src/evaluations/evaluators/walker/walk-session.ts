@@ -8,18 +8,18 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Logger, messageOf } from '../basics/index.ts';
-import { type Containment, evaluatorCommandLine } from './command-line.ts';
-import { findErrorText, noticeIn, stripAnsi } from './error-text.ts';
-import { describeEnd, type ProcessEnd, startEvaluator } from './evaluator-process.ts';
-import { collectLastWords } from './last-words.ts';
-import { readLines } from './lines.ts';
-import { nixIndices, nixString } from './nix-literals.ts';
-import { restrictionArguments } from './restrictions.ts';
-import type { Finding, WalkRequest } from './walk.ts';
+import { type Logger, messageOf } from '../../../basics/index.ts';
+import { type Containment, evaluatorCommandLine } from '../command-line.ts';
+import { findErrorText, noticeIn, stripAnsi } from '../error-text.ts';
+import { describeEnd, type ProcessEnd, startEvaluator } from '../evaluator-process.ts';
+import { collectLastWords } from '../last-words.ts';
+import { readLines } from '../lines.ts';
+import { nixIndices, nixString } from '../nix-literals.ts';
+import { restrictionArguments } from '../restrictions.ts';
+import type { Finding, WalkRequest } from '../walk.ts';
+import { startWatchdog } from '../watchdog.ts';
 import { type Cursor, walkFunction } from './walk-expression.ts';
 import { parseWalkRecord, type WalkRecord } from './walk-records.ts';
-import { startWatchdog } from './watchdog.ts';
 
 export interface WalkProcessOptions {
   /** The `nix-instantiate` to run. */

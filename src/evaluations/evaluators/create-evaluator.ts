@@ -1,19 +1,19 @@
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { Logger } from '../basics/index.ts';
-import { OperatorError, runProcess } from '../basics/index.ts';
-import { chooseAccess, layoutOf, type StoreLayout } from '../nix/index.ts';
+import type { Logger } from '../../basics/index.ts';
+import { OperatorError, runProcess } from '../../basics/index.ts';
+import { chooseAccess, layoutOf, type StoreLayout } from '../../nix/index.ts';
+import type { Evaluate } from '../events.ts';
 import { probeContainment } from './command-line.ts';
 import { createEvaluate } from './evaluate.ts';
-import type { Evaluate } from './events.ts';
 import { findOnPath } from './find-on-path.ts';
-import { type Jail, type JailSetting, probeJail } from './jail.ts';
-import { createJailBuilder } from './jail-room.ts';
-import { createJobsWalk } from './nix-eval-jobs.ts';
-import { type JobsProgram, probeJobsProgram } from './nix-eval-jobs-program.ts';
+import { type Jail, type JailSetting, probeJail } from './jail/jail.ts';
+import { createJailBuilder } from './jail/jail-room.ts';
+import { createJobsWalk } from './nix-eval-jobs/nix-eval-jobs.ts';
+import { type JobsProgram, probeJobsProgram } from './nix-eval-jobs/nix-eval-jobs-program.ts';
 import { createOpenWalk, type Held } from './open-walk.ts';
 import { defaultAllowedUris } from './restrictions.ts';
-import { createWalker } from './walker.ts';
+import { createWalker } from './walker/walker.ts';
 
 /** The Nix to evaluate with. */
 export interface EvaluatorNix {

@@ -3,9 +3,9 @@
  * are put together, so that whatever holds it in is added here and holds for both evaluators.
  */
 import { delimiter, dirname } from 'node:path';
-import { runProcess } from '../basics/index.ts';
+import { runProcess } from '../../basics/index.ts';
 import { findOnPath } from './find-on-path.ts';
-import { nameInJail } from './jail-mounts.ts';
+import { nameInJail } from './jail/jail-mounts.ts';
 
 export interface EvaluatorProgram {
   readonly program: string;

@@ -2,8 +2,8 @@
  * The jail around evaluator processes: bubblewrap, with nothing inside but what evaluating needs.
  * Nix's own restrictions come on top; this is what holds where they do not.
  */
-import { runProcess } from '../basics/index.ts';
-import { findOnPath } from './find-on-path.ts';
+import { runProcess } from '../../../basics/index.ts';
+import { findOnPath } from '../find-on-path.ts';
 import { mountArguments, systemMounts } from './jail-mounts.ts';
 
 /** What this machine has to lock evaluations in with. */

@@ -6,11 +6,11 @@
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { OperatorError } from '../basics/index.ts';
-import { type Containment, containedCommand } from './command-line.ts';
-import { startEvaluator } from './evaluator-process.ts';
-import { collectLastWords } from './last-words.ts';
-import { readLines } from './lines.ts';
+import { OperatorError } from '../../../basics/index.ts';
+import { type Containment, containedCommand } from '../command-line.ts';
+import { startEvaluator } from '../evaluator-process.ts';
+import { collectLastWords } from '../last-words.ts';
+import { readLines } from '../lines.ts';
 
 export interface StoreGateOptions {
   /** The program `nix-daemon`. */

@@ -1,6 +1,6 @@
 /** What the installed nix-eval-jobs can do. */
-import type { Logger } from '../basics/index.ts';
-import { runProcess } from '../basics/index.ts';
+import type { Logger } from '../../../basics/index.ts';
+import { runProcess } from '../../../basics/index.ts';
 
 export interface JobsProgram {
   readonly program: string;

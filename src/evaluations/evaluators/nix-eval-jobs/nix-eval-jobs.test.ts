@@ -2,9 +2,9 @@
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { silentLogger } from '../basics/index.ts';
-import { nixesUnderTest, openTestNix, type TestNix } from '../nix/test-nix.ts';
-import { createEvaluator, type Evaluator } from './create-evaluator.ts';
+import { silentLogger } from '../../../basics/index.ts';
+import { nixesUnderTest, openTestNix, type TestNix } from '../../../nix/test-nix.ts';
+import { createEvaluator, type Evaluator } from '../create-evaluator.ts';
 import {
   errorsOf,
   evaluateAll,
@@ -13,7 +13,7 @@ import {
   noticesOf,
   type TestFolder,
   writeCheckout,
-} from './test-evaluation.ts';
+} from '../test-evaluation.ts';
 
 const double = join(import.meta.dirname, '../../test/nix-eval-jobs-double/nix-eval-jobs.mjs');
 

@@ -5,10 +5,9 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Logger } from '../basics/index.ts';
-import { messageOf, OperatorError } from '../basics/index.ts';
-import type { StoreLayout } from '../nix/index.ts';
-import { readDerivationFacts } from './derivation-file.ts';
+import type { Logger } from '../../basics/index.ts';
+import { messageOf, OperatorError } from '../../basics/index.ts';
+import type { StoreLayout } from '../../nix/index.ts';
 import type {
   Evaluate,
   EvaluationError,
@@ -16,9 +15,10 @@ import type {
   EvaluationLimits,
   EvaluationNotice,
   EvaluationRequest,
-} from './events.ts';
+} from '../events.ts';
+import { readDerivationFacts } from './derivation-file.ts';
 import { findEvaluationFile, flakeFile } from './find-file.ts';
-import { explainLockFailure, type FlakeOptions, type OpenedFlake, openFlake } from './flake.ts';
+import { explainLockFailure, type FlakeOptions, type OpenedFlake, openFlake } from './flakes/flake.ts';
 import { cleanError, cutMessage, locationInside, relativePaths } from './locations.ts';
 import type { OpenWalk } from './open-walk.ts';
 import { explainRuleFailure } from './rule-failures.ts';

@@ -1,6 +1,6 @@
 /** What both evaluators are before their findings are put into words for people. */
-import type { AttributePath, EvaluationLimits, JobMark, SourceArgument, SourceLocation } from './events.ts';
-import type { FlakeRoot } from './flake-root.ts';
+import type { AttributePath, EvaluationLimits, JobMark, SourceArgument, SourceLocation } from '../events.ts';
+import type { FlakeRoot } from './flakes/flake-root.ts';
 
 /** A finding as the evaluator gives it: messages are Nix's own, with colours and absolute paths. */
 export type Finding =

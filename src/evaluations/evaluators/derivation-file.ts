@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { parseDerivation, realPath, type StoreLayout } from '../nix/index.ts';
+import { parseDerivation, realPath, type StoreLayout } from '../../nix/index.ts';
 
 /** What a job shows of its derivation and evaluation must not force. */
 export interface DerivationFacts {

@@ -1,7 +1,7 @@
 /** The files of a commit in a folder named `source`, as Nix names what it fetches. */
 import { cp, lstat, mkdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { OperatorError, runProcess } from '../basics/index.ts';
+import { OperatorError, runProcess } from '../../../basics/index.ts';
 
 /**
  * A folder that holds what the commit holds. A server's checkout is that already. In somebody's

@@ -10,8 +10,8 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { chooseAccess, type StoreLayout } from '../nix/index.ts';
-import type { Containment } from './command-line.ts';
+import { chooseAccess, type StoreLayout } from '../../../nix/index.ts';
+import type { Containment } from '../command-line.ts';
 import { type Jail, jailCommand, socketInJail } from './jail.ts';
 import {
   existing,

@@ -1,6 +1,6 @@
 /** How code is held while it is evaluated: locked in, or by Nix's restrictions alone, or not evaluated at all. */
 import type { Containment } from './command-line.ts';
-import type { BuildJail } from './jail-room.ts';
+import type { BuildJail } from './jail/jail-room.ts';
 import type { Walk } from './walk.ts';
 
 /** What the walks of one evaluation are held by. */

@@ -1,6 +1,6 @@
 /** What nix-eval-jobs prints: JSON lines on stdout, and on stderr why it died. */
 import { z } from 'zod';
-import { jobMarks } from './walk-records.ts';
+import { jobMarks } from '../walker/walk-records.ts';
 
 const jobLine = z.object({
   attrPath: z.array(z.string()),

@@ -1,4 +1,4 @@
-import { type Child, killGroup, startProcess } from '../basics/index.ts';
+import { type Child, killGroup, startProcess } from '../../basics/index.ts';
 import type { CommandLine } from './command-line.ts';
 
 /** How an evaluator process ended. */

@@ -10,19 +10,19 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Logger } from '../basics/index.ts';
-import { type Containment, evaluatorCommandLine } from './command-line.ts';
-import { noticeIn, stripAnsi } from './error-text.ts';
-import { startEvaluator } from './evaluator-process.ts';
-import type { AttributePath } from './events.ts';
-import { collectLastWords } from './last-words.ts';
-import { readLines } from './lines.ts';
+import type { Logger } from '../../../basics/index.ts';
+import type { AttributePath } from '../../events.ts';
+import { type Containment, evaluatorCommandLine } from '../command-line.ts';
+import { noticeIn, stripAnsi } from '../error-text.ts';
+import { startEvaluator } from '../evaluator-process.ts';
+import { collectLastWords } from '../last-words.ts';
+import { readLines } from '../lines.ts';
+import { restrictionArguments } from '../restrictions.ts';
+import { commitUsed } from '../traversal-rules.ts';
+import type { AttributeFinding, Finding, Walk, WalkRequest } from '../walk.ts';
+import { startWatchdog } from '../watchdog.ts';
 import { type JobsDeath, parseJobsDeath, parseJobsLine } from './nix-eval-jobs-lines.ts';
 import type { JobsProgram } from './nix-eval-jobs-program.ts';
-import { restrictionArguments } from './restrictions.ts';
-import { commitUsed } from './traversal-rules.ts';
-import type { AttributeFinding, Finding, Walk, WalkRequest } from './walk.ts';
-import { startWatchdog } from './watchdog.ts';
 import { unwrapPath, wrapperExpression } from './wrapper-expression.ts';
 
 export interface JobsOptions {

@@ -9,8 +9,8 @@
  *   looked at: its outPath is its drvPath. Outputs and system are read from the .drv file later.
  * - Marks travel in `meta`, which every version can print.
  */
-import { nixString } from './nix-literals.ts';
-import { type RootExpression, traversalDepth, traversalRules } from './traversal-rules.ts';
+import { nixString } from '../nix-literals.ts';
+import { type RootExpression, traversalDepth, traversalRules } from '../traversal-rules.ts';
 
 /** Characters of names that mean something in attribute paths, or make messages hard to read back. */
 const encoded = ['%', '.', '"', "'", '\\', '$', ' ', '\n', '\r', '\t'] as const;
