@@ -5,13 +5,13 @@
 const rows = [
   ['cli'],
   ['server'],
-  ['github', 'web'],
+  ['github', 'web', 'agent'],
   ['reports'],
   ['evaluations'],
   ['builds'],
   ['builders'],
-  ['logs', 'projects'],
-  ['nix', 'postgres'],
+  ['cache', 'logs', 'projects'],
+  ['nix', 'postgres', 'agent-protocol'],
   ['basics'],
 ];
 
