@@ -9,6 +9,8 @@ import {
   type Operation,
   ProtocolError,
   queryMissing,
+  querySubstitutablePathInfos,
+  querySubstitutablePaths,
   queryValidPaths,
 } from './daemon/index.ts';
 import { isGood, plainMessage, statusOfError, statusOfReply } from './outcome.ts';
@@ -48,6 +50,15 @@ export function openDaemonStore(options: DaemonStoreOptions): NixStore {
       return { willBuild, willSubstitute, unknown };
     },
     queryValidPaths: (paths) => ask(queryValidPaths(paths)),
+    querySubstitutable: async (paths) => {
+      if (paths.length === 0) return new Set();
+      // The many first, which the daemon asks for at the same time; then those that only substituters
+      // have that it does not ask that way. What was asked before, it remembers.
+      const found = await ask(querySubstitutablePaths(paths));
+      const rest = paths.filter((path) => !found.has(path));
+      if (rest.length === 0) return found;
+      return new Set([...found, ...(await ask(querySubstitutablePathInfos(rest)))]);
+    },
     realise: async (request) => {
       try {
         return await realise(options, pool, request);

@@ -84,6 +84,8 @@ export interface NixStore {
   queryMissing(drvPaths: readonly string[]): Promise<Missing>;
   /** Which of these paths are valid in the store. */
   queryValidPaths(paths: readonly string[]): Promise<ReadonlySet<string>>;
+  /** Which of these paths some substituter has. */
+  querySubstitutable(paths: readonly string[]): Promise<ReadonlySet<string>>;
   /** Builds or substitutes all outputs of one derivation whose inputs are valid or substitutable. */
   realise(request: RealiseRequest): Promise<RealiseResult>;
   /** Makes a link in a roots directory that keeps a path from being collected. */

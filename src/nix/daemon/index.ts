@@ -1,4 +1,5 @@
 /** A client for the Nix daemon protocol, versions 1.34 to 1.38. */
+export { addTexts, type StoreText, textAddress, textNar } from './add-texts.ts';
 export { ConnectionLost, type Transport } from './channel.ts';
 export { type Agreement, type CallOptions, connect, type DaemonConnection } from './connection.ts';
 export type { ActivityKind, DaemonError, DaemonEvent, Reply } from './events.ts';
@@ -15,6 +16,8 @@ export {
   type PathInfo,
   queryMissing,
   queryPathInfo,
+  querySubstitutablePathInfos,
+  querySubstitutablePaths,
   queryValidPaths,
   setOptions,
 } from './operations.ts';

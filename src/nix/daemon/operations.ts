@@ -94,6 +94,22 @@ export function queryValidPaths(paths: readonly string[], substitute = false): O
   return { name: 'QueryValidPaths', code: 31, parameters: [paths, substitute], reply: () => set(path) };
 }
 
+/** Which of these some substituter has; leaves out substituters that do not want to be asked much. */
+export function querySubstitutablePaths(paths: readonly string[]): Operation<Set<string>> {
+  return { name: 'QuerySubstitutablePaths', code: 32, parameters: [paths], reply: () => set(path) };
+}
+
+/** Which of these any substituter has. The daemon asks for one path after the other. */
+export function querySubstitutablePathInfos(paths: readonly string[]): Operation<Set<string>> {
+  const contentAddress = '';
+  return {
+    name: 'QuerySubstitutablePathInfos',
+    code: 30,
+    parameters: [paths.length, ...paths.flatMap((storePath) => [storePath, contentAddress])],
+    reply: substitutablePaths,
+  };
+}
+
 export function isValidPath(storePath: string): Operation<boolean> {
   return { name: 'IsValidPath', code: 1, parameters: [storePath], reply: boolean };
 }
@@ -179,6 +195,18 @@ function* missingReply(): Decoder<MissingReply> {
     downloadBytes: yield* integer(),
     narBytes: yield* integer(),
   };
+}
+
+/** Their paths; derivers, references and sizes are read and dropped. */
+function* substitutablePaths(): Decoder<Set<string>> {
+  return yield* set(function* () {
+    const storePath = yield* path();
+    yield* word();
+    yield* set(path);
+    yield* integer();
+    yield* integer();
+    return storePath;
+  });
 }
 
 function* pathInfo(): Decoder<PathInfo | undefined> {
