@@ -9,6 +9,7 @@ import {
   type Operation,
   ProtocolError,
   queryMissing,
+  queryPathFromHashPart,
   querySubstitutablePathInfos,
   querySubstitutablePaths,
   queryValidPaths,
@@ -50,6 +51,7 @@ export function openDaemonStore(options: DaemonStoreOptions): NixStore {
       return { willBuild, willSubstitute, unknown };
     },
     queryValidPaths: (paths) => ask(queryValidPaths(paths)),
+    pathOfHash: (hashPart) => ask(queryPathFromHashPart(hashPart)),
     querySubstitutable: async (paths) => {
       if (paths.length === 0) return new Set();
       // The many first, which the daemon asks for at the same time; then those that only substituters

@@ -84,6 +84,8 @@ export interface NixStore {
   queryMissing(drvPaths: readonly string[]): Promise<Missing>;
   /** Which of these paths are valid in the store. */
   queryValidPaths(paths: readonly string[]): Promise<ReadonlySet<string>>;
+  /** The valid path whose name starts with these 32 characters: how caches are asked. */
+  pathOfHash(hashPart: string): Promise<string | undefined>;
   /** Which of these paths some substituter has. */
   querySubstitutable(paths: readonly string[]): Promise<ReadonlySet<string>>;
   /** Builds or substitutes all outputs of one derivation whose inputs are valid or substitutable. */

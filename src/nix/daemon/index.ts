@@ -15,6 +15,7 @@ export {
   type Operation,
   type PathInfo,
   queryMissing,
+  queryPathFromHashPart,
   queryPathInfo,
   querySubstitutablePathInfos,
   querySubstitutablePaths,

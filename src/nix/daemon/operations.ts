@@ -114,6 +114,18 @@ export function isValidPath(storePath: string): Operation<boolean> {
   return { name: 'IsValidPath', code: 1, parameters: [storePath], reply: boolean };
 }
 
+/** The valid path whose name starts with these 32 characters. */
+export function queryPathFromHashPart(hashPart: string): Operation<string | undefined> {
+  return {
+    name: 'QueryPathFromHashPart',
+    code: 29,
+    parameters: [hashPart],
+    reply: function* () {
+      return (yield* word()) || undefined;
+    },
+  };
+}
+
 /** Keeps a path from being collected for as long as this connection lives. */
 export function addTempRoot(storePath: string): Operation<boolean> {
   return { name: 'AddTempRoot', code: 11, parameters: [storePath], reply: boolean };
