@@ -1,4 +1,5 @@
 export { chooseAccess, layoutOf, type StoreAccess } from './access.ts';
+export type { PathEntry, PathSink, PathSource } from './copy-closure.ts';
 export {
   type DerivationGraph,
   DerivationSyntaxError,
@@ -16,5 +17,12 @@ export { type Environment, type NixEnvironmentOptions, nixEnvironment } from './
 export { type DetectOptions, detectNix, type LocalNix, type NixPrograms } from './local-nix.ts';
 export { defaultMaxLogBytes, type LocalStoreOptions, openLocalStore } from './local-store.ts';
 export { isGood } from './outcome.ts';
+export {
+  createPendingDerivations,
+  type PendingDerivations,
+  type PendingDerivationsOptions,
+} from './pending-derivations.ts';
+export { nixBase32, sourceStorePath, textStorePath } from './store-path.ts';
 export { type DaemonStoreOptions, openDaemonStore } from './store.ts';
+export { createTextWriter, type TextWriter, type TextWriterOptions } from './text-writer.ts';
 export type * from './types.ts';

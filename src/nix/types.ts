@@ -4,6 +4,8 @@
  * A store path is kept as the full string, `/nix/store/<32 characters>-<name>`.
  */
 
+export type { PathInfo } from './daemon/index.ts';
+
 /** One output of a derivation: its name and, unless content-addressed and floating, its path. */
 export interface DerivationOutput {
   readonly path: string | undefined;
