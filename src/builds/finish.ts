@@ -52,11 +52,16 @@ export async function refuseBuilds(
      FROM unnest(?::bigint[], ?::text[]) AS m (id, message) WHERE b.id = m.id AND b.finished_at IS NULL`,
     [ids, [...messages.values()]],
   );
+  await failDependentsOf(trx, ids);
+}
+
+/** Ends what depends on builds that ended badly, in as many statements as are needed by others. */
+export async function failDependentsOf(trx: Knex.Transaction, buildIds: readonly number[]): Promise<void> {
   const result: unknown = await trx.raw(
     `SELECT DISTINCT e.input_build_id AS id
      FROM build_inputs e JOIN builds d ON d.id = e.build_id AND d.finished_at IS NULL
      WHERE e.input_build_id = ANY (?) ORDER BY id`,
-    [ids],
+    [[...buildIds]],
   );
   for (const { id } of idRows.parse(result).rows) await failDependents(trx, id);
 }

@@ -1,6 +1,12 @@
 export { type ClaimedBuild, claimBuilds } from './claim.ts';
 export { completeAttempt, type OnBuildsChanged, releaseAttempts } from './complete.ts';
 export { type Dispatcher, type DispatcherOptions, startDispatcher } from './dispatcher.ts';
+export {
+  type FailuresOptions,
+  failuresKnown,
+  forgetFailures,
+  type KnownFailure,
+} from './failure-cache.ts';
 export { buildsChannel, type EnqueuedBuilds, enqueueBuilds, type WantedBuild } from './enqueue.ts';
 export {
   type LocalBuildFinished,
