@@ -15,7 +15,6 @@ ALTER TABLE builds
   -- Of an output-mismatch: the hash the derivation promises and the one its output has.
   ADD COLUMN specified_hash text,
   ADD COLUMN got_hash text;
-CREATE INDEX builds_cancel_requested ON builds (id) WHERE cancel_requested_at IS NOT NULL AND finished_at IS NULL;
 -- For the checks of references when old builds are removed, and for finding the old ones.
 CREATE INDEX builds_culprit ON builds (culprit_build_id) WHERE culprit_build_id IS NOT NULL;
 CREATE INDEX builds_finished ON builds (finished_at) WHERE finished_at IS NOT NULL;
