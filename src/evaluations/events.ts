@@ -3,6 +3,8 @@
  * are reduced to this stream, and everything behind it (server, `ringmaster run`) reads only this.
  */
 
+import type { PendingDerivations } from '../nix/index.ts';
+
 /** An attribute path: names from the root of ci.nix. Names are any strings; the root job is `[]`. */
 export type AttributePath = readonly string[];
 
@@ -99,6 +101,11 @@ export interface EvaluationRequest {
   readonly limits: EvaluationLimits;
   /** Called, perhaps often, when the code asks which commit it is, so that its files do not decide alone. */
   readonly onCommitUsed?: () => void;
+  /**
+   * Where to keep the derivations that the evaluation makes, which then are in the store only as far
+   * as the evaluation itself reads them. Absent: all are written.
+   */
+  readonly derivations?: PendingDerivations;
   readonly signal: AbortSignal;
 }
 

@@ -22,7 +22,7 @@ export {
   type PendingDerivations,
   type PendingDerivationsOptions,
 } from './pending-derivations.ts';
-export { nixBase32, sourceStorePath, textStorePath } from './store-path.ts';
 export { type DaemonStoreOptions, openDaemonStore } from './store.ts';
+export { nixBase32, sourceStorePath, textStorePath } from './store-path.ts';
 export { createTextWriter, type TextWriter, type TextWriterOptions } from './text-writer.ts';
 export type * from './types.ts';

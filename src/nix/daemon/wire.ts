@@ -100,14 +100,15 @@ function* length64(limit: number, what: string): Decoder<number> {
   return Number(length);
 }
 
-/** What a message is made of: integers, booleans as 0 and 1, strings, and lists of strings. */
-export type Part = number | boolean | string | readonly string[];
+/** What a message is made of: integers, booleans as 0 and 1, strings, bytes, and lists of strings. */
+export type Part = number | boolean | string | Buffer | readonly string[];
 
 /** The bytes of a message. */
 export function encode(...parts: readonly Part[]): Buffer {
   const chunks: Buffer[] = [];
   for (const part of parts) {
     if (typeof part === 'string') pushString(chunks, part);
+    else if (Buffer.isBuffer(part)) pushBytes(chunks, part);
     else if (typeof part === 'object') {
       chunks.push(encodeInteger(part.length));
       for (const element of part) pushString(chunks, element);
@@ -123,6 +124,9 @@ function encodeInteger(value: number): Buffer {
 }
 
 function pushString(chunks: Buffer[], value: string): void {
-  const content = Buffer.from(value, 'utf8');
+  pushBytes(chunks, Buffer.from(value, 'utf8'));
+}
+
+function pushBytes(chunks: Buffer[], content: Buffer): void {
   chunks.push(encodeInteger(content.length), content, Buffer.alloc((8 - (content.length % 8)) % 8));
 }
