@@ -18,6 +18,7 @@ export { type JailSetting, probeJail } from './evaluators/jail/jail.ts';
 export * from './events.ts';
 export { formatEvaluationError } from './format-error.ts';
 export { type ClaimedEvaluation, releaseEvaluations } from './queue.ts';
+export { type Approval, approveRevision, type Rerun, type RerunRequest, rerunRevision } from './rerun.ts';
 export { settleAfterBuilds } from './settle.ts';
 export {
   createSubmitRevision,

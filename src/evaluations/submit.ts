@@ -117,15 +117,24 @@ async function upsertSource(
     .merge();
 }
 
-async function ensureEvaluation(trx: Knex.Transaction, revisionId: number) {
+/** The newest evaluation of a revision, begun now if there has been none. */
+export async function ensureEvaluation(
+  trx: Knex.Transaction,
+  revisionId: number,
+): Promise<{ readonly id: number; readonly created: boolean }> {
   const existing: unknown = await trx('evaluations')
     .select('id')
     .where('revision_id', revisionId)
     .orderBy('id', 'desc')
     .first();
   if (existing !== undefined) return { id: idRow.parse(existing).id, created: false };
+  return { id: await startEvaluation(trx, revisionId), created: true };
+}
+
+/** Begins one more evaluation of a revision. */
+export async function startEvaluation(trx: Knex.Transaction, revisionId: number): Promise<number> {
   const [inserted]: unknown[] = await trx('evaluations').insert({ revision_id: revisionId }).returning('id');
   const { id } = idRow.parse(inserted);
   await trx.raw('SELECT pg_notify(?, ?)', [evaluationsChannel, String(id)]);
-  return { id, created: true };
+  return id;
 }
