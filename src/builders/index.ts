@@ -1,2 +1,3 @@
+export { type BuilderFleet, createBuilderFleet } from './fleet.ts';
 export { createLocalBuilder, type LocalBuilderOptions } from './local-builder.ts';
 export type * from './types.ts';

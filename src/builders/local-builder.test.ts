@@ -25,7 +25,9 @@ describe.each(nixesUnderTest)('a local builder with $name', (under) => {
   ): Promise<AttemptResult & { lines: string[] }> {
     const lines: string[] = [];
     const result = await builder.attempt({
+      attemptId: 0,
       drvPath,
+      outputs: {},
       signal: new AbortController().signal,
       timeoutSeconds: 60,
       maxSilentSeconds: 0,

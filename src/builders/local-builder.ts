@@ -7,11 +7,14 @@ export interface LocalBuilderOptions {
   /** The builder owns it, and closes it. */
   readonly store: NixStore;
   readonly nix: Pick<LocalNix, 'system' | 'extraPlatforms' | 'systemFeatures'>;
+  /** Row in `builders`; 0, the default, where there is no database. */
+  readonly id?: number;
   readonly name: string;
   /** Builds at the same time. Whoever hands out attempts keeps to it. */
   readonly slots: number;
   /** Bytes of output, newlines included, after which a build is stopped. */
   readonly maxLogBytes?: number;
+  readonly speed?: number;
 }
 
 /** A builder that builds in a store of this machine. */
@@ -19,11 +22,19 @@ export function createLocalBuilder(options: LocalBuilderOptions): Builder {
   const { store, nix } = options;
   const maxLogBytes = options.maxLogBytes ?? defaultMaxLogBytes;
   return {
+    id: options.id ?? 0,
     name: options.name,
     kind: 'local',
     systems: [nix.system, ...nix.extraPlatforms],
     features: nix.systemFeatures,
+    mandatoryFeatures: [],
+    trustDomains: ['trusted'],
     slots: options.slots,
+    speed: options.speed ?? 1,
+    accepting: true,
+    probe: async () => {
+      await store.queryValidPaths([]);
+    },
     attempt: async (request) => {
       const startedAt = new Date();
       const result = await realiseWithin(store, request, maxLogBytes);

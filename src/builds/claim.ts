@@ -10,6 +10,7 @@ export interface ClaimedBuild {
   readonly attemptId: number;
   readonly drvPath: string;
   readonly name: string;
+  readonly outputs: Readonly<Record<string, string | null>>;
   readonly infrastructureFailures: number;
 }
 
@@ -31,6 +32,7 @@ const claimedRows = z.object({
       attempt_id: z.number(),
       drv_path: z.string(),
       name: z.string(),
+      outputs: z.record(z.string(), z.string().nullable()),
       infrastructure_failures: z.number(),
     }),
   ),
@@ -50,12 +52,12 @@ export async function claimBuilds(
      ), taken AS (
        UPDATE builds b SET state = 'building', started_at = coalesce(started_at, now())
        FROM ready WHERE b.id = ready.id
-       RETURNING b.id, b.drv_path, b.name, b.infrastructure_failures
+       RETURNING b.id, b.drv_path, b.name, b.outputs, b.infrastructure_failures
      ), tried AS (
        INSERT INTO attempts (build_id, builder, process_id)
        SELECT id, :builder, :process FROM taken RETURNING id, build_id
      )
-     SELECT taken.id AS build_id, tried.id AS attempt_id, drv_path, name, infrastructure_failures
+     SELECT taken.id AS build_id, tried.id AS attempt_id, drv_path, name, outputs, infrastructure_failures
      FROM taken JOIN tried ON tried.build_id = taken.id ORDER BY taken.id`,
     {
       systems: [...request.builder.systems],
@@ -70,6 +72,7 @@ export async function claimBuilds(
     attemptId: row.attempt_id,
     drvPath: row.drv_path,
     name: row.name,
+    outputs: row.outputs,
     infrastructureFailures: row.infrastructure_failures,
   }));
 }

@@ -122,7 +122,9 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     const { signal } = attempt.cancel;
     const logWriter = openLogWriter({ db, attemptId: build.attemptId, log });
     const result = await builder.attempt({
+      attemptId: build.attemptId,
       drvPath: build.drvPath,
+      outputs: build.outputs,
       signal,
       timeoutSeconds: options.timeoutSeconds,
       maxSilentSeconds: options.maxSilentSeconds,

@@ -137,7 +137,9 @@ async function attemptUntilEnd(options: LocalRunOptions, drvPath: string): Promi
   for (let failures = 0; ; failures += 1) {
     onEvent({ type: 'started', drvPath });
     const result = await builder.attempt({
+      attemptId: 0,
       drvPath,
+      outputs: {},
       signal,
       timeoutSeconds,
       maxSilentSeconds,

@@ -98,7 +98,7 @@ describe.each(testServers)('the build queue on $name', (server) => {
     }
     await claimAll();
     await end('unlucky', 'infrastructure');
-    expect(await states()).toEqual({ unlucky: 'failed' });
+    expect(await states()).toEqual({ unlucky: 'builder-lost' });
   });
 
   test('what a dead process was building is built again, and its late answer is not believed', async () => {

@@ -8,11 +8,11 @@
  *
  * A finished build never changes again: a later wish for the same derivation is a new build.
  */
-import type { RealiseStatus } from '../nix/index.ts';
+import type { AttemptStatus } from '../builders/index.ts';
 
 export const unfinishedStates = ['blocked', 'queued', 'building'] as const;
 
-/** Ends that say the derivation itself is bad. */
+/** Bad ends. The last two are the machines' fault and say nothing about the derivation. */
 export const failureStates = [
   'failed',
   'dependency-failed',
@@ -22,6 +22,8 @@ export const failureStates = [
   'output-mismatch',
   'non-deterministic',
   'unsupported-system',
+  'out-of-disk',
+  'builder-lost',
 ] as const;
 
 export const finishedStates = ['succeeded', ...failureStates, 'cancelled'] as const;
@@ -51,16 +53,18 @@ export const infrastructureTries = 5;
  * Reads the end of an attempt. Trouble of the machine says nothing about the derivation, so it is
  * tried again, `failuresBefore` times remembered, until that has happened too often.
  */
-export function verdictOf(status: RealiseStatus, failuresBefore: number): AttemptVerdict {
+export function verdictOf(status: AttemptStatus, failuresBefore: number): AttemptVerdict {
   switch (status) {
     case 'built':
     case 'substituted':
     case 'already-valid':
       return { kind: 'finished', state: 'succeeded' };
     case 'infrastructure':
-      return failuresBefore + 1 < infrastructureTries
-        ? { kind: 'try-again' }
-        : { kind: 'finished', state: 'failed' };
+    case 'out-of-disk':
+    case 'builder-lost': {
+      if (failuresBefore + 1 < infrastructureTries) return { kind: 'try-again' };
+      return { kind: 'finished', state: status === 'out-of-disk' ? status : 'builder-lost' };
+    }
     default:
       return { kind: 'finished', state: status };
   }
@@ -80,5 +84,7 @@ export const stateWords = {
   'output-mismatch': 'output hash mismatch',
   'non-deterministic': 'not deterministic',
   'unsupported-system': 'no builder for its system',
+  'out-of-disk': 'no disk space on the builders',
+  'builder-lost': 'builders failed',
   cancelled: 'cancelled',
 } as const satisfies Record<BuildState, string>;
