@@ -149,7 +149,7 @@ describe('a local run', () => {
     expect(ends.get(lucky)).toMatchObject({ state: 'succeeded' });
     expect(started.filter((path) => path === lucky)).toHaveLength(3);
     expect(ends.get(all.get('cursed') ?? '')).toMatchObject({
-      state: 'failed',
+      state: 'builder-lost',
       message: 'the lights went out',
     });
     expect(started.filter((path) => path === all.get('cursed'))).toHaveLength(5);

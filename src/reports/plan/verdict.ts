@@ -1,5 +1,5 @@
 /** What one attribute's row in the database means, in the words every report uses. */
-import { isFailure, stateWords } from '../../builds/index.ts';
+import { type BuildState, isFailure, stateWords } from '../../builds/index.ts';
 import { formatDuration } from '../duration.ts';
 import type { BuildFacts, EvaluationFacts, JobFacts } from '../facts.ts';
 import { plainLine } from '../markdown.ts';
@@ -108,8 +108,7 @@ function badSentence(build: BuildFacts): string {
     if (exit?.[1])
       return exit[1].startsWith('signal') ? `Failed: ended by ${exit[1]}` : `Failed with ${exit[1]}`;
   }
-  const cause =
-    build.state === 'failed' || build.state === 'unsupported-system' ? headline(build.message) : '';
+  const cause = saysWhy.has(build.state) ? headline(build.message) : '';
   if (cause !== '') return `${state}: ${cause}`;
   const duration = durationOf(build);
   return duration !== undefined && build.state === 'timed-out' ? `${state} after ${duration}` : state;
@@ -142,3 +141,11 @@ function over(phase: Phase, sentence: string, conclusion: CheckConclusion): Verd
 function underWay(phase: 'building' | 'queued', sentence: string): Verdict {
   return { phase, shape: shapes[phase], sentence, conclusion: undefined };
 }
+
+/** Ends whose message has a cause worth a line; the others are said by their words alone. */
+const saysWhy: ReadonlySet<BuildState> = new Set([
+  'failed',
+  'unsupported-system',
+  'out-of-disk',
+  'builder-lost',
+]);
