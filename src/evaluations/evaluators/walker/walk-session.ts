@@ -6,7 +6,7 @@
  * repl believes unfinished (Nix 2.8 takes a syntax error "unexpected end of file" in an imported file
  * for one); and a trace that says that both are done.
  */
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Logger, messageOf } from '../../../basics/index.ts';
 import { type Containment, evaluatorCommandLine } from '../command-line.ts';
@@ -123,6 +123,8 @@ export async function* walkInProcess(
       lastWords.clear();
       watchdog.progress();
       if (record.kind === 'entered') {
+        // It is loaded. Nix 2.8 would read it again, byte by byte, for each frame of each error in it.
+        if (at === undefined) await rm(walkFile, { force: true });
         at = record;
         answered = false;
       } else if (record.kind === 'found') {
