@@ -1,0 +1,3 @@
+export { type AgentOptions, runAgent } from './agent.ts';
+export { type AgentClient, type ConnectionOptions, connectToServer } from './connection.ts';
+export type { BuildWatcher, WorkOrder, Workshop } from './workshop.ts';
