@@ -1,13 +1,23 @@
+export {
+  cancelBuilds,
+  cancelBuildsOf,
+  cancelChannel,
+  cancelReason,
+  cancelRequested,
+  endCancelledInQueue,
+  takeBackCancelRequests,
+} from './cancel.ts';
 export { type ClaimedBuild, claimBuilds } from './claim.ts';
 export { completeAttempt, type OnBuildsChanged, releaseAttempts } from './complete.ts';
 export { type Dispatcher, type DispatcherOptions, startDispatcher } from './dispatcher.ts';
+export { buildsChannel, type EnqueuedBuilds, enqueueBuilds, type WantedBuild } from './enqueue.ts';
 export {
   type FailuresOptions,
   failuresKnown,
   forgetFailures,
   type KnownFailure,
 } from './failure-cache.ts';
-export { buildsChannel, type EnqueuedBuilds, enqueueBuilds, type WantedBuild } from './enqueue.ts';
+export { lockGraphForPlanning } from './graph-lock.ts';
 export {
   type LocalBuildFinished,
   type LocalRunEvent,
@@ -16,4 +26,5 @@ export {
   runLocally,
 } from './local-run.ts';
 export { type BuildPlan, type BuildWish, planMissing } from './missing.ts';
+export { bumpPriority, bumpStep } from './priority.ts';
 export * from './states.ts';

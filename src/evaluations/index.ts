@@ -2,6 +2,14 @@
 
 export { attributePathFromUrl, attributePathToUrl, formatAttributePath } from './attribute-path.ts';
 export {
+  type CancelOptions,
+  cancelBuild,
+  cancelEvaluations,
+  requestSupersede,
+  supersedeEvaluations,
+  supersedeTask,
+} from './cancel.ts';
+export {
   type Coordinator,
   type CoordinatorOptions,
   startCoordinator,
