@@ -52,7 +52,10 @@ export function derivationName(drvPath: string): string {
   return basename(drvPath, '.drv').slice(33);
 }
 
-const structuredAttributes = z.looseObject({ requiredSystemFeatures: z.array(z.string()).optional() });
+const structuredAttributes = z.looseObject({
+  requiredSystemFeatures: z.array(z.string()).optional(),
+  allowSubstitutes: z.boolean().optional(),
+});
 
 /** The system features a builder must have, `requiredSystemFeatures` of the derivation. */
 export function requiredSystemFeatures(derivation: Derivation): readonly string[] {
@@ -62,6 +65,16 @@ export function requiredSystemFeatures(derivation: Derivation): readonly string[
     return parsed.success ? (parsed.data.requiredSystemFeatures ?? []) : [];
   }
   return (derivation.environment.get('requiredSystemFeatures') ?? '').split(/\s+/).filter(Boolean);
+}
+
+/** Whether outputs may be fetched instead of built: the derivation's `allowSubstitutes`. */
+export function isSubstitutionAllowed(derivation: Derivation): boolean {
+  const json = derivation.environment.get('__json');
+  if (json !== undefined) {
+    const parsed = structuredAttributes.safeParse(parseJson(json));
+    return parsed.data?.allowSubstitutes ?? true;
+  }
+  return (derivation.environment.get('allowSubstitutes') ?? '1') === '1';
 }
 
 /** Whether the output's hash is known beforehand, so that the build may use the network. */

@@ -7,6 +7,7 @@ export {
   derivationName,
   formatDerivation,
   isFixedOutput,
+  isSubstitutionAllowed,
   parseDerivation,
   readDerivation,
   realPath,
