@@ -85,6 +85,11 @@ export function formatDerivation(derivation: Derivation): Buffer {
   return Buffer.from(`Derive(${parts.join(',')})`, 'latin1');
 }
 
+/** The bytes of a string of a derivation. */
+export function derivationBytes(value: string): Buffer {
+  return Buffer.from(encode(value), 'latin1');
+}
+
 class Reader {
   readonly #text: string;
   #position = 0;

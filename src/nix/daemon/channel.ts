@@ -31,6 +31,9 @@ interface Reading {
   readonly fail: (error: unknown) => void;
 }
 
+/** Bytes that may wait while nobody reads; then the other side is held up. */
+const bufferedBytes = 256 * 1024;
+
 export class Channel {
   readonly #transport: Transport;
   #chunks: Buffer[] = [];
@@ -49,6 +52,7 @@ export class Channel {
       this.#chunks.push(chunk);
       this.#available += chunk.length;
       this.#advance();
+      if (this.#reading === undefined && this.#available > bufferedBytes) transport.input.pause();
     });
     const lost = async (cause?: unknown) => {
       this.#ended = true;
@@ -73,10 +77,35 @@ export class Channel {
     if (this.usable) this.#transport.output.write(message);
   }
 
+  /** Writes, and waits until the other side has taken most of what was written so far. */
+  async send(message: Buffer): Promise<void> {
+    const { output } = this.#transport;
+    if (!this.usable || output.write(message)) return;
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        for (const event of ['drain', 'close', 'error']) output.off(event, done);
+        resolve();
+      };
+      for (const event of ['drain', 'close', 'error']) output.once(event, done);
+      if (output.destroyed) done();
+    });
+  }
+
+  /** Some bytes of what arrives, at least one and at most `limit`. */
+  readSome(limit: number): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      const advance = () => {
+        if (this.#available === 0) return false;
+        resolve(this.#take(Math.min(limit, this.#chunks[0]?.length ?? 0)));
+        return true;
+      };
+      this.#start({ advance, fail: reject });
+    });
+  }
+
   /** Runs a decoder on what arrives. Rejects, once and for all, when the channel fails. */
   read<T>(decoder: Decoder<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      if (this.#failure !== undefined) return reject(this.#failure);
       let step: IteratorResult<number, T> | undefined;
       const advance = () => {
         step ??= decoder.next();
@@ -89,10 +118,17 @@ export class Channel {
         resolve(step.value);
         return true;
       };
-      this.#reading = { advance, fail: reject };
-      this.#advance();
-      if (this.#reading !== undefined && this.#lost !== undefined) this.fail(this.#lost);
+      this.#start({ advance, fail: reject });
     });
+  }
+
+  #start(reading: Reading): void {
+    if (this.#failure !== undefined) return reading.fail(this.#failure);
+    this.#reading = reading;
+    this.#advance();
+    if (this.#reading === undefined) return;
+    if (this.#lost !== undefined) this.fail(this.#lost);
+    else this.#transport.input.resume();
   }
 
   /** Ends the channel for a reason that whoever reads gets to see. */

@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import type { Transport } from './channel.ts';
 import { connect, type DaemonConnection } from './connection.ts';
 import type { DaemonEvent } from './events.ts';
-import { buildPathsWithResults, queryMissing, queryPathInfo, queryValidPaths } from './operations.ts';
+import { buildPathsWithResults, queryMissing, queryValidPaths } from './operations.ts';
+import { queryPathInfo } from './path-operations.ts';
 import { encode, type Part, ProtocolError } from './wire.ts';
 
 const settings = { maxJobs: 1, cores: 0, useSubstitutes: true, fallback: false, overrides: {} };

@@ -24,6 +24,8 @@ export interface Operation<T> {
   readonly name: string;
   readonly code: number;
   readonly parameters: readonly Part[];
+  /** What follows the parameters in frames. It is read once. */
+  readonly body?: AsyncIterable<Buffer>;
   /** Reads the reply as the given minor version of the protocol writes it. */
   readonly reply: (minor: number) => Decoder<T>;
 }
@@ -72,7 +74,39 @@ export function buildPathsWithResults(paths: readonly string[]): Operation<Build
     name: 'BuildPathsWithResults',
     code: 46,
     parameters: [paths, normalMode],
-    reply: (minor) => list(() => buildReply(minor)),
+    reply: (minor) => list(() => keyedBuildReply(minor)),
+  };
+}
+
+/** A derivation as it is built on a machine that need not know those it depends on. */
+export interface WireDerivation {
+  /** Name, path, hash algorithm, hash; the last three may be empty. */
+  readonly outputs: readonly (readonly [string, string, string, string])[];
+  /** All inputs, as paths. */
+  readonly inputs: readonly string[];
+  readonly system: string;
+  readonly builder: Buffer;
+  readonly arguments: readonly Buffer[];
+  readonly environment: readonly (readonly [Buffer, Buffer])[];
+}
+
+/** Builds one derivation, whose inputs are valid. Refused to those whom the daemon does not trust. */
+export function buildDerivation(drvPath: string, derivation: WireDerivation): Operation<BuildReply> {
+  const { outputs, inputs, environment } = derivation;
+  const normalMode = 0;
+  return {
+    name: 'BuildDerivation',
+    code: 36,
+    parameters: [
+      drvPath,
+      ...[outputs.length, ...outputs.flat()],
+      inputs,
+      ...[derivation.system, derivation.builder],
+      ...[derivation.arguments.length, ...derivation.arguments],
+      ...[environment.length, ...environment.flat()],
+      normalMode,
+    ],
+    reply: (minor) => buildReply(minor, drvPath),
   };
 }
 
@@ -134,24 +168,6 @@ export function addTempRoot(storePath: string): Operation<boolean> {
 /** Tells the collector of a link, made by the caller, from somewhere in the file system to a path. */
 export function addIndirectRoot(link: string): Operation<boolean> {
   return { name: 'AddIndirectRoot', code: 12, parameters: [link], reply: boolean };
-}
-
-export interface PathInfo {
-  readonly deriver: string | undefined;
-  /** SHA-256 of the NAR in base 16, without a prefix. */
-  readonly narHash: string;
-  readonly narBytes: number;
-  readonly references: ReadonlySet<string>;
-  readonly registeredAt: Date;
-  /** Built here, so trusted without a signature. */
-  readonly ultimate: boolean;
-  readonly signatures: ReadonlySet<string>;
-  readonly contentAddress: string | undefined;
-}
-
-/** What the store knows of a path, or nothing when it is not valid. */
-export function queryPathInfo(storePath: string): Operation<PathInfo | undefined> {
-  return { name: 'QueryPathInfo', code: 26, parameters: [storePath], reply: pathInfo };
 }
 
 export interface DaemonSettings {
@@ -221,22 +237,12 @@ function* substitutablePaths(): Decoder<Set<string>> {
   });
 }
 
-function* pathInfo(): Decoder<PathInfo | undefined> {
-  if (!(yield* boolean())) return undefined;
-  return {
-    deriver: (yield* word()) || undefined,
-    narHash: yield* word(),
-    references: yield* set(path),
-    registeredAt: yield* time(),
-    narBytes: yield* integer(),
-    ultimate: yield* boolean(),
-    signatures: yield* set(word),
-    contentAddress: (yield* word()) || undefined,
-  };
+function* keyedBuildReply(minor: number): Decoder<BuildReply> {
+  const built = yield* word();
+  return yield* buildReply(minor, built);
 }
 
-function* buildReply(minor: number): Decoder<BuildReply> {
-  const built = yield* word();
+function* buildReply(minor: number, built: string): Decoder<BuildReply> {
   const code = yield* integer();
   const message = yield* text();
   yield* integer(); // how often it was built
@@ -283,6 +289,6 @@ function* optionalMicroseconds(): Decoder<bigint | undefined> {
 }
 
 /** Seconds since 1970. */
-function* time(): Decoder<Date> {
+export function* time(): Decoder<Date> {
   return new Date((yield* integer()) * 1000);
 }
