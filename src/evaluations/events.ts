@@ -21,6 +21,16 @@ export interface SourceLocation {
 /** Marks a derivation may carry (Hercules CI); the first that matches counts. */
 export type JobMark = 'regular' | 'may-fail' | 'must-fail' | 'dependencies-only' | 'effect';
 
+/** What a job asks of its build, in `meta`. What is not asked for is absent. */
+export interface JobLimits {
+  /** `meta.timeout`: seconds that the build may take. At least 1. */
+  readonly timeoutSeconds?: number;
+  /** `meta.maxSilent`: seconds without output after which the build is ended. At least 1. */
+  readonly maxSilentSeconds?: number;
+  /** `meta.schedulingPriority`: higher first, any 32-bit integer. */
+  readonly priority?: number;
+}
+
 /** One attribute that evaluated to a derivation. */
 export interface JobFound {
   readonly type: 'job';
@@ -32,6 +42,7 @@ export interface JobFound {
   /** Output name -> store path; null for content-addressed outputs. */
   readonly outputs: Readonly<Record<string, string | null>>;
   readonly mark: JobMark;
+  readonly limits?: JobLimits;
 }
 
 /** One attribute that failed to evaluate, or, with the path `[]`, the whole evaluation. */

@@ -9,6 +9,8 @@
 // One line a case reads best, and ${} in the cases is Nix's:
 // biome-ignore-all format: a table
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Nix
+import type { JobLimits } from '../../src/evaluations/index.ts';
+
 export type Path = readonly string[];
 
 export interface Expectation {
@@ -21,6 +23,8 @@ export interface Expectation {
 export interface NodeCase extends Expectation {
   readonly checks: string;
   readonly value: string;
+  /** Of the jobs; default none. */
+  readonly limits?: JobLimits;
 }
 
 /** A whole repository. */
@@ -53,6 +57,15 @@ export const nodeCases: readonly NodeCase[] = [
   { checks: 'a derivation without a drvPath is an error', value: '{ type = "derivation"; name = "x"; }', errors: [[here, /drvPath/]] },
   { checks: 'a drvPath that is no derivation of the store is an error', value: '{ type = "derivation"; name = "x"; drvPath = "/nix/store/00000000000000000000000000000000-x.drv"; }', errors: [here] },
   { checks: 'a drvPath that fails is an error', value: 'derivation { name = "nobuilder"; system = "x86_64-linux"; }', errors: [[here, /builder/]] },
+  // What its meta asks of the build.
+  { checks: 'the limits of a job are those of its meta', value: 'd "a" // { meta = { timeout = 60; maxSilent = 7; schedulingPriority = -5; description = throw "d"; }; }', jobs: [here], limits: { timeoutSeconds: 60, maxSilentSeconds: 7, priority: -5 } },
+  { checks: 'a limit that is no good number is not set', value: 'd "a" // { meta = { timeout = "60"; maxSilent = 0; schedulingPriority = 3000000000; }; }', jobs: [here] },
+  { checks: 'a limit that throws is not set, and the others are', value: 'd "a" // { meta = { timeout = throw "t"; maxSilent = 1.5; schedulingPriority = 2; }; }', jobs: [here], limits: { priority: 2 } },
+  { checks: 'a meta that throws fails no job', value: 'd "a" // { meta = throw "m"; }', jobs: [here] },
+  { checks: 'a meta that is no set fails no job', value: 'd "a" // { meta = 1; }', jobs: [here] },
+  { checks: 'a meta that aborts fails no job', value: 'd "a" // { meta = abort "m"; }', jobs: [here] },
+  { checks: 'a limit of which nothing can come fails no job', value: 'd "a" // { meta = { timeout = { }.missing; }; }', jobs: [here] },
+  { checks: 'a meta that never ends fails no job', value: 'd "a" // { meta = let f = x: 1 + f x; in f 0; }', jobs: [here] },
   // A functor.
   { checks: 'a functor is called and its result walked without a flag', value: '{ __functor = self: { a = d "a"; }; }', jobs: [['a']] },
   { checks: 'all other attributes of a functor are ignored', value: '{ b = throw "b"; recurseForDerivations = throw "flag"; __functor = self: { a = d "a"; }; }', jobs: [['a']] },

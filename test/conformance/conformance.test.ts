@@ -59,6 +59,7 @@ describe.each(nixesUnderTest)('with $name', (under) => {
       test(one.checks, () => {
         const mine = events.filter((event) => 'path' in event && event.path[0] === name(index));
         expectFindings(mine, one, [name(index)]);
+        for (const job of jobsOf(mine)) expect(job.limits).toEqual(one.limits);
       });
     }
 

@@ -154,13 +154,13 @@ interface Words {
 
 function eventOf(finding: AttributeFinding, words: Words): EvaluationEvent {
   if (finding.kind === 'error') return errorOf(finding, words);
-  const { path, name, drvPath, mark } = finding;
+  const { path, name, drvPath, mark, limits } = finding;
   const facts = readDerivationFacts(drvPath, words.store);
   if (facts === undefined) {
     const text = `error: its drvPath, '${drvPath}', is not a derivation in the store`;
     return errorOf({ kind: 'error', path, text }, words);
   }
-  return { type: 'job', path, drvPath, name, ...facts, mark };
+  return { type: 'job', path, drvPath, name, ...facts, mark, ...(limits && { limits }) };
 }
 
 function errorOf(finding: Extract<Finding, { kind: 'error' }>, words: Words): EvaluationError {

@@ -7,7 +7,9 @@
  *   root     the file's value; then, for a set, its `type`
  *   node     the value, then `type` of a set, then `recurseForDerivations` of a set that is neither
  *            a derivation nor a functor nor the root nor a functor's result
- *   job      `name`, `drvPath` and the marks; never `outPath`, `outputs`, `meta` or `system`
+ *   job      `name`, `drvPath` and the marks; never `outPath`, `outputs` or `system`
+ *   limits   `meta` and three attributes of it, after all that makes it a job: whatever happens
+ *            there, it is a job, and a limit that is not a good number is not set
  */
 import type { SourceArgument } from '../events.ts';
 import { type FlakeRoot, flakeRoot } from './flakes/flake-root.ts';
@@ -30,7 +32,7 @@ export interface RootExpression {
 }
 
 /**
- * `let` bindings: `classify`, `step`, `flagged`, `job` and, for one evaluation, `root`. In scope must be
+ * `let` bindings: `classify`, `step`, `flagged`, `job`, `limitsOf` and, for one evaluation, `root`. In scope must be
  * `nonce`: unguessable; begins the messages with which the rules themselves fail (`rule-failures.ts`).
  */
 export function traversalRules(root: RootExpression): string {
@@ -148,4 +150,22 @@ const rules = `
       mark = markOf drv;
     in
     builtins.seq name (builtins.seq drvPath (builtins.seq mark { inherit name drvPath mark; }));
+
+  # Those of a derivation that has a meta. Of what can go wrong in there only throw and assert are caught here.
+  limitsOf = drv:
+    let
+      limit = name: attribute: least:
+        let
+          found = builtins.tryEval (
+            let value = drv.meta.\${attribute} or null;
+            in if builtins.isInt value && least <= value && value <= 2147483647 then value else null
+          );
+        in
+        if found.success && found.value != null then [ { inherit name; inherit (found) value; } ] else [ ];
+    in
+    builtins.listToAttrs (
+      limit "timeoutSeconds" "timeout" 1
+      ++ limit "maxSilentSeconds" "maxSilent" 1
+      ++ limit "priority" "schedulingPriority" (-2147483648)
+    );
 `;

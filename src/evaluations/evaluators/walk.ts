@@ -1,5 +1,12 @@
 /** What both evaluators are before their findings are put into words for people. */
-import type { AttributePath, EvaluationLimits, JobMark, SourceArgument, SourceLocation } from '../events.ts';
+import type {
+  AttributePath,
+  EvaluationLimits,
+  JobLimits,
+  JobMark,
+  SourceArgument,
+  SourceLocation,
+} from '../events.ts';
 import type { FlakeRoot } from './flakes/flake-root.ts';
 
 /** A finding as the evaluator gives it: messages are Nix's own, with colours and absolute paths. */
@@ -10,6 +17,7 @@ export type Finding =
       readonly name: string;
       readonly drvPath: string;
       readonly mark: JobMark;
+      readonly limits?: JobLimits;
     }
   | {
       readonly kind: 'error';

@@ -1,12 +1,12 @@
 /** What nix-eval-jobs prints: JSON lines on stdout, and on stderr why it died. */
 import { z } from 'zod';
-import { jobMarks } from '../walker/walk-records.ts';
+import { jobLimits, jobMarks } from '../walker/walk-records.ts';
 
 const jobLine = z.object({
   attrPath: z.array(z.string()),
   name: z.string(),
   drvPath: z.string(),
-  meta: z.object({ mark: z.enum(jobMarks) }),
+  meta: z.object({ mark: z.enum(jobMarks), limits: z.exactOptional(jobLimits) }),
 });
 
 const errorLine = z.object({ attrPath: z.array(z.string()), error: z.string() });

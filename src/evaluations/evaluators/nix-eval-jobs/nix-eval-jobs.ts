@@ -2,7 +2,9 @@
  * The evaluator over nix-eval-jobs: several worker processes, memory bounded by restarting them.
  *
  *   run ──exit 0──> done
- *    │  a worker died at a named path ──> error there; run again without what is answered
+ *    │  looking for a job's limits failed ──> run again for these jobs, without looking
+ *    │  a worker died at a named path ──> run again, there without looking for limits
+ *    │  it died there again ──> error there; run again without what is answered
  *    │  it died at once and silently, the first time ──> run again (creating a store is a race)
  *    └─ anything else: silence, an unnamed crash, too many deaths
  *         ──> the built-in walker does what is left; it finds every culprit
@@ -23,7 +25,7 @@ import type { AttributeFinding, Finding, Walk, WalkRequest } from '../walk.ts';
 import { startWatchdog } from '../watchdog.ts';
 import { type JobsDeath, parseJobsDeath, parseJobsLine } from './nix-eval-jobs-lines.ts';
 import type { JobsProgram } from './nix-eval-jobs-program.ts';
-import { unwrapPath, wrapperExpression } from './wrapper-expression.ts';
+import { type Exceptions, limitsFailed, unwrapPath, wrapperExpression } from './wrapper-expression.ts';
 
 export interface JobsOptions {
   readonly jobs: JobsProgram;
@@ -39,7 +41,7 @@ export interface JobsOptions {
 }
 
 /** Deaths of workers in one evaluation before the built-in walker takes over. */
-const maxCrashes = 5;
+const maxCrashes = 8;
 
 /** Bytes of one line: an error with a deep trace may be long. */
 const maxLineBytes = 10 * 1024 * 1024;
@@ -47,25 +49,33 @@ const maxLineBytes = 10 * 1024 * 1024;
 interface Progress {
   /** Paths of the wrapped tree that have their answer. */
   readonly answered: Set<string>;
+  /** Paths of the wrapped tree where looking for limits may be what fails. */
+  readonly bare: Set<string>;
   /** Attribute paths as JSON, for the walker that may take over. */
   readonly reported: Set<string>;
 }
 
-type RunEnd = { readonly kind: 'done' } | { readonly kind: 'silent' } | JobsDeath;
+type RunEnd =
+  | { readonly kind: 'done' }
+  /** Some jobs are to be asked for again, without their limits. */
+  | { readonly kind: 'bare' }
+  | { readonly kind: 'silent' } | JobsDeath;
 
 /** The walk over nix-eval-jobs. */
 export function createJobsWalk(options: JobsOptions): Walk {
   return async function* walk(request) {
-    const progress: Progress = { answered: new Set(), reported: new Set() };
+    const progress: Progress = { answered: new Set(), bare: new Set(), reported: new Set() };
     let crashes = 0;
     for (let run = 1; ; run += 1) {
       const before = progress.answered.size;
       const end: RunEnd = yield* runOnce(options, request, progress, run);
       if (end.kind === 'done' || request.signal.aborted) return;
+      if (end.kind === 'bare') continue;
       options.log.debug({ end, run }, 'nix-eval-jobs did not finish');
       const culprit = end.kind === 'crash' && end.wrappedPath ? unwrapPath(end.wrappedPath) : undefined;
       if (end.kind === 'crash' && end.wrappedPath && culprit && crashes < maxCrashes) {
         crashes += 1;
+        if (isNew(progress.bare, end.wrappedPath.join('.'))) continue;
         yield* report(progress, end.wrappedPath, {
           kind: 'error',
           path: culprit,
@@ -89,8 +99,11 @@ async function* runOnce(
   run: number,
 ): AsyncGenerator<Finding, RunEnd> {
   const { limits } = request;
-  const skipFile = progress.answered.size > 0 ? join(request.directory, `skip-${run}.json`) : undefined;
-  if (skipFile !== undefined) await writeFile(skipFile, JSON.stringify([...progress.answered]));
+  const exceptionsFile = run > 1 ? join(request.directory, `exceptions-${run}.json`) : undefined;
+  if (exceptionsFile !== undefined) {
+    const exceptions: Exceptions = { skip: [...progress.answered], bare: [...progress.bare] };
+    await writeFile(exceptionsFile, JSON.stringify(exceptions));
+  }
   const command = await evaluatorCommandLine(
     {
       program: options.jobs.program,
@@ -101,8 +114,8 @@ async function* runOnce(
         ...(options.gcRootsDirectory === undefined ? [] : ['--gc-roots-dir', options.gcRootsDirectory]),
         ...['--meta', '--show-trace'],
         ...restrictionArguments({ ...request, allowedUris: options.allowedUris }),
-        ...(skipFile === undefined ? [] : ['-I', `__ringmaster-skip=${skipFile}`]),
-        ...['--expr', wrapperExpression({ ...request, ...(skipFile === undefined ? {} : { skipFile }) })],
+        ...(exceptionsFile === undefined ? [] : ['-I', `__ringmaster-exceptions=${exceptionsFile}`]),
+        ...['--expr', wrapperExpression({ ...request, ...(exceptionsFile && { exceptionsFile }) })],
       ],
       directory: request.directory,
       memoryMegabytes: limits.memoryMegabytes,
@@ -114,6 +127,7 @@ async function* runOnce(
   evaluator.child.stdin.end();
   let silent = false;
   let unreadable: string | undefined;
+  let again = false;
   const watchdog = startWatchdog(limits.attributeSeconds * 1000, () => {
     silent = true;
     evaluator.kill();
@@ -138,14 +152,17 @@ async function* runOnce(
       watchdog.progress();
       watchdog.pause();
       for (const text of traces.splice(0)) yield { kind: 'notice', text };
-      yield* report(progress, answer.wrappedPath, answer.finding);
+      const { wrappedPath, finding } = answer;
+      const broken = finding.kind === 'error' && finding.text.includes(request.nonce + limitsFailed);
+      if (broken && isNew(progress.bare, wrappedPath.join('.'))) again = true;
+      else yield* report(progress, wrappedPath, finding);
       watchdog.resume();
     }
     await heard;
     for (const text of traces.splice(0)) yield { kind: 'notice', text };
     const end = await evaluator.ended;
     if (end.startError) throw end.startError;
-    if (end.exitCode === 0 && unreadable === undefined) return { kind: 'done' };
+    if (end.exitCode === 0 && unreadable === undefined) return { kind: again ? 'bare' : 'done' };
     if (end.exitCode === 0) return { kind: 'failure', text: `a line that cannot be read: ${unreadable}` };
     return silent ? { kind: 'silent' } : parseJobsDeath(lastWords.lines());
   } finally {
@@ -184,8 +201,14 @@ function readAnswer(text: string): Answer | undefined {
   const finding: AttributeFinding =
     'error' in line
       ? { kind: 'error', path, text: line.error }
-      : { kind: 'derivation', path, name: line.name, drvPath: line.drvPath, mark: line.meta.mark };
+      : { kind: 'derivation', path, name: line.name, drvPath: line.drvPath, ...line.meta };
   return { wrappedPath: line.attrPath, finding };
+}
+
+function isNew(set: Set<string>, key: string): boolean {
+  if (set.has(key)) return false;
+  set.add(key);
+  return true;
 }
 
 async function* report(

@@ -7,7 +7,8 @@
  * - Names are encoded, since numbers, quotes, dots and the empty name have meanings in its paths.
  * - A job is a derivation of the barest kind, with nothing of the user's that could throw when it is
  *   looked at: its outPath is its drvPath. Outputs and system are read from the .drv file later.
- * - Marks travel in `meta`, which every version can print.
+ * - Marks and limits travel in `meta`, which every version can print. Where looking for the limits fails,
+ *   so does the job, in words that begin like {@link limitsFailed}: it is asked for again without them.
  */
 import { nixString } from '../nix-literals.ts';
 import { type RootExpression, traversalDepth, traversalRules } from '../traversal-rules.ts';
@@ -21,39 +22,58 @@ const rootName = 'r';
 export interface WrapperExpression extends RootExpression {
   /** Begins the failures of the rules and what they trace. */
   readonly nonce: string;
-  /** A JSON file with a list of wrapped paths to leave out, each `r._name._name`. */
-  readonly skipFile?: string;
+  /** A JSON file: {@link Exceptions}. */
+  readonly exceptionsFile?: string;
 }
+
+/** Paths of the wrapped tree, each `r._name._name`, that are not walked as all others are. */
+export interface Exceptions {
+  /** Left out. */
+  readonly skip: readonly string[];
+  /** Whose meta is not looked at. */
+  readonly bare: readonly string[];
+}
+
+/** In the trace of an error, behind the nonce: it comes from looking for the limits of a job. */
+export const limitsFailed = 'limits';
 
 /** The expression for `nix-eval-jobs --expr`. */
 export function wrapperExpression(wanted: WrapperExpression): string {
-  const skipped = wanted.skipFile
-    ? `builtins.listToAttrs (map (name: { inherit name; value = true; })
-    (builtins.fromJSON (builtins.readFile ${nixString(wanted.skipFile)})))`
-    : '{ }';
+  const exceptions = wanted.exceptionsFile
+    ? `builtins.fromJSON (builtins.readFile ${nixString(wanted.exceptionsFile)})`
+    : '{ skip = [ ]; bare = [ ]; }';
   return `let
   nonce = ${nixString(wanted.nonce)};
 ${traversalRules(wanted)}
-  skipped = ${skipped};
+  exceptions = ${exceptions};
+  namesIn = names: builtins.listToAttrs (map (name: { inherit name; value = null; }) names);
+  skipped = namesIn exceptions.skip;
+  bare = namesIn exceptions.bare;
 
   encode = name: "_" + builtins.replaceStrings
     [ ${encoded.map(nixString).join(' ')} ]
     [ ${encoded.map((character) => nixString(percent(character))).join(' ')} ]
     name;
 
-  show = found: {
+  show = path: value: found: {
     type = "derivation";
     inherit (found) name drvPath;
     outPath = found.drvPath;
     system = "of the derivation";
-    meta = { inherit (found) mark; };
+    meta = { inherit (found) mark; } // (if value ? meta && !(bare ? \${path}) then limitsIn value else { });
   };
+
+  limitsIn = value:
+    let
+      limits = builtins.addErrorContext (nonce + ${nixString(limitsFailed)}) (limitsOf value);
+    in
+    if limits == { } then { } else { inherit limits; };
 
   tree = depth: always: path: value:
     let
       kind = classify value;
     in
-    if kind == "derivation" then show (job value)
+    if kind == "derivation" then show path value (job value)
     else if kind == "functor" then if depth > 0 then tree (depth - 1) true path (step value) else { }
     else if kind == "set" && (always || flagged value) && depth > 0 then
       builtins.listToAttrs (map (child depth path value) (builtins.attrNames value))

@@ -5,7 +5,8 @@
  *
  * Records are lines `trace: <nonce><kind><JSON>`:
  *   E {"p":[names],"i":[indices],"at":position}        this attribute is forced next
- *   J {"p":[names],"name":…,"drvPath":…,"mark":…}      it is a job
+ *   J {"name":…,"drvPath":…,"mark":…}                 it is a job
+ *   M {"timeoutSeconds":…,"maxSilentSeconds":…,"priority":…}   what that job's meta asks for, if anything
  *   C null                                            the code asked which commit it is
  *   Z null                                            the tree is done
  *   D null                                            a command of a session is done (see walk-session.ts)
@@ -34,13 +35,15 @@ export function walkFunction(root: RootExpression): string {
 ${traversalRules(root)}
   say = kind: record: next: builtins.trace (nonce + kind + builtins.toJSON record) next;
 
+  sayLimits = limits: if limits == { } then null else say "M" limits null;
+
   # always: walk this set without asking for its flag. cursor: what of this subtree is to be skipped.
   visit = depth: always: path: indices: cursor: value:
     let
       kind = classify value;
     in
     if kind == "derivation" then
-      let found = job value; in builtins.seq found (say "J" ({ p = path; } // found) null)
+      let found = job value; in builtins.seq found (say "J" found (if value ? meta then sayLimits (limitsOf value) else null))
     else if kind == "functor" then
       if depth > 0 then visit (depth - 1) true path indices cursor (step value) else null
     else if kind == "set" && (always || flagged value) && depth > 0 then

@@ -1,5 +1,6 @@
 /** The records of `walk-expression.ts`, read back. */
 import { z } from 'zod';
+import type { JobLimits } from '../../events.ts';
 import type { Cursor } from './walk-expression.ts';
 
 const position = z.object({ file: z.string(), line: z.number(), column: z.number() });
@@ -13,10 +14,15 @@ const entered = z.object({
 export const jobMarks = ['regular', 'may-fail', 'must-fail', 'dependencies-only', 'effect'] as const;
 
 const found = z.object({
-  p: z.array(z.string()),
   name: z.string(),
   drvPath: z.string(),
   mark: z.enum(jobMarks),
+});
+
+export const jobLimits = z.object({
+  timeoutSeconds: z.exactOptional(z.number()),
+  maxSilentSeconds: z.exactOptional(z.number()),
+  priority: z.exactOptional(z.number()),
 });
 
 export type WalkRecord =
@@ -28,12 +34,14 @@ export type WalkRecord =
       readonly position: z.infer<typeof position> | null;
     }
   | {
+      /** The attribute that was entered last is a job. */
       readonly kind: 'found';
-      readonly path: readonly string[];
       readonly name: string;
       readonly drvPath: string;
       readonly mark: (typeof jobMarks)[number];
     }
+  /** What the job that was found last asks for. */
+  | { readonly kind: 'limits'; readonly limits: JobLimits }
   /** The code asked which commit it is. */
   | { readonly kind: 'commit-used' }
   /** The whole tree is done. */
@@ -54,6 +62,6 @@ export function parseWalkRecord(line: string, nonce: string): WalkRecord | undef
   if (kind === 'C') return { kind: 'commit-used' };
   if (kind === 'Z') return { kind: 'finished' };
   if (kind === 'D') return { kind: 'ready' };
-  const { p, ...job } = found.parse(value);
-  return { kind: 'found', path: p, ...job };
+  if (kind === 'M') return { kind: 'limits', limits: jobLimits.parse(value) };
+  return { kind: 'found', ...found.parse(value) };
 }

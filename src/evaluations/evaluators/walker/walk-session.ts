@@ -98,6 +98,8 @@ export async function* walkInProcess(
   const lastWords = collectLastWords(Math.max(limits.messageBytes, minimumWords));
   let at: Entered | undefined;
   let answered = false;
+  /** Held back until the next record, since its limits come after it. */
+  let job: Extract<Finding, { kind: 'derivation' }> | undefined;
   let finished = false;
   const failure = (text: string): Finding => {
     const definedAt = at?.position ? { definedAt: at.position } : {};
@@ -122,6 +124,16 @@ export async function* walkInProcess(
       const words = lastWords.lines();
       lastWords.clear();
       watchdog.progress();
+      if (record.kind === 'limits') {
+        job = job && { ...job, limits: record.limits };
+        continue;
+      }
+      if (job !== undefined) {
+        watchdog.pause();
+        yield job;
+        watchdog.resume();
+        job = undefined;
+      }
       if (record.kind === 'entered') {
         // It is loaded. Nix 2.8 would read it again, byte by byte, for each frame of each error in it.
         if (at === undefined) await rm(walkFile, { force: true });
@@ -129,20 +141,21 @@ export async function* walkInProcess(
         answered = false;
       } else if (record.kind === 'found') {
         answered = true;
-        watchdog.pause();
-        const { path, name, drvPath, mark } = record;
-        yield { kind: 'derivation', path, name, drvPath, mark };
-        watchdog.resume();
+        const { name, drvPath, mark } = record;
+        job = { kind: 'derivation', path: at?.path ?? [], name, drvPath, mark };
       } else if (record.kind === 'finished') {
         finished = true;
         if (repl !== undefined) return { kind: 'finished' };
       } else {
         if (at === undefined) return { kind: 'never-started' };
-        const text = sessionError(words);
-        if (text === undefined) return { kind: 'unexplained', cursor: at.cursor };
-        watchdog.pause();
-        yield failure(text);
-        watchdog.resume();
+        // What failed after the answer is the job's meta, which counts as empty then.
+        if (!answered) {
+          const text = sessionError(words);
+          if (text === undefined) return { kind: 'unexplained', cursor: at.cursor };
+          watchdog.pause();
+          yield failure(text);
+          watchdog.resume();
+        }
         // A dead root has no siblings.
         if (at.cursor.length === 0) return { kind: 'finished' };
         stdin.write(sessionCommand(nonce, at.cursor));
@@ -152,6 +165,7 @@ export async function* walkInProcess(
     if (finished && end.exitCode === 0) return { kind: 'finished' };
     if (at === undefined && repl !== undefined) return { kind: 'never-started' };
     const cursor = at?.cursor ?? [];
+    if (job !== undefined) yield job;
     if (answered) return { kind: 'died', cursor, outOfMemory: false };
     const text = silent
       ? `error: evaluating this attribute took longer than ${limits.attributeSeconds} seconds without any progress, which is the limit (evaluation.attribute_timeout), so it was given up`
