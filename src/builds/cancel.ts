@@ -10,11 +10,8 @@
  */
 import type { Knex } from 'knex';
 import { z } from 'zod';
-import { buildsChannel } from './enqueue.ts';
-import { lockGraphForPlanning } from './graph-lock.ts';
-
-/** NOTIFY channel that tells who runs attempts to look for cancel requests among them. */
-export const cancelChannel = 'ringmaster_cancel';
+import { buildsChannel, cancelChannel } from './channels.ts';
+import { lockGraphForFinishing, lockGraphForPlanning } from './graph-lock.ts';
 
 const idRows = z.object({ rows: z.array(z.object({ id: z.number() })) });
 
@@ -201,14 +198,21 @@ export async function takeBackCancelRequests(
 
 /**
  * Ends builds that were to be cancelled and came back into the queue, because their builder was lost
- * while it was asked to stop. Returns those that ended.
+ * while it was asked to stop. Returns those that ended. To be called now and then.
  */
 export async function endCancelledInQueue(trx: Knex.Transaction): Promise<readonly number[]> {
-  const result: unknown = await trx.raw(
-    `UPDATE builds SET state = 'cancelled', finished_at = now(), message = coalesce(cancel_reason, '')
-     WHERE id IN (SELECT id FROM builds WHERE finished_at IS NULL AND cancel_requested_at IS NOT NULL
-                  AND state = 'queued' ORDER BY id FOR NO KEY UPDATE)
-     RETURNING id`,
-  );
-  return idRows.parse(result).rows.map((row) => row.id);
+  const stranded = () =>
+    trx('builds').whereNotNull('cancel_requested_at').whereNull('finished_at').where({ state: 'queued' });
+  // Nearly always there is none, and then nobody is kept waiting.
+  if ((await stranded().select('id').first()) === undefined) return [];
+  await lockGraphForFinishing(trx);
+  const ids: number[] = await stranded().orderBy('id').forNoKeyUpdate().pluck('id');
+  await trx('builds')
+    .whereIn('id', ids)
+    .update({
+      state: 'cancelled',
+      finished_at: trx.fn.now(),
+      message: trx.raw(`coalesce(cancel_reason, '')`),
+    });
+  return ids;
 }

@@ -4,7 +4,8 @@
 import type { Knex } from 'knex';
 import { z } from 'zod';
 import type { AttemptResult } from '../builders/index.ts';
-import { buildsChannel } from './enqueue.ts';
+import { cancelReason } from './cancel.ts';
+import { buildsChannel } from './channels.ts';
 import { finishBuild } from './finish.ts';
 import { lockGraphForFinishing } from './graph-lock.ts';
 import { verdictOf } from './states.ts';
@@ -43,8 +44,14 @@ export async function completeAttempt(
   if (updated === 0) return;
   const row: unknown = await trx('builds').select('infrastructure_failures').where('id', buildId).first();
   const { infrastructure_failures: failuresBefore } = buildRow.parse(row);
+  const cancelled = await cancelReason(trx, buildId);
   const verdict = verdictOf(result.status, failuresBefore);
-  if (verdict.kind === 'finished') {
+  if (result.status === 'cancelled' && cancelled === undefined) {
+    // Its builder was stopped, and somebody wants it after all: the next attempt begins anew.
+    await trx('builds').where({ id: buildId, state: 'building' }).update({ state: 'queued' });
+  } else if (cancelled !== undefined && (result.status === 'cancelled' || verdict.kind === 'try-again')) {
+    await onBuildsChanged(trx, await finishBuild(trx, buildId, { state: 'cancelled', message: cancelled }));
+  } else if (verdict.kind === 'finished') {
     const ended = await finishBuild(trx, buildId, {
       state: verdict.state,
       message: storable(result.message),

@@ -5,10 +5,11 @@
  * -> stopped (what still ran is given back to the queue).
  */
 import type { Knex } from 'knex';
-import type { Logger } from '../basics/index.ts';
+import { type Logger, messageOf } from '../basics/index.ts';
 import type { AttemptResult, Builder } from '../builders/index.ts';
 import { openLogWriter } from '../logs/index.ts';
 import { untilDatabaseAnswers } from '../postgres/index.ts';
+import { cancelRequested, endCancelledInQueue } from './cancel.ts';
 import { type ClaimedBuild, claimBuilds } from './claim.ts';
 import { completeAttempt, type OnBuildsChanged } from './complete.ts';
 import { releaseForgotten, takenAway } from './forgotten.ts';
@@ -31,6 +32,8 @@ export interface DispatcherOptions {
 export interface Dispatcher {
   /** Looks for ready builds now. */
   wake(): void;
+  /** Stops those attempts whose builds are to be cancelled. Call it when told on `cancelChannel`. */
+  stopCancelled(): void;
   /** Attempts under way. */
   readonly running: number;
   /** Claims no more, waits up to `graceMs` for what runs, and gives the rest back to the queue. */
@@ -41,6 +44,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const { db, builder, log } = options;
   const holder = { processId: options.processId, builder: builder.name };
   const attempts = new Map<number, Attempt>();
+  const graceOver = new AbortController();
   let stopping = false;
   let filling: Promise<void> | undefined;
   let again = false;
@@ -83,7 +87,21 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     }
     const released = await db.transaction((trx) => releaseForgotten(trx, holder, running));
     if (released.length > 0) log.warn({ builds: released }, 'gave back builds that nobody was building');
+    await db.transaction(async (trx) => {
+      const ended = await endCancelledInQueue(trx);
+      if (ended.length > 0) await options.onBuildsChanged(trx, ended);
+    });
+    await abortCancelled();
     agreedAt = performance.now();
+  }
+
+  async function abortCancelled(): Promise<void> {
+    for (const attemptId of await cancelRequested(db, [...attempts.keys()])) {
+      const attempt = attempts.get(attemptId);
+      if (!attempt || attempt.built) continue;
+      attempt.asked = true;
+      attempt.cancel.abort();
+    }
   }
 
   async function claimForFreeSlots(): Promise<void> {
@@ -106,7 +124,12 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   function start(build: ClaimedBuild): void {
-    const attempt: Attempt = { cancel: new AbortController(), built: false, done: Promise.resolve() };
+    const attempt: Attempt = {
+      cancel: new AbortController(),
+      built: false,
+      asked: false,
+      done: Promise.resolve(),
+    };
     attempts.set(build.attemptId, attempt);
     attempt.done = run(build, attempt)
       .catch((error: unknown) =>
@@ -133,8 +156,8 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     attempt.built = true;
     await logWriter.finish(signal);
     // Stopped by us, not by the build: its build is given back, or has been.
-    if (signal.aborted && result.status === 'cancelled') return;
-    await record(build, result, signal);
+    if (signal.aborted && result.status === 'cancelled' && !attempt.asked) return;
+    await record(build, result, attempt.asked ? graceOver.signal : signal);
   }
 
   /** The result of hours of work is not thrown away because the database is away for a minute. */
@@ -151,6 +174,11 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   wake();
   return {
     wake,
+    stopCancelled() {
+      abortCancelled().catch((error: unknown) =>
+        log.warn({ reason: messageOf(error) }, 'looking for cancelled builds failed, to be done again'),
+      );
+    },
     get running() {
       return attempts.size;
     },
@@ -158,6 +186,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       stopping = true;
       clearTimeout(timer);
       const grace = setTimeout(() => {
+        graceOver.abort();
         for (const attempt of attempts.values()) attempt.cancel.abort();
       }, graceMs);
       await filling;
@@ -173,6 +202,8 @@ interface Attempt {
   readonly cancel: AbortController;
   /** The builder is through with it; its end is being recorded. */
   built: boolean;
+  /** Somebody asked for its end. */
+  asked: boolean;
   /** Resolves when it was recorded, or could not be. */
   done: Promise<void>;
 }

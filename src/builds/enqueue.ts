@@ -3,11 +3,11 @@
  */
 import type { Knex } from 'knex';
 import { z } from 'zod';
+import { takeBackCancelRequests } from './cancel.ts';
+import { buildsChannel } from './channels.ts';
+import { endKnownFailures } from './failure-cache.ts';
 import { refuseBuilds } from './finish.ts';
 import { lockGraphForPlanning } from './graph-lock.ts';
-
-/** NOTIFY channel that tells dispatchers of ready builds. */
-export const buildsChannel = 'ringmaster_builds';
 
 /** A derivation that has to be built, with the ones among the same list it needs. */
 export interface WantedBuild {
@@ -18,8 +18,15 @@ export interface WantedBuild {
   readonly outputs: Readonly<Record<string, string | null>>;
   /** Only its inputs are to be built, not itself: it ends well when they have. */
   readonly inputsOnly: boolean;
+  /** A download with a known hash: what it fails of may be the network. */
+  readonly fixedOutput?: boolean;
   /** Derivation paths, all of them in the same list and not `inputsOnly` there. */
   readonly inputs: readonly string[];
+}
+
+export interface EnqueueOptions {
+  /** Seconds for which a failure ends new wishes for the same derivation; 0 or absent: it does not. */
+  readonly failureTtlSeconds?: number;
 }
 
 /** The builds that stand for wanted derivations. */
@@ -40,6 +47,7 @@ const rowsOf = z.object({ rows: z.array(buildRow) });
 export async function enqueueBuilds(
   trx: Knex.Transaction,
   wanted: readonly WantedBuild[],
+  options: EnqueueOptions = {},
 ): Promise<EnqueuedBuilds> {
   if (wanted.length === 0) return { whole: new Map(), inputsOnly: new Map() };
   await lockGraphForPlanning(trx);
@@ -47,6 +55,7 @@ export async function enqueueBuilds(
     trx,
     wanted.map((build) => build.drvPath),
   );
+  await takeBackCancelRequests(trx, [...existing.whole.values(), ...existing.inputsOnly.values()]);
   const fresh = wanted.filter((build) => !among(existing, build).has(build.drvPath));
   const inserted = await insertBuilds(trx, fresh);
   const builds = {
@@ -57,6 +66,7 @@ export async function enqueueBuilds(
   await insertEdges(trx, fresh, builds);
   await countInputs(trx, freshIds);
   await refuseUnsupported(trx, freshIds);
+  await endKnownFailures(trx, inserted.whole, { ttlSeconds: options.failureTtlSeconds ?? 0 });
   await trx.raw('SELECT pg_notify(?, ?)', [buildsChannel, '']);
   return builds;
 }
@@ -77,11 +87,12 @@ async function insertBuilds(trx: Knex.Transaction, builds: readonly WantedBuild[
   if (builds.length === 0) return { whole: new Map(), inputsOnly: new Map() };
   // One parameter for all rows: 20,000 builds would not fit into the protocol's 65,535 parameters.
   const result: unknown = await trx.raw(
-    `INSERT INTO builds (drv_path, inputs_only, name, system, required_features, outputs, state)
+    `INSERT INTO builds (drv_path, inputs_only, name, system, required_features, outputs, fixed_output, state)
      SELECT b."drvPath", b."inputsOnly", b.name, b.system,
-            ARRAY(SELECT jsonb_array_elements_text(b."requiredFeatures")), b.outputs, 'blocked'
+            ARRAY(SELECT jsonb_array_elements_text(b."requiredFeatures")), b.outputs,
+            coalesce(b."fixedOutput", false), 'blocked'
      FROM jsonb_to_recordset(?::jsonb) AS b ("drvPath" text, "inputsOnly" boolean, name text, system text,
-                                              "requiredFeatures" jsonb, outputs jsonb)
+                                              "requiredFeatures" jsonb, outputs jsonb, "fixedOutput" boolean)
      RETURNING id, drv_path, inputs_only`,
     [JSON.stringify(builds.map(({ inputs: _, ...build }) => build))],
   );

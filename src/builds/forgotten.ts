@@ -6,7 +6,7 @@
  */
 import type { Knex } from 'knex';
 import { z } from 'zod';
-import { buildsChannel } from './enqueue.ts';
+import { buildsChannel } from './channels.ts';
 
 const idRows = z.object({ rows: z.array(z.object({ id: z.number() })) });
 

@@ -1,16 +1,16 @@
 export {
   cancelBuilds,
   cancelBuildsOf,
-  cancelChannel,
   cancelReason,
   cancelRequested,
   endCancelledInQueue,
   takeBackCancelRequests,
 } from './cancel.ts';
+export { buildsChannel, cancelChannel } from './channels.ts';
 export { type ClaimedBuild, claimBuilds } from './claim.ts';
 export { completeAttempt, type OnBuildsChanged, releaseAttempts } from './complete.ts';
 export { type Dispatcher, type DispatcherOptions, startDispatcher } from './dispatcher.ts';
-export { buildsChannel, type EnqueuedBuilds, enqueueBuilds, type WantedBuild } from './enqueue.ts';
+export { type EnqueuedBuilds, enqueueBuilds, type WantedBuild } from './enqueue.ts';
 export {
   type FailuresOptions,
   failuresKnown,

@@ -1,7 +1,7 @@
 /** Letting a build go first. */
 import type { Knex } from 'knex';
 import { z } from 'zod';
-import { buildsChannel } from './enqueue.ts';
+import { buildsChannel } from './channels.ts';
 
 /** What one bump adds. Builds without any have 0. */
 export const bumpStep = 10;

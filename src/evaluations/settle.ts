@@ -47,6 +47,8 @@ export async function settle(
   await trx('evaluations')
     .select('id')
     .whereIn('id', [...evaluationIds])
+    // One that is still being evaluated is not waited for: whoever evaluates it holds its row.
+    .andWhere('state', 'building')
     .orderBy('id')
     .forUpdate();
   const result: unknown = await trx.raw(

@@ -6,7 +6,7 @@
  */
 import type { ServerRole } from '../basics/config/index.ts';
 import type { Logger } from '../basics/index.ts';
-import { buildsChannel } from '../builds/index.ts';
+import { buildsChannel, cancelChannel } from '../builds/index.ts';
 import { evaluationsChannel } from '../evaluations/index.ts';
 import { missingGitHubSettings, openGitHubApp } from '../github/index.ts';
 import { createListener, lockDataDirectory, newTaskWorkerId, registerProcess } from '../postgres/index.ts';
@@ -102,7 +102,7 @@ async function assemble(settings: ServerSettings, log: Logger, shutdown: Shutdow
     const tasks = startTasks({ settings, database, workerId, github, publicUrl, log });
     shutdown.add('background tasks', () => tasks.stop());
   }
-  const wake = { evaluations: () => {}, builds: () => {} };
+  const wake = { evaluations: () => {}, builds: () => {}, cancelled: () => {} };
   if (has('evaluator') || has('scheduler')) {
     workers = startWorkers({ settings, database, processId: registration.id, github, log, shutdown, wake });
   }
@@ -113,6 +113,10 @@ async function assemble(settings: ServerSettings, log: Logger, shutdown: Shutdow
   await listener.subscribe(
     buildsChannel,
     wakeUp(() => wake.builds()),
+  );
+  await listener.subscribe(
+    cancelChannel,
+    wakeUp(() => wake.cancelled()),
   );
   return { url: web?.url, stop: () => shutdown.run() };
 }

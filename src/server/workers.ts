@@ -26,7 +26,7 @@ export interface WorkersOptions {
   readonly log: Logger;
   readonly shutdown: Shutdown;
   /** Set to functions that look for work at once. */
-  readonly wake: { evaluations: () => void; builds: () => void };
+  readonly wake: { evaluations: () => void; builds: () => void; cancelled: () => void };
 }
 
 export interface Workers {
@@ -158,4 +158,5 @@ async function startBuilding(
   });
   drains.push(() => dispatcher.stop(drainMs));
   options.wake.builds = dispatcher.wake;
+  options.wake.cancelled = dispatcher.stopCancelled;
 }
