@@ -7,7 +7,7 @@ import type { EvaluationEvent } from '../events.ts';
 import { createEvaluator, type Evaluator } from './create-evaluator.ts';
 import { makeTestFolder, requestFor, type TestFolder, writeCheckout } from './test-evaluation.ts';
 
-const double = join(import.meta.dirname, '../../test/nix-eval-jobs-double/nix-eval-jobs.mjs');
+const double = join(import.meta.dirname, '../../../test/nix-eval-jobs-double/nix-eval-jobs.mjs');
 const files = '{ name = "a"; system = "x86_64-linux"; builder = "/bin/sh"; files = src; }';
 const evaluators = nixesUnderTest.flatMap(({ name, env }) => [
   { name: `the built-in evaluator with ${name}`, env, prefer: 'built-in' as const },

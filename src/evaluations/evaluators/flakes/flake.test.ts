@@ -15,7 +15,7 @@ import {
   writeCheckout,
 } from '../test-evaluation.ts';
 
-const jobsDouble = join(import.meta.dirname, '../../test/nix-eval-jobs-double/nix-eval-jobs.mjs');
+const jobsDouble = join(import.meta.dirname, '../../../../test/nix-eval-jobs-double/nix-eval-jobs.mjs');
 
 const drv = 'name: system: derivation { inherit name system; builder = "/bin/sh"; }';
 

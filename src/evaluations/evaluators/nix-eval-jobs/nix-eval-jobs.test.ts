@@ -15,7 +15,7 @@ import {
   writeCheckout,
 } from '../test-evaluation.ts';
 
-const double = join(import.meta.dirname, '../../test/nix-eval-jobs-double/nix-eval-jobs.mjs');
+const double = join(import.meta.dirname, '../../../../test/nix-eval-jobs-double/nix-eval-jobs.mjs');
 
 let folder: TestFolder;
 let testNix: TestNix;
