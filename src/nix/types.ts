@@ -3,6 +3,7 @@
  *
  * A store path is kept as the full string, `/nix/store/<32 characters>-<name>`.
  */
+import type { PathSink, PathSource } from './copy-closure.ts';
 
 export type { PathInfo } from './daemon/index.ts';
 
@@ -72,6 +73,17 @@ export interface RealiseRequest {
   readonly onLogLine: (line: Buffer) => void;
   /** Name of the phase that starts, from stdenv's setPhase. */
   readonly onPhase?: (phase: string) => void;
+  /** Paths that the store is not to collect from before `prepare` until the end. */
+  readonly keep?: readonly string[];
+  /** Makes the store ready; what it takes does not count as time of the build. May run twice. */
+  readonly prepare?: () => Promise<void>;
+}
+
+/** A derivation for a store that need not know those it depends on. */
+export interface ResolvedDerivation {
+  readonly derivation: Derivation;
+  /** Sources, and the outputs it needs of other derivations. */
+  readonly inputs: readonly string[];
 }
 
 /**
@@ -79,7 +91,7 @@ export interface RealiseRequest {
  * holds as many connections as it needs. Every method rejects with an OperatorError when the store
  * cannot be reached; `realise` never rejects, it tells.
  */
-export interface NixStore {
+export interface NixStore extends PathSource, PathSink {
   /** For messages: `local`, `ssh-ng://host`, … */
   readonly name: string;
   /** What is missing to have all outputs of these derivations; one question over the whole graph. */
@@ -92,6 +104,10 @@ export interface NixStore {
   querySubstitutable(paths: readonly string[]): Promise<ReadonlySet<string>>;
   /** Builds or substitutes all outputs of one derivation whose inputs are valid or substitutable. */
   realise(request: RealiseRequest): Promise<RealiseResult>;
+  /** Builds one derivation whose inputs are valid, as `ResolvedDerivation` has it. Needs to be trusted. */
+  buildDerivation(request: RealiseRequest, resolved: ResolvedDerivation): Promise<RealiseResult>;
+  /** Rejects when the store does not answer. */
+  ping(): Promise<void>;
   /** Makes a link in a roots directory that keeps a path from being collected. */
   addIndirectRoot(link: string): Promise<void>;
   close(): Promise<void>;

@@ -123,7 +123,10 @@ export class Channel {
   }
 
   #start(reading: Reading): void {
-    if (this.#failure !== undefined) return reading.fail(this.#failure);
+    if (this.#failure !== undefined) {
+      reading.fail(this.#failure);
+      return;
+    }
     this.#reading = reading;
     this.#advance();
     if (this.#reading === undefined) return;

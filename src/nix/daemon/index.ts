@@ -1,4 +1,4 @@
-/** A client for the Nix daemon protocol, versions 1.34 to 1.38. */
+/** A client for the Nix daemon protocol, versions 1.34 to 1.38, and the daemon's side of it for evaluators. */
 export { addTexts, type StoreText, textAddress, textNar } from './add-texts.ts';
 export { ConnectionLost, type Transport } from './channel.ts';
 export {
@@ -31,12 +31,21 @@ export {
 export {
   addMultipleToStore,
   addToStoreNar,
-  ensurePath,
   type IncomingPath,
   narFromPath,
   type PathInfo,
   queryPathInfo,
 } from './path-operations.ts';
 export { ConnectionPool, type Lease, type PoolOptions } from './pool.ts';
+export { addTree, queryOutputs } from './serve-operations.ts';
+export type { ServedOptions } from './serve-requests.ts';
+export {
+  type AddedTree,
+  type ServeOptions,
+  type StoredPath,
+  type StoreService,
+  serveClient,
+} from './serve-session.ts';
+export { describeText } from './serve-text.ts';
 export { type ChildTransportOptions, openChildTransport, openSocketTransport } from './transports.ts';
 export { ProtocolError, wireLimits } from './wire.ts';

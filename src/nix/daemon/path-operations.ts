@@ -25,11 +25,6 @@ export function narFromPath(storePath: string): Operation<void> {
   return { name: 'NarFromPath', code: 38, parameters: [storePath], reply: nothing };
 }
 
-/** Makes a path valid, by substituting it; an error when that cannot be done. */
-export function ensurePath(storePath: string): Operation<boolean> {
-  return { name: 'EnsurePath', code: 10, parameters: [storePath], reply: boolean };
-}
-
 export interface IncomingPath {
   readonly path: string;
   readonly info: PathInfo;
@@ -89,8 +84,11 @@ function describe({ path: storePath, info }: IncomingPath): readonly Part[] {
   ];
 }
 
-function* pathInfo(): Decoder<PathInfo | undefined> {
-  if (!(yield* boolean())) return undefined;
+export function* pathInfo(): Decoder<PathInfo | undefined> {
+  return (yield* boolean()) ? yield* validPathInfo() : undefined;
+}
+
+export function* validPathInfo(): Decoder<PathInfo> {
   return {
     deriver: (yield* word()) || undefined,
     narHash: yield* sha256(),

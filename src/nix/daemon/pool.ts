@@ -5,7 +5,7 @@
 import { messageOf, OperatorError } from '../../basics/index.ts';
 import type { DaemonConnection } from './connection.ts';
 import type { Reply } from './events.ts';
-import type { Operation } from './operations.ts';
+import { type Operation, queryValidPaths } from './operations.ts';
 
 /** A connection that nobody else uses until it is given back. */
 export interface Lease {
@@ -34,9 +34,13 @@ const queryTimeout = 10 * 60_000;
  */
 const lifetime = { idle: 60_000, total: 10 * 60_000 } as const;
 
+/** Milliseconds: a connection idle for longer is asked something before it is used, and how long that may take. */
+const check = { after: 5_000, timeout: 10_000 } as const;
+
 interface Idle {
   readonly connection: DaemonConnection;
   readonly born: number;
+  readonly since: number;
   readonly timer: NodeJS.Timeout;
 }
 
@@ -59,7 +63,8 @@ export class ConnectionPool {
     if (want === 'any') {
       for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
         clearTimeout(idle.timer);
-        if (idle.connection.usable) return this.#hand(idle.connection, idle.born, true);
+        if (await healthy(idle)) return this.#hand(idle.connection, idle.born, true);
+        this.#drop(idle.connection);
       }
     }
     const connection = await this.#open();
@@ -71,12 +76,12 @@ export class ConnectionPool {
   }
 
   /** Asks a short question, once more on a fresh connection if the first one broke. */
-  async query<T>(operation: Operation<T>): Promise<Reply<T>> {
+  async query<T>(operation: Operation<T>, timeoutMs = queryTimeout): Promise<Reply<T>> {
     await this.#turn();
     try {
       const first = await this.lease();
       try {
-        return await first.connection.call(operation, { timeoutMs: queryTimeout });
+        return await first.connection.call(operation, { timeoutMs });
       } catch (error) {
         if (!first.reused) throw this.#unreachable(error);
       } finally {
@@ -84,7 +89,7 @@ export class ConnectionPool {
       }
       const second = await this.lease('fresh');
       try {
-        return await second.connection.call(operation, { timeoutMs: queryTimeout });
+        return await second.connection.call(operation, { timeoutMs });
       } catch (error) {
         throw this.#unreachable(error);
       } finally {
@@ -134,7 +139,7 @@ export class ConnectionPool {
       this.#drop(connection);
     }, lifetime.idle);
     timer.unref();
-    this.#idle.push({ connection, born, timer });
+    this.#idle.push({ connection, born, since: Date.now(), timer });
   }
 
   #drop(connection: DaemonConnection): void {
@@ -167,4 +172,12 @@ export class ConnectionPool {
       message: `The Nix store '${this.#options.name}' is closed: the program is shutting down.`,
     });
   }
+}
+
+async function healthy({ connection, since }: Idle): Promise<boolean> {
+  if (!connection.usable || Date.now() - since < check.after) return connection.usable;
+  return connection.call(queryValidPaths([]), { timeoutMs: check.timeout }).then(
+    ({ ok }) => ok,
+    () => false,
+  );
 }
