@@ -1,3 +1,4 @@
 export * from './errors.ts';
 export * from './logging.ts';
 export * from './process.ts';
+export * from './work-loop.ts';
