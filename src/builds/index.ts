@@ -10,7 +10,7 @@ export { buildsChannel, cancelChannel } from './channels.ts';
 export { type ClaimedBuild, claimBuilds } from './claim.ts';
 export { completeAttempt, type OnBuildsChanged, releaseAttempts } from './complete.ts';
 export { type Dispatcher, type DispatcherOptions, startDispatcher } from './dispatcher.ts';
-export { type EnqueuedBuilds, enqueueBuilds, type WantedBuild } from './enqueue.ts';
+export { type EnqueuedBuilds, type EnqueueOptions, enqueueBuilds, type WantedBuild } from './enqueue.ts';
 export {
   type FailuresOptions,
   failuresKnown,

@@ -5,7 +5,9 @@
  */
 import type { Knex } from 'knex';
 import { type Logger, messageOf, OperatorError } from '../basics/index.ts';
+import { lockGraphForPlanning } from '../builds/index.ts';
 import { isPassingError, untilDatabaseAnswers } from '../postgres/index.ts';
+import { requestSupersede } from './cancel.ts';
 import { type EvaluateCommitOptions, evaluateCommit, type Outcome } from './evaluate-commit.ts';
 import { hangJobsOnBuilds } from './job-builds.ts';
 import {
@@ -29,6 +31,8 @@ export interface CoordinatorOptions extends EvaluateCommitOptions {
   readonly processId: number;
   /** Evaluations at the same time. */
   readonly concurrency: number;
+  /** Seconds for which a failure ends new wishes for the same derivation; absent: it does not. */
+  readonly failureTtlSeconds?: number;
   readonly onRevisionChanged: OnRevisionChanged;
   readonly log: Logger;
 }
@@ -177,9 +181,11 @@ async function finish(
   evaluation: ClaimedEvaluation,
   outcome: Outcome,
 ): Promise<void> {
+  // Before the row, as everywhere: whoever cancels holds the graph and then asks for the row.
+  if (outcome.kind !== 'later') await lockGraphForPlanning(trx);
   // Given to another process meanwhile, because this one was taken for dead: then that one decides.
   if (!(await stillOurs(trx, evaluation.id, options.processId))) return;
-  const later = outcome.kind === 'later' ? outcome.reason : await end(trx, evaluation, outcome);
+  const later = outcome.kind === 'later' ? outcome.reason : await end(trx, options, evaluation, outcome);
   if (later !== undefined) await postponeEvaluation(trx, evaluation, later);
   await options.onRevisionChanged(trx, evaluation.revisionId, 'now');
 }
@@ -187,6 +193,7 @@ async function finish(
 /** Writes down what came of the evaluation; returns why it has to be tried again, if it has to. */
 async function end(
   trx: Knex.Transaction,
+  { failureTtlSeconds }: CoordinatorOptions,
   { id }: ClaimedEvaluation,
   outcome: Exclude<Outcome, { kind: 'later' }>,
 ): Promise<string | undefined> {
@@ -199,12 +206,18 @@ async function end(
     await insertJobs(trx, id, [outcome.error]);
     await trx('evaluations').where({ id }).update({ error_count: 1 });
   } else {
-    await hangJobsOnBuilds(trx, id, outcome.plan);
+    await hangJobsOnBuilds(
+      trx,
+      id,
+      outcome.plan,
+      failureTtlSeconds === undefined ? {} : { failureTtlSeconds },
+    );
   }
   if (outcome.kind === 'stored') await markReusable(trx, id, outcome.reuse);
   await trx('evaluations')
     .where({ id, state: 'evaluating' })
     .update({ state: 'building', evaluated_at: trx.fn.now(), process_id: null });
   await settle(trx, [id]);
+  await requestSupersede(trx, id);
   return undefined;
 }

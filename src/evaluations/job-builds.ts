@@ -1,15 +1,16 @@
 /** What became of the wishes of an evaluation's jobs: each gets its build, or needs none. */
 import type { Knex } from 'knex';
 import { z } from 'zod';
-import { type BuildPlan, enqueueBuilds } from '../builds/index.ts';
+import { type BuildPlan, type EnqueueOptions, enqueueBuilds } from '../builds/index.ts';
 
 /** Gives every job of the evaluation its build; a job that needs none is `cached`. */
 export async function hangJobsOnBuilds(
   trx: Knex.Transaction,
   evaluationId: number,
   plan: BuildPlan,
+  options: EnqueueOptions = {},
 ): Promise<void> {
-  const builds = await enqueueBuilds(trx, plan.wanted);
+  const builds = await enqueueBuilds(trx, plan.wanted, options);
   const ids = [...builds.whole.values(), ...builds.inputsOnly.values()];
   if (ids.length > 0) await hangOn(trx, evaluationId, ids);
   if (plan.impossible.size > 0) {

@@ -57,8 +57,12 @@ export async function settle(
          state = CASE WHEN e.error_count > 0 OR EXISTS (
              SELECT 1 FROM jobs j LEFT JOIN builds b ON b.id = j.build_id
              WHERE j.evaluation_id = e.id AND j.error IS NULL AND j.mark <> 'may-fail'
+               AND (j.cached OR b.state IS DISTINCT FROM 'cancelled')
                AND (coalesce(j.cached OR b.state = 'succeeded', false) = (j.mark = 'must-fail'))
-           ) THEN 'failed' ELSE 'succeeded' END
+           ) THEN 'failed' WHEN EXISTS (
+             SELECT 1 FROM jobs j JOIN builds b ON b.id = j.build_id
+             WHERE j.evaluation_id = e.id AND NOT j.cached AND b.state = 'cancelled'
+           ) THEN 'cancelled' ELSE 'succeeded' END
      WHERE e.id = ANY (?) AND e.state = 'building'
        AND NOT EXISTS (SELECT 1 FROM jobs j JOIN builds b ON b.id = j.build_id
                        WHERE j.evaluation_id = e.id AND NOT j.cached AND b.finished_at IS NULL)

@@ -1,6 +1,8 @@
 /** The background tasks: working off deliveries, planning and sending reports. */
+
+import { z } from 'zod';
 import type { Logger } from '../basics/index.ts';
-import { createSubmitRevision } from '../evaluations/index.ts';
+import { createSubmitRevision, supersedeEvaluations, supersedeTask } from '../evaluations/index.ts';
 import {
   createDeliveryProcessor,
   createReportTransport,
@@ -20,6 +22,8 @@ export interface TasksOptions {
   readonly publicUrl: string;
   readonly log: Logger;
 }
+
+const supersedePayload = z.object({ id: z.number() });
 
 /** Sending waits for GitHub, so more tasks than cores run at a time. */
 const concurrency = 6;
@@ -44,7 +48,19 @@ export function startTasks(options: TasksOptions): TaskRunner {
     database,
     workerId: options.workerId,
     concurrency,
-    handlers: { [processDeliveryTask]: process, ...reports },
+    handlers: {
+      [processDeliveryTask]: process,
+      [supersedeTask]: async (payload) => {
+        const { id } = supersedePayload.parse(payload);
+        const defaultBranch = options.settings.config.builds.supersedeDefaultBranch;
+        const cancelled = await db.transaction((trx) =>
+          supersedeEvaluations(trx, id, { defaultBranch, onRevisionChanged: announceRevision }),
+        );
+        if (cancelled.length > 0)
+          log.info({ evaluation: id, cancelled }, 'cancelled what a newer commit replaces');
+      },
+      ...reports,
+    },
     log,
   });
 }

@@ -85,6 +85,7 @@ function startEvaluating(options: WorkersOptions, getNix: () => Promise<WorkingN
     db: database.knex,
     processId: options.processId,
     concurrency: evaluation.concurrency,
+    failureTtlSeconds: settings.config.builds.failureTtl,
     limits: {
       totalSeconds: evaluation.timeout,
       attributeSeconds: evaluation.attributeTimeout,

@@ -226,9 +226,36 @@ const builds = z.object({
       about: 'Bytes of output after which a build is stopped.',
       expects: 'a whole number of bytes from 1024',
     }),
+  failureTtl: wholeNumber(0, longestSeconds).default(86_400).register(settingNotes, {
+    about:
+      'Seconds for which a derivation that failed by itself is known to fail: it is not tried again before, unless somebody asks. 0 always tries again.',
+    expects: 'a whole number of seconds, or 0',
+  }),
+  supersedeDefaultBranch: z.boolean().default(false).register(settingNotes, {
+    about:
+      'Whether a newer commit of the default branch cancels what is left of older ones. On other branches and pull requests it always does.',
+    expects: 'true or false',
+  }),
   sandbox: z.enum(['required', 'off']).default('required').register(settingNotes, {
     about: "Whether builds must run in Nix's sandbox. `off` is only for machines where it cannot work.",
     expects: 'required or off',
+  }),
+});
+
+const retention = z.object({
+  keepEvaluations: wholeNumber(0, 1000).default(3).register(settingNotes, {
+    about:
+      'Evaluations of each branch and pull request, the newest ones, whose results are kept from garbage collection.',
+    expects: 'a whole number from 0',
+  }),
+  keepDays: wholeNumber(0, 36_500).default(30).register(settingNotes, {
+    about:
+      'Days after which results of a branch or pull request are let go although they are its newest; 0 is never. Those of the default branch are always kept.',
+    expects: 'a whole number of days, or 0',
+  }),
+  historyDays: wholeNumber(0, 36_500).default(400).register(settingNotes, {
+    about: 'Days after which evaluations, builds and their logs are removed; 0 is never.',
+    expects: 'a whole number of days, or 0',
   }),
 });
 
@@ -260,6 +287,7 @@ export const configSchema = z.object({
   github,
   evaluation,
   builds,
+  retention,
   web,
   reports,
 });
