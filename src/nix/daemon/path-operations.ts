@@ -25,6 +25,11 @@ export function narFromPath(storePath: string): Operation<void> {
   return { name: 'NarFromPath', code: 38, parameters: [storePath], reply: nothing };
 }
 
+/** Makes a path valid, by substituting it; an error when that cannot be done. */
+export function ensurePath(storePath: string): Operation<boolean> {
+  return { name: 'EnsurePath', code: 10, parameters: [storePath], reply: boolean };
+}
+
 export interface IncomingPath {
   readonly path: string;
   readonly info: PathInfo;
