@@ -172,9 +172,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   } finally {
     for (const timer of [...timers, heartbeats, idle]) clearTimeout(timer);
     link.stop();
-    await Promise.allSettled(
-      [...builds.values()].map((build) => (options.stop.aborted ? build.done : undefined)),
-    );
+    if (options.stop.aborted) await Promise.all([...builds.values()].map((build) => build.done));
     await rm(folder, { recursive: true, force: true });
   }
 }

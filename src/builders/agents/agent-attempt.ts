@@ -1,0 +1,74 @@
+/**
+ * One attempt on an agent, as the server sees it.
+ *
+ *   unsent -> told (the agent has it, or will find it in its stream) -> completing (outputs are
+ *   checked) -> over. Lost agents and cancelling end it from any state.
+ */
+import type { AttemptRequest, AttemptResult, AttemptStatus } from '../types.ts';
+
+export interface AgentResult {
+  readonly status: AttemptStatus;
+  readonly message: string;
+  readonly outputs: Readonly<Record<string, string>>;
+}
+
+export interface AgentAttempt {
+  readonly request: AttemptRequest;
+  /** The agent is known to have it, or to have had it. */
+  told: boolean;
+  readonly over: boolean;
+  /** Resolves with how it ended. Never rejects. */
+  readonly result: Promise<AttemptResult>;
+  /**
+   * Takes a piece of the log; pieces that were taken before are skipped, and one that lies ahead is
+   * not taken. Returns where the next one should begin.
+   */
+  log(offset: number, bytes: Uint8Array): number;
+  /** Ends it; the first end counts. Resolves when that was recorded, to whether it was this one. */
+  end(result: AgentResult): Promise<boolean>;
+}
+
+/** `logBytes`: what is already kept of the log of an attempt that began under another server. */
+export function beginAttempt(request: AttemptRequest, logBytes: number): AgentAttempt {
+  const startedAt = new Date();
+  let received = logBytes;
+  let rest: Buffer[] = [];
+  let over: Promise<boolean> | undefined;
+  let settle: (result: AttemptResult) => void = () => {};
+  const result = new Promise<AttemptResult>((resolve) => {
+    settle = resolve;
+  });
+
+  function log(offset: number, bytes: Uint8Array): number {
+    if (offset > received || offset + bytes.length <= received) return received;
+    const fresh = Buffer.from(bytes.subarray(received - offset));
+    received += fresh.length;
+    let from = 0;
+    for (let end = fresh.indexOf(10); end !== -1; end = fresh.indexOf(10, from)) {
+      request.onLogLine(Buffer.concat([...rest, fresh.subarray(from, end)]));
+      rest = [];
+      from = end + 1;
+    }
+    if (from < fresh.length) rest.push(fresh.subarray(from));
+    return received;
+  }
+
+  return {
+    request,
+    told: false,
+    get over() {
+      return over !== undefined;
+    },
+    result,
+    log,
+    end(ended) {
+      if (over) return over.then(() => false);
+      if (rest.length > 0) request.onLogLine(Buffer.concat(rest));
+      over = new Promise<boolean>((resolve) => {
+        const finishedAt = new Date();
+        settle({ ...ended, startedAt, finishedAt, onRecorded: () => resolve(true) });
+      });
+      return over;
+    },
+  };
+}

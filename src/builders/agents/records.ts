@@ -1,0 +1,183 @@
+/** What the database knows of agents: their registration, their sessions, how they are. */
+import { timingSafeEqual } from 'node:crypto';
+import type { Knex } from 'knex';
+import { z } from 'zod';
+import { hashToken } from './token.ts';
+import type { AgentClaims, AgentLoad } from './types.ts';
+
+/** What an operator allows an agent to offer; what is absent, it decides itself. */
+export const agentAllowance = z.object({
+  systems: z.array(z.string()).optional(),
+  features: z.array(z.string()).optional(),
+  slots: z.number().int().positive().optional(),
+});
+export type AgentAllowance = z.infer<typeof agentAllowance>;
+
+const columns = [
+  'id',
+  'name',
+  'systems',
+  'features',
+  'mandatory_features',
+  'trust_domains',
+  'slots',
+  'speed',
+  'enabled',
+  'draining',
+  'settings',
+  'token_hash',
+  'agent_generation',
+  'process_id',
+  'removed_at',
+] as const;
+
+const row = z
+  .object({
+    id: z.number(),
+    name: z.string(),
+    systems: z.array(z.string()),
+    features: z.array(z.string()),
+    mandatory_features: z.array(z.string()),
+    trust_domains: z.array(z.string()),
+    slots: z.number(),
+    speed: z.number(),
+    enabled: z.boolean(),
+    draining: z.boolean(),
+    settings: z.looseObject({ agent: agentAllowance.optional() }),
+    token_hash: z.instanceof(Buffer).nullable(),
+    agent_generation: z.number(),
+    process_id: z.number().nullable(),
+    removed_at: z.date().nullable(),
+  })
+  .transform((found) => ({
+    id: found.id,
+    name: found.name,
+    systems: found.systems,
+    features: found.features,
+    mandatoryFeatures: found.mandatory_features,
+    trustDomains: found.trust_domains,
+    slots: found.slots,
+    speed: found.speed,
+    enabled: found.enabled,
+    draining: found.draining,
+    allowance: found.settings.agent ?? {},
+    tokenHash: found.token_hash,
+    generation: found.agent_generation,
+    processId: found.process_id,
+    removed: found.removed_at !== null,
+  }));
+
+/** An agent's row in `builders`. */
+export type BuilderRecord = Readonly<z.infer<typeof row>>;
+
+/** The agent whose token this is. */
+export async function findAgentByToken(db: Knex, token: string): Promise<BuilderRecord | undefined> {
+  const hash = hashToken(token);
+  const found: unknown = await db('builders')
+    .select(...columns)
+    .where({ token_hash: hash, kind: 'agent' })
+    .whereNull('removed_at')
+    .first();
+  if (found === undefined) return undefined;
+  const record = row.parse(found);
+  return record.tokenHash && timingSafeEqual(record.tokenHash, hash) ? record : undefined;
+}
+
+/** Begins a session, on this process; what an earlier one says is not believed from now on. */
+export async function beginSession(
+  db: Knex,
+  record: BuilderRecord,
+  claims: AgentClaims,
+  processId: number,
+): Promise<BuilderRecord | undefined> {
+  const { systems, features, slots } = withinAllowance(claims, record.allowance);
+  const rows: unknown[] = await db('builders')
+    .where({ id: record.id })
+    .whereNull('removed_at')
+    .update({
+      systems: [...systems],
+      features: [...features],
+      slots,
+      version: claims.version,
+      machine_id: claims.machineId,
+      process_id: processId,
+      seen_at: db.fn.now(),
+      agent_generation: db.raw('agent_generation + 1'),
+    })
+    .returning([...columns]);
+  return rows.map((found) => row.parse(found))[0];
+}
+
+/** An agent decides within what it is allowed. */
+export function withinAllowance(
+  claims: Pick<AgentClaims, 'systems' | 'features' | 'slots'>,
+  allowed: AgentAllowance,
+): Pick<AgentClaims, 'systems' | 'features' | 'slots'> {
+  const among = (claimed: readonly string[], limit: readonly string[] | undefined) =>
+    limit ? claimed.filter((one) => limit.includes(one)) : claimed;
+  return {
+    systems: among(claims.systems, allowed.systems),
+    features: among(claims.features, allowed.features),
+    slots: Math.min(claims.slots, allowed.slots ?? claims.slots),
+  };
+}
+
+/** What one process has heard of one of its agents. */
+export interface AgentNews {
+  readonly id: number;
+  readonly generation: number;
+  readonly load: AgentLoad;
+}
+
+/**
+ * Writes what this process has heard of its agents and lets their attempts' leases run anew, in two
+ * statements however many they are. Returns what operators have decided about them meanwhile.
+ */
+export async function reportAgents(
+  db: Knex,
+  news: readonly AgentNews[],
+  attemptIds: readonly number[],
+  leaseSeconds: number,
+): Promise<void> {
+  await db.transaction(async (trx) => {
+    // What a crashed database forgets of it is told again seconds later.
+    await trx.raw('SET LOCAL synchronous_commit = off');
+    if (news.length > 0) {
+      await trx.raw(
+        `UPDATE builders b SET load = heard.load, seen_at = now()
+         FROM (SELECT * FROM jsonb_to_recordset(:news::jsonb) AS n (id bigint, generation bigint, load jsonb)
+               ORDER BY id) heard
+         WHERE b.id = heard.id AND b.agent_generation = heard.generation`,
+        { news: JSON.stringify(news) },
+      );
+    }
+    if (attemptIds.length > 0) {
+      await trx.raw(
+        `UPDATE attempts SET lease_until = now() + :lease * interval '1 second'
+         WHERE id IN (SELECT id FROM attempts WHERE id = ANY (:ids) AND state = 'running' ORDER BY id FOR UPDATE)`,
+        { lease: leaseSeconds, ids: [...attemptIds] },
+      );
+    }
+  });
+}
+
+/** The rows of these agents as they are now. */
+export async function readAgents(db: Knex, ids: readonly number[]): Promise<readonly BuilderRecord[]> {
+  if (ids.length === 0) return [];
+  const rows: unknown[] = await db('builders')
+    .select(...columns)
+    .whereIn('id', [...ids]);
+  return rows.map((found) => row.parse(found));
+}
+
+/** The agent is not with this process any more. */
+export async function endSession(db: Knex, id: number, generation: number): Promise<void> {
+  await db('builders').where({ id, agent_generation: generation }).update({ process_id: null, load: null });
+}
+
+/** Nothing is given to it until an operator enables it again. */
+export async function quarantineAgent(db: Knex, id: number, reason: string): Promise<void> {
+  await db('builders')
+    .where({ id })
+    .update({ enabled: false, last_error: `Quarantined: ${reason}` });
+}
