@@ -30,11 +30,16 @@ export async function* readLines(stream: Readable, maxBytes: number): AsyncGener
     return line;
   };
   for await (const chunk of stream) {
-    const bytes: Buffer = Buffer.from(chunk);
+    const bytes: Buffer = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk);
     let start = 0;
     for (let end = bytes.indexOf(newline); end !== -1; end = bytes.indexOf(newline, start)) {
-      take(bytes.subarray(start, end));
-      yield finish();
+      // Most lines lie whole in one chunk, and need no copy.
+      if (size === 0 && end - start <= maxBytes) {
+        yield { text: bytes.toString('utf8', start, end), cut: false };
+      } else {
+        take(bytes.subarray(start, end));
+        yield finish();
+      }
       start = end + 1;
     }
     take(bytes.subarray(start));

@@ -10,29 +10,33 @@ export interface Watchdog {
   stop(): void;
 }
 
+/** Milliseconds between looks whether a pause is over; a pause may last as long as it likes. */
+const pausedLookMs = 50;
+
 export function startWatchdog(silenceMs: number, onSilence: () => void): Watchdog {
-  let left = silenceMs;
-  let since = performance.now();
+  let deadline = performance.now() + silenceMs;
+  let pausedAt: number | undefined;
+  // One timer that looks again when it finds that there is time left: these functions are called for
+  // every attribute, and setting a timer costs more than all else that is done for one.
   let timer: NodeJS.Timeout | undefined;
-  const arm = () => {
-    clearTimeout(timer);
-    since = performance.now();
-    timer = setTimeout(onSilence, left);
+  const look = () => {
+    // While paused no time passes.
+    const left = deadline - (pausedAt ?? performance.now());
+    if (left <= 0 && pausedAt === undefined) return onSilence();
+    timer = setTimeout(look, Math.max(left, pausedAt === undefined ? 1 : pausedLookMs));
   };
-  arm();
+  timer = setTimeout(look, silenceMs);
   return {
     progress() {
-      left = silenceMs;
-      if (timer !== undefined) arm();
+      deadline = (pausedAt ?? performance.now()) + silenceMs;
     },
     pause() {
-      if (timer === undefined) return;
-      clearTimeout(timer);
-      timer = undefined;
-      left = Math.max(1, left - (performance.now() - since));
+      pausedAt ??= performance.now();
     },
     resume() {
-      if (timer === undefined) arm();
+      if (pausedAt === undefined) return;
+      deadline += performance.now() - pausedAt;
+      pausedAt = undefined;
     },
     stop() {
       clearTimeout(timer);
