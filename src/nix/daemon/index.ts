@@ -31,6 +31,7 @@ export {
 export {
   addMultipleToStore,
   addToStoreNar,
+  ensurePath,
   type IncomingPath,
   narFromPath,
   type PathInfo,
