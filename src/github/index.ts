@@ -5,10 +5,12 @@ export {
   missingGitHubSettings,
   openGitHubApp,
 } from './app.ts';
+export { createAnswerTeller, tellAnswersTask } from './commands/answers.ts';
 export { createDeliveryProcessor, processDeliveryTask } from './deliveries/process-delivery.ts';
 export { removeOldDeliveries } from './deliveries/retention.ts';
 export { failureOf, type GitHubFailure } from './failures.ts';
 export { createGitAccess } from './git-credentials.ts';
 export { type AppInspection, inspectGitHubApp } from './inspect.ts';
+export { createQuestions } from './questions.ts';
 export { createReportTransport } from './transport.ts';
 export { type WebhookOptions, webhooks, webhooksPath } from './webhooks.ts';

@@ -40,6 +40,8 @@ test('an App that lacks something says each thing', async () => {
   expect(await inspectGitHubApp(app)).toMatchObject({
     problems: [
       "The App needs the permission 'checks: write'.",
+      "The App has to subscribe to the event 'issue_comment'.",
+      "The App has to subscribe to the event 'merge_group'.",
       "The App has to subscribe to the event 'pull_request'.",
     ],
   });

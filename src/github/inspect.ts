@@ -7,12 +7,13 @@ export const neededPermissions = {
   checks: 'write',
   contents: 'read',
   metadata: 'read',
-  pull_requests: 'read',
+  merge_queues: 'read',
+  pull_requests: 'write',
   statuses: 'write',
 } as const;
 
 /** Those that GitHub sends only to Apps that ask for them; as in app.yml. */
-export const neededEvents = ['pull_request', 'push', 'repository'] as const;
+export const neededEvents = ['issue_comment', 'merge_group', 'pull_request', 'push', 'repository'] as const;
 
 export type AppInspection =
   | {

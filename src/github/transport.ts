@@ -152,6 +152,8 @@ function checkBody(check: DesiredCheck, annotations: readonly Annotation[]) {
     ...(check.startedAt ? { started_at: check.startedAt } : {}),
     ...(check.completedAt ? { completed_at: check.completedAt } : {}),
     details_url: check.detailsUrl,
+    // Also when there are none: GitHub keeps those it had.
+    ...(check.actions ? { actions: [...check.actions] } : {}),
     output: {
       title: check.title,
       summary: check.summary,

@@ -9,7 +9,8 @@ import { type Logger, messageOf } from '../basics/index.ts';
 import { addTask, isConnectionError, type Knex } from '../postgres/index.ts';
 import type { GitHubApp } from './app.ts';
 import { BodyRefused, createBodyReader } from './bodies.ts';
-import { handledEvents, processDeliveryTask } from './deliveries/process-delivery.ts';
+import { isHandled } from './deliveries/handlers.ts';
+import { processDeliveryTask } from './deliveries/process-delivery.ts';
 
 export interface WebhookOptions {
   readonly db: Knex;
@@ -109,8 +110,10 @@ const outline = z.object({
 async function accept(delivery: Delivery, options: WebhookOptions): Promise<Answer> {
   const payload = outline.safeParse(parseJson(delivery.body));
   if (!payload.success) return { status: 400, title: 'The body is not a JSON object.' };
-  if (!handledEvents.has(delivery.event)) {
-    return { status: 202, title: `Ignored: nothing is done about '${delivery.event}'.` };
+  if (!isHandled(delivery.event, payload.data.action)) {
+    const { action } = payload.data;
+    const what = action === undefined ? delivery.event : `${delivery.event}, ${action}`;
+    return { status: 202, title: `Ignored: nothing is done about '${what}'.` };
   }
   const late = rejectAfter(storeTimeoutMs);
   try {

@@ -28,6 +28,16 @@ const check = z.object({
   startedAt: z.string().exactOptional(),
   completedAt: z.string().exactOptional(),
   annotations: z.array(annotation),
+  actions: z
+    .array(
+      z.object({
+        label: z.string().max(20),
+        identifier: z.string().max(20),
+        description: z.string().max(40),
+      }),
+    )
+    .max(3)
+    .exactOptional(),
 });
 
 const status = z.object({

@@ -3,6 +3,7 @@
 export { limits } from './limits.ts';
 export { type CommitOnDashboard, jobUrl, revisionUrl } from './links.ts';
 export { attributeCheckName, evaluationCheckName, gateName, summaryStatusName } from './names.ts';
+export { createGovernor, type Governor } from './outbox/governor.ts';
 export { createReportTasks, type ReportTaskOptions } from './outbox/handlers.ts';
 export { planReport } from './outbox/plan-report.ts';
 export { endPause, resumeReports } from './outbox/resume.ts';
@@ -10,10 +11,12 @@ export { reportIdOf } from './outbox/row.ts';
 export { createReportSender, type ReportSender, type SenderOptions } from './outbox/send-reports.ts';
 export { type Swept, sweepReports } from './outbox/sweep.ts';
 export { planReportTask, requestReport, sendReportsTask } from './outbox/tasks.ts';
+export { gateButtons } from './plan/gate.ts';
 export { type PlanOptions, planReports } from './plan/plan.ts';
 export { readReportFacts } from './read.ts';
 export type {
   Annotation,
+  CheckAction,
   CheckConclusion,
   DesiredCheck,
   DesiredReport,

@@ -23,6 +23,13 @@ export interface Annotation {
   readonly message: string;
 }
 
+/** A button of a check run. GitHub allows three, of 20, 20 and 40 characters. */
+export interface CheckAction {
+  readonly label: string;
+  readonly identifier: string;
+  readonly description: string;
+}
+
 /** One check run as it should be. */
 export interface DesiredCheck {
   readonly kind: 'check';
@@ -39,6 +46,8 @@ export interface DesiredCheck {
   readonly startedAt?: string;
   readonly completedAt?: string;
   readonly annotations: readonly Annotation[];
+  /** GitHub shows them once the run has completed. */
+  readonly actions?: readonly CheckAction[];
 }
 
 /** One commit status as it should be. */

@@ -145,6 +145,14 @@ const github = z.object({
       expects: 'https or http',
       env: ['GHE_PROTOCOL'],
     }),
+  commandWord: z
+    .string()
+    .regex(/^[\w/@!.-]{2,40}$/)
+    .default('/ci')
+    .register(settingNotes, {
+      about: 'What commands in comments on pull requests begin with: `/ci rerun`.',
+      expects: 'a word of letters, digits and / @ ! . - _, two or more',
+    }),
 });
 
 const evaluation = z.object({

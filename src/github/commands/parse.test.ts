@@ -5,10 +5,9 @@ const verbs = (body: string, word = '/ci') => parseCommands(body, word).map(({ c
 
 describe('commands in a comment', () => {
   test('are lines of their own, several in one comment, in their order', () => {
-    expect(verbs('Looks good.\r\n/ci rerun failed\r\n  /ci cancel  \n\nThanks, /ci help would be nice.')).toEqual([
-      'rerun',
-      'cancel',
-    ]);
+    expect(
+      verbs('Looks good.\r\n/ci rerun failed\r\n  /ci cancel  \n\nThanks, /ci help would be nice.'),
+    ).toEqual(['rerun', 'cancel']);
   });
 
   test.each([

@@ -67,7 +67,7 @@ function* ordinaryLines(body: string): Generator<string> {
 /** A fence ends with at least as many of its own characters, alone on their line. */
 function closes(line: string, fence: string): boolean {
   const found = /^ {0,3}(`+|~+)\s*$/.exec(line)?.[1];
-  return found !== undefined && found.startsWith(fence);
+  return found?.startsWith(fence) ?? false;
 }
 
 /** What globs may hold: attribute paths as people write them, and stars. */
@@ -95,7 +95,10 @@ function parseWords(words: readonly string[], word: string): Command {
       const lower = commit.toLowerCase();
       return commitWords.test(lower)
         ? { verb: 'approve', commit: lower }
-        : { verb: 'unknown', problem: `What follows 'approve' is the beginning of a commit's hash, 7 digits or more.` };
+        : {
+            verb: 'unknown',
+            problem: `What follows 'approve' is the beginning of a commit's hash, 7 digits or more.`,
+          };
     }
     default:
       return { verb: 'unknown', problem: `There is no such command. '${word} help' lists them.` };
@@ -108,9 +111,13 @@ function withGlob(
   make: (glob: string | undefined) => Command,
 ): Command {
   const [glob, ...more] = rest;
-  if (more.length > 0) return { verb: 'unknown', problem: `One pattern can be given; '${word} help' shows how.` };
+  if (more.length > 0)
+    return { verb: 'unknown', problem: `One pattern can be given; '${word} help' shows how.` };
   if (glob !== undefined && !globWords.test(glob)) {
-    return { verb: 'unknown', problem: 'A pattern is an attribute path in which * and ? stand for anything.' };
+    return {
+      verb: 'unknown',
+      problem: 'A pattern is an attribute path in which * and ? stand for anything.',
+    };
   }
   return make(glob);
 }

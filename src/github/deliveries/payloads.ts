@@ -35,6 +35,10 @@ const account = z
   .nullish()
   .transform((value) => value?.login ?? value?.slug ?? '');
 
+/** What people and bots are called: bots end in `[bot]`. */
+const login = z.string().regex(/^[A-Za-z0-9_-]{1,100}(\[bot\])?$/);
+const sender = z.object({ login, type: z.string().optional() });
+
 export const pushPayload = z.object({
   ref: z.string().max(1000),
   after: sha,
@@ -58,9 +62,13 @@ export const pullRequestPayload = z.object({
   number: id,
   repository,
   installation,
+  sender: sender.optional(),
+  /** Of `edited`: what was there before. */
+  changes: z.object({ base: z.object({}).optional() }).optional(),
   pull_request: z.object({
     title: line,
-    user: z.object({ login: line }).nullish(),
+    draft: z.boolean().optional(),
+    user: z.object({ login }).nullish(),
     head: z.object({
       sha,
       // Null when the fork was deleted.
@@ -89,3 +97,66 @@ export type InstallationRepositoriesPayload = z.infer<typeof installationReposit
 
 export const repositoryPayload = z.object({ action: z.string(), repository, installation });
 export type RepositoryEventPayload = z.infer<typeof repositoryPayload>;
+
+/** A check run, as far as it says whose it is and what it is about. */
+const checkRun = z.object({
+  id,
+  head_sha: sha,
+  external_id: z.string().nullish(),
+  app: z.object({ id }).nullish(),
+});
+
+export const checkRunPayload = z.object({
+  action: z.string(),
+  check_run: checkRun,
+  requested_action: z.object({ identifier: z.string().max(20) }).nullish(),
+  repository,
+  installation,
+  sender,
+});
+export type CheckRunPayload = z.infer<typeof checkRunPayload>;
+
+export const checkSuitePayload = z.object({
+  action: z.string(),
+  check_suite: z.object({ head_sha: sha, app: z.object({ id }).nullish() }),
+  repository,
+  installation,
+  sender,
+});
+export type CheckSuitePayload = z.infer<typeof checkSuitePayload>;
+
+export const mergeGroupPayload = z.object({
+  action: z.string(),
+  reason: z.string().optional(),
+  merge_group: z.object({
+    head_sha: sha,
+    head_ref: z.string().max(1000),
+    base_ref: z.string().max(1000).optional(),
+    head_commit: z
+      .object({
+        id: sha.optional(),
+        tree_id: sha.optional(),
+        message: line.optional(),
+        author: z.object({ name: line.nullish() }).nullish(),
+      })
+      .nullish(),
+  }),
+  repository,
+  installation,
+});
+export type MergeGroupPayload = z.infer<typeof mergeGroupPayload>;
+
+export const issueCommentPayload = z.object({
+  action: z.string(),
+  comment: z.object({
+    id,
+    // GitHub keeps 65,536 characters.
+    body: z.string().max(70_000).nullish(),
+    created_at: z.coerce.date(),
+    user: z.object({ login, type: z.string().optional() }).nullish(),
+  }),
+  issue: z.object({ number: id, pull_request: z.object({}).nullish() }),
+  repository,
+  installation,
+});
+export type IssueCommentPayload = z.infer<typeof issueCommentPayload>;

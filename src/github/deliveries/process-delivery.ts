@@ -1,24 +1,19 @@
 /**
- * Works off one stored delivery. Everything a delivery does happens in one transaction together
- * with the note that it was done, so a crash at any moment leaves it either undone or done.
+ * Works off one stored delivery. What must be asked of GitHub is asked first; then everything that the
+ * delivery does happens in one transaction together with the note that it was done, so a crash at any
+ * moment leaves it either undone or done.
  *
  *   received -> processed (outcome)
  *   received -> failed (error; tried again by the task queue) -> processed
  */
 import { z } from 'zod';
 import { type Logger, messageOf } from '../../basics/index.ts';
-import type { SubmitRevision } from '../../evaluations/index.ts';
+import type { OnRevisionChanged, SubmitRevision } from '../../evaluations/index.ts';
 import { isConnectionError, type Knex } from '../../postgres/index.ts';
-import { handleInstallation, handleInstallationRepositories, handleRepository } from './access.ts';
+import { failureOf } from '../failures.ts';
+import type { Questions } from '../questions.ts';
 import type { DeliveryContext } from './context.ts';
-import {
-  installationPayload,
-  installationRepositoriesPayload,
-  pullRequestPayload,
-  pushPayload,
-  repositoryPayload,
-} from './payloads.ts';
-import { handlePullRequest, handlePush } from './revisions.ts';
+import { type Act, handlerOf, NotUnderstood } from './handlers.ts';
 
 /** The background task's name; its payload is `{ id }`. */
 export const processDeliveryTask = 'process-delivery';
@@ -26,35 +21,14 @@ export const processDeliveryTask = 'process-delivery';
 export interface DeliveryOptions {
   readonly db: Knex;
   readonly submit: SubmitRevision;
+  readonly onRevisionChanged: OnRevisionChanged;
+  /** Undefined without credentials: then nobody has any permission. */
+  readonly questions: Questions | undefined;
+  readonly appId: number | undefined;
+  /** What commands in comments begin with, for example `/ci`. */
+  readonly commandWord: string;
   readonly log: Logger;
 }
-
-type Handle = (context: DeliveryContext, payload: unknown) => Promise<string>;
-
-/** The payload does not look like GitHub's: trying again helps nobody. */
-class NotUnderstood extends Error {}
-
-function handler<T>(
-  schema: z.ZodType<T>,
-  handle: (context: DeliveryContext, payload: T) => Promise<string>,
-): Handle {
-  return (context, payload) => {
-    const parsed = schema.safeParse(payload);
-    if (!parsed.success) throw new NotUnderstood(z.prettifyError(parsed.error).slice(0, 1000));
-    return handle(context, parsed.data);
-  };
-}
-
-const handlers: ReadonlyMap<string, Handle> = new Map([
-  ['push', handler(pushPayload, handlePush)],
-  ['pull_request', handler(pullRequestPayload, handlePullRequest)],
-  ['installation', handler(installationPayload, handleInstallation)],
-  ['installation_repositories', handler(installationRepositoriesPayload, handleInstallationRepositories)],
-  ['repository', handler(repositoryPayload, handleRepository)],
-]);
-
-/** Events that are stored and worked off; all others are answered and forgotten. */
-export const handledEvents: ReadonlySet<string> = new Set(handlers.keys());
 
 interface DeliveryRow {
   readonly event: string;
@@ -67,28 +41,48 @@ const taskPayload = z.object({ id: z.string() });
 
 /** The task's handler. Throws for what may go better next time. */
 export function createDeliveryProcessor(options: DeliveryOptions): (payload: unknown) => Promise<void> {
+  const { db } = options;
   return async (payload) => {
     const { id } = taskPayload.parse(payload);
     try {
-      await options.db.transaction((trx) => processOnce(trx, id, options));
+      const delivery: DeliveryRow | undefined = await db('deliveries').where({ id }).first();
+      if (!delivery || delivery.processed_at !== null) return;
+      const act = await prepare(options, delivery);
+      await db.transaction((trx) => processOnce(trx, id, act, options));
     } catch (error) {
       if (isConnectionError(error)) throw error;
       const reason = messageOf(error);
       options.log.warn({ delivery: id, reason }, 'a delivery could not be processed');
-      await options.db('deliveries').where({ id }).whereNull('processed_at').update({ error: reason });
+      await db('deliveries').where({ id }).whereNull('processed_at').update({ error: reason });
       if (!(error instanceof NotUnderstood)) throw error;
     }
   };
 }
 
-async function processOnce(trx: Knex.Transaction, id: string, options: DeliveryOptions): Promise<void> {
+/** Reads it and asks GitHub. Where GitHub does not answer, the delivery is tried again later. */
+async function prepare(options: DeliveryOptions, { event, payload }: DeliveryRow): Promise<Act> {
+  const handle = handlerOf(event);
+  if (!handle) return async () => `Ignored: nothing is done about '${event}'.`;
+  try {
+    return await handle(options, payload);
+  } catch (error) {
+    if (error instanceof NotUnderstood || isConnectionError(error)) throw error;
+    throw new Error(failureOf(error).reason, { cause: error });
+  }
+}
+
+async function processOnce(
+  trx: Knex.Transaction,
+  id: string,
+  act: Act,
+  options: DeliveryOptions,
+): Promise<void> {
   const delivery: DeliveryRow | undefined = await trx('deliveries').where({ id }).forUpdate().first();
   if (!delivery || delivery.processed_at !== null) return;
-  const handle = handlers.get(delivery.event);
-  const context: DeliveryContext = { trx, submit: options.submit, receivedAt: delivery.received_at };
-  const outcome = handle
-    ? await handle(context, delivery.payload)
-    : `Ignored: nothing is done about '${delivery.event}'.`;
+  const { submit, onRevisionChanged, appId, commandWord } = options;
+  const receivedAt = delivery.received_at;
+  const context: DeliveryContext = { trx, submit, onRevisionChanged, receivedAt, appId, commandWord };
+  const outcome = await act(context);
   await trx('deliveries').where({ id }).update({ outcome, error: null, processed_at: trx.fn.now() });
   options.log.info({ delivery: id, event: delivery.event, outcome }, 'processed a delivery');
 }

@@ -6,8 +6,14 @@ import {
   upsertInstallation,
   upsertProject,
 } from '../../projects/index.ts';
+import type { RepositoryPlace } from '../questions.ts';
 import type { DeliveryContext } from './context.ts';
 import type { RepositoryPayload } from './payloads.ts';
+
+/** Where questions about a repository are asked. */
+export function placeOf(repository: RepositoryPayload, installationId: number): RepositoryPlace {
+  return { installationId, repositoryId: repository.id, ...repository.full_name };
+}
 
 /**
  * The project a delivery is about, brought up to date by it, or why there is none.

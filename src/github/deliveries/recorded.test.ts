@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { createTestDatabase, type TestDatabase } from '../../postgres/test-database.ts';
-import { handledEvents } from './process-delivery.ts';
+import { handledEvents } from './handlers.ts';
 import { newId, testDeliveries } from './test-deliveries.ts';
 
 let database: TestDatabase;

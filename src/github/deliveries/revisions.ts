@@ -1,26 +1,36 @@
 /** Deliveries that bring commits: pushes to branches, and pull requests. */
 
 import type { RevisionSubmission } from '../../evaluations/index.ts';
-import type { DeliveryContext } from './context.ts';
+import { mayWrite, type Permission } from '../questions.ts';
+import type { AskingContext, DeliveryContext } from './context.ts';
 import type { PullRequestPayload, PushPayload } from './payloads.ts';
-import { projectOf } from './project-of.ts';
+import { placeOf, projectOf } from './project-of.ts';
+import { endSource } from './sources.ts';
+import { stopRevision } from './stop-revision.ts';
 
 const branchPrefix = 'refs/heads/';
 /** What git forbids in ref names (git-check-ref-format(1)). */
 const impossibleInRefs = /[\p{Cc} ~^:?*[\\]|\.\.|@\{/u;
 
+/** The branch a ref names; undefined for tags and what is no ref. */
+export function branchOf(ref: string): string | undefined {
+  const impossible = !ref.startsWith(branchPrefix) || impossibleInRefs.test(ref);
+  return impossible ? undefined : ref.slice(branchPrefix.length);
+}
+
 /** A branch has a new head. Whoever can push to the repository is trusted. */
 export async function handlePush(context: DeliveryContext, payload: PushPayload): Promise<string> {
-  if (!payload.ref.startsWith(branchPrefix) || impossibleInRefs.test(payload.ref)) {
-    return `Ignored: ${payload.ref} is not a branch.`;
-  }
-  const branch = payload.ref.slice(branchPrefix.length);
+  const branch = branchOf(payload.ref);
+  if (branch === undefined) return `Ignored: ${payload.ref} is not a branch.`;
   const project = await projectOf(context, payload);
   if (typeof project === 'string') return project;
-  if (payload.deleted || /^0+$/.test(payload.after)) return `Ignored: the branch ${branch} was deleted.`;
+  if (payload.deleted || /^0+$/.test(payload.after)) {
+    await endSource(context.trx, project.id, { kind: 'branch', name: branch });
+    return `Ignored: the branch ${branch} was deleted.`;
+  }
   const head = payload.head_commit;
   const title = head?.message ?? '';
-  return submit(context, {
+  return submitCommit(context, {
     project,
     sha: payload.after,
     ...(head?.id === payload.after && head.tree_id !== undefined ? { tree: head.tree_id } : {}),
@@ -33,24 +43,46 @@ export async function handlePush(context: DeliveryContext, payload: PushPayload)
 
 /** Actions after which a pull request may have a head that nobody has looked at. */
 const actionsWithHead = new Set(['opened', 'synchronize', 'reopened', 'ready_for_review']);
+/** Actions whose sender has put the head there. */
+const actionsOfPushers = new Set(['opened', 'synchronize']);
 
-/** A pull request has a head. Its trust is that of the repository it lives in, not of its author's words. */
+/**
+ * What a stranger's fork brings may still have been brought by somebody who could have pushed it to the
+ * repository itself. Asked only about people: a bot acts for whoever makes it act.
+ */
+export async function askAboutPusher(
+  { questions }: AskingContext,
+  payload: PullRequestPayload,
+): Promise<Permission> {
+  const { action, sender, repository, installation, pull_request: pull } = payload;
+  if (!questions || !sender || !installation || sender.type === 'Bot' || sender.login.endsWith('[bot]')) {
+    return 'none';
+  }
+  if (!actionsOfPushers.has(action) || pull.head.repo?.id === repository.id) return 'none';
+  return questions.permissionOf(placeOf(repository, installation.id), sender.login);
+}
+
+/** A pull request has a head. Its trust is that of the repository it lives in, or of who pushed it there. */
 export async function handlePullRequest(
   context: DeliveryContext,
   payload: PullRequestPayload,
+  permission: Permission,
 ): Promise<string> {
   const { action, number, pull_request: pull } = payload;
   const project = await projectOf(context, payload);
   if (typeof project === 'string') return project;
-  if (!actionsWithHead.has(action))
+  if (action === 'closed') return endPullRequest(context, project.id, number);
+  // Titles are edited all the time; a new base is another place to be merged into.
+  const retargeted = action === 'edited' && payload.changes?.base !== undefined;
+  if (!actionsWithHead.has(action) && !retargeted)
     return `Ignored: pull request ${number} was ${action}, which brings no commit.`;
   if (pull.base.repo.id !== payload.repository.id) {
     return `Ignored: pull request ${number} belongs to another repository than the one named.`;
   }
-  return submit(context, {
+  return submitCommit(context, {
     project,
     sha: pull.head.sha,
-    trust: trustOf(payload),
+    trust: trustOf(payload, permission),
     title: pull.title,
     author: pull.user?.login ?? '',
     source: {
@@ -63,16 +95,36 @@ export async function handlePullRequest(
   });
 }
 
-function trustOf({ repository, pull_request: pull }: PullRequestPayload): RevisionSubmission['trust'] {
+/** Its results are of no use to anybody any more, unless a branch has the same commit. */
+async function endPullRequest(context: DeliveryContext, projectId: number, number: number): Promise<string> {
+  const revisions = await endSource(context.trx, projectId, { kind: 'pull-request', name: String(number) });
+  let stopped = 0;
+  for (const id of revisions) {
+    const why = `Pull request #${number} was closed.`;
+    if (await stopRevision(context, id, why, { ifUnwanted: true })) stopped += 1;
+  }
+  return stopped === 0
+    ? `Noted: pull request ${number} was closed.`
+    : `Cancelled what was under way for pull request ${number}: it was closed.`;
+}
+
+function trustOf(
+  { repository, pull_request: pull }: PullRequestPayload,
+  permission: Permission,
+): RevisionSubmission['trust'] {
   const head = pull.head.repo;
-  if (head?.id === repository.id) return { kind: 'trusted' };
+  if (head?.id === repository.id || mayWrite(permission)) return { kind: 'trusted' };
   const origin = head
     ? `the fork ${head.full_name.owner}/${head.full_name.name}`
     : 'a fork that has been deleted';
   return { kind: 'needs-approval', reason: `The pull request comes from ${origin}.` };
 }
 
-async function submit(context: DeliveryContext, submission: RevisionSubmission): Promise<string> {
+/** Hands a commit on to be evaluated, and says what became of it. */
+export async function submitCommit(
+  context: DeliveryContext,
+  submission: RevisionSubmission,
+): Promise<string> {
   const { project, sha, source } = submission;
   const where = source.kind === 'branch' ? `branch ${source.name}` : `pull request ${source.name}`;
   const what = `${project.owner}/${project.name}, ${where}, commit ${sha.slice(0, 12)}`;

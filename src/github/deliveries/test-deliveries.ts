@@ -2,7 +2,10 @@
 import { silentLogger } from '../../basics/index.ts';
 import { createSubmitRevision, type RevisionSubmission } from '../../evaluations/index.ts';
 import type { Knex } from '../../postgres/index.ts';
+import type { Permission, PullRequestHead } from '../questions.ts';
 import { createDeliveryProcessor } from './process-delivery.ts';
+
+export const testAppId = 4711;
 
 /** What became of a delivery after one try. */
 export interface Processed {
@@ -22,7 +25,14 @@ export interface TestDeliveries {
   again(id: string): Promise<Processed>;
 }
 
-export function testDeliveries(database: () => Knex): TestDeliveries {
+/** `permissions`: what GitHub would say of people, by login; everybody else has none. */
+export function testDeliveries(
+  database: () => Knex,
+  options: {
+    readonly permissions?: Readonly<Record<string, Permission>>;
+    readonly head?: () => PullRequestHead | undefined;
+  } = {},
+): TestDeliveries {
   const submissions: RevisionSubmission[] = [];
   const submit = createSubmitRevision(async () => {});
 
@@ -30,6 +40,13 @@ export function testDeliveries(database: () => Knex): TestDeliveries {
     const work = createDeliveryProcessor({
       db: database(),
       log: silentLogger(),
+      onRevisionChanged: async () => {},
+      questions: {
+        permissionOf: async (_, login) => options.permissions?.[login] ?? 'none',
+        pullRequest: async () => options.head?.(),
+      },
+      appId: testAppId,
+      commandWord: '/ci',
       submit: (trx, submission) => {
         submissions.push(submission);
         return submit(trx, submission);

@@ -17,6 +17,8 @@ export interface SenderOptions {
   readonly db: Knex;
   readonly transport: ReportTransport;
   readonly log: Logger;
+  /** What counts the writes; others that write spend from the same. Default: one of its own. */
+  readonly governor?: Governor;
   /** Default: the machine's clock. */
   readonly now?: () => Date;
   /** From 0 to 1. Default: Math.random. */
@@ -45,7 +47,7 @@ export function createReportSender(options: SenderOptions): ReportSender {
   const { db, transport, log } = options;
   const now = options.now ?? (() => new Date());
   const random = options.random ?? Math.random;
-  const governor = createGovernor(now);
+  const governor = options.governor ?? createGovernor(now);
   const one = { db, transport, log, now, random };
 
   return {

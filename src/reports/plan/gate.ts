@@ -7,7 +7,7 @@ import { cutText, limits } from '../limits.ts';
 import { jobUrl, revisionUrl } from '../links.ts';
 import { inlineCode, joinWithin, present, safeInline, tableCell } from '../markdown.ts';
 import { gateName } from '../names.ts';
-import type { CheckConclusion, DesiredCheck } from '../types.ts';
+import type { CheckAction, CheckConclusion, DesiredCheck } from '../types.ts';
 import { countPhases, countsInWords } from './counts.ts';
 import type { Outcome } from './outcome.ts';
 import { durationOf, type JudgedJob } from './verdict.ts';
@@ -37,14 +37,16 @@ export function planGate(
     ...(evaluation?.startedAt ? { startedAt: evaluation.startedAt.toISOString() } : {}),
     annotations: [],
   } as const;
+  const actions = buttonsOf(outcome);
   const conclusion = conclusions[outcome.kind];
   // The verdict is under way from the first moment, whatever the work still waits for: the title says
   // what. Progress of a run is told sparingly, and a gate that is being worked on must not look idle.
-  if (!conclusion) return { ...base, status: 'in_progress' };
+  if (!conclusion) return { ...base, status: 'in_progress', actions };
   return {
     ...base,
     status: 'completed',
     conclusion,
+    actions,
     ...(evaluation?.finishedAt ? { completedAt: evaluation.finishedAt.toISOString() } : {}),
   };
 }
@@ -58,6 +60,35 @@ const conclusions = {
   bad: 'failure',
   cancelled: 'cancelled',
 } as const satisfies Record<Outcome['kind'], CheckConclusion | undefined>;
+
+/** What can be done about a commit, for those with write permission; GitHub sends us who pressed. */
+function buttonsOf({ kind }: Outcome): readonly CheckAction[] {
+  switch (kind) {
+    case 'approval':
+      return [
+        { label: 'Approve', identifier: gateButtons.approve, description: 'Evaluate and build this commit' },
+      ];
+    case 'waiting':
+    case 'working':
+      return [
+        { label: 'Cancel', identifier: gateButtons.cancel, description: 'Stop evaluating and building' },
+      ];
+    case 'bad':
+    case 'cancelled':
+      return [
+        {
+          label: 'Re-run failed',
+          identifier: gateButtons.rerunFailed,
+          description: 'Try again what did not succeed',
+        },
+      ];
+    case 'good':
+      return [];
+  }
+}
+
+/** What the buttons say to us when they are pressed. */
+export const gateButtons = { approve: 'approve', rerunFailed: 'rerun-failed', cancel: 'cancel' } as const;
 
 function gateSummary(
   facts: ReportFacts,

@@ -1,0 +1,218 @@
+/** What maintainers do on GitHub besides pushing: buttons, commands in comments, merge queues, closing. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type GitHubDouble, startGitHubDouble } from './github-double/index.ts';
+import { ciNix } from './support/nix-files.ts';
+import { newDataDir, type Product, startProduct } from './support/product.ts';
+import { conclusions, verdictOn } from './support/verdict.ts';
+
+let double: GitHubDouble;
+let product: Product;
+let data: Awaited<ReturnType<typeof newDataDir>>;
+
+beforeAll(async () => {
+  double = await startGitHubDouble();
+  data = await newDataDir();
+  product = await startProduct({ double, dataDir: data.path });
+});
+afterAll(async () => {
+  expect(await product?.stop()).toBe(0);
+  expect(double.journal.calls.filter((call) => call.unexpected)).toEqual([]);
+  expect(product.log.filter((line) => /"level":(50|60)/.test(line))).toEqual([]);
+  await double?.close();
+  await data?.remove();
+});
+
+const good = () => ({ 'ci.nix': ciNix(`{ a = build "fine" "echo a > $out"; }`) });
+
+async function gateOf(sha: string, wanted: (gate: { conclusion: string | null; status: string }) => boolean) {
+  return double.waitFor(
+    () => {
+      const gate = double.latestCheckRuns(sha).get('ringmaster');
+      return gate && wanted(gate) ? gate : undefined;
+    },
+    { timeoutMs: 60_000, description: `the gate of ${sha}` },
+  );
+}
+
+/** A pull request from a stranger's fork that waits for its approval. */
+async function strangersPullRequest(repo: string) {
+  await double.createRepository({ name: repo });
+  await double.push({ repo, files: { 'README.md': 'hello' } });
+  const opened = await double.openPullRequest({
+    repo,
+    head: 'better',
+    fork: 'stranger',
+    author: 'stranger',
+    files: good(),
+  });
+  const gate = await gateOf(opened.headSha, ({ conclusion }) => conclusion === 'action_required');
+  return { ...opened, gate };
+}
+
+/** Our comment on a pull request, once it says something. */
+function answerOn(repo: string, number: number, words: RegExp) {
+  return double.waitFor(
+    () =>
+      double.world.repositories &&
+      [...double.world.repositories.values()]
+        .find((one) => `${one.owner.login}/${one.name}` === repo)
+        ?.comments.find((one) => one.number === number && one.user.type === 'Bot' && words.test(one.body)),
+    { timeoutMs: 30_000, description: `an answer on ${repo}#${number}: ${words}` },
+  );
+}
+
+test('a stranger’s commit runs when a maintainer presses Approve, and not when anybody else does', async () => {
+  const { headSha, gate } = await strangersPullRequest('ann/approve');
+  expect(gate.actions.map(({ label }) => label)).toEqual(['Approve']);
+  await double.gestures.pressButton(gate, 'approve', 'stranger');
+  await double.gestures.pressButton(gate, 'approve', 'ann');
+  expect(conclusions(await verdictOn(double, headSha))).toMatchObject({
+    ringmaster: 'success',
+    'ringmaster / a': 'success',
+  });
+  // Nothing was fetched before somebody had looked.
+  const git = double.journal.calls.filter((call) => call.path.startsWith('/ann/approve.git'));
+  const approved = double.journal.calls.findIndex((call) => call.path.includes('/collaborators/ann/'));
+  expect(git.length).toBeGreaterThan(0);
+  expect(git.every((call) => double.journal.calls.indexOf(call) > approved)).toBe(true);
+  // The next push waits for the next approval.
+  const next = await double.synchronize('ann/approve', 1, { files: good() });
+  await gateOf(next.sha, ({ conclusion }) => conclusion === 'action_required');
+});
+
+test('a comment approves the commit that its author has seen, and the answer names it', async () => {
+  const repo = 'bea/comments';
+  const { headSha, number } = await strangersPullRequest(repo);
+  await double.gestures.comment({ repo, number, author: 'stranger', body: '/ci approve' });
+  await double.gestures.comment({ repo, number, author: 'bea', body: '> /ci approve\n\nShould I?' });
+  const { comment } = await double.gestures.comment({
+    repo,
+    number,
+    author: 'bea',
+    body: `Looks good.\n\n/ci approve ${headSha.slice(0, 10)}`,
+  });
+  expect(conclusions(await verdictOn(double, headSha))).toMatchObject({ ringmaster: 'success' });
+  await answerOn(repo, number, new RegExp(`Approved commit ${headSha.slice(0, 12)}`));
+  await double.waitFor(() => comment.reactions.some(({ content }) => content === 'rocket'), {
+    description: 'the reaction',
+  });
+  // Another command edits the same comment of ours.
+  await double.gestures.comment({ repo, number, author: 'bea', body: '/ci help\n/ci dance' });
+  const answer = await answerOn(repo, number, /rerun \[failed\]/);
+  expect(answer.body).toContain('There is no such command');
+  expect(
+    [...double.world.repositories.values()]
+      .find((one) => one.name === 'comments')
+      ?.comments.filter((one) => one.user.type === 'Bot'),
+  ).toHaveLength(1);
+});
+
+test('thirty commands in a minute are not thirty comments', async () => {
+  const repo = 'cleo/flood';
+  const { number } = await strangersPullRequest(repo);
+  const before = double.journal.calls.length;
+  for (let index = 0; index < 30; index++) {
+    await double.gestures.comment({ repo, number, author: 'cleo', body: '/ci help' });
+  }
+  await answerOn(repo, number, /rerun \[failed\]/);
+  await double.waitFor(async () => (await product.json('/healthz')) !== undefined && !(await untold()), {
+    timeoutMs: 30_000,
+    description: 'all answers told',
+  });
+  const writes = double.journal.calls
+    .slice(before)
+    .filter((call) => call.path.includes('/issues/') && call.method !== 'GET');
+  expect(writes.filter((call) => call.method === 'POST' && call.path.endsWith('/comments'))).toHaveLength(1);
+  expect(writes.length).toBeLessThan(45);
+
+  async function untold(): Promise<boolean> {
+    const [comments = []] = [...double.world.repositories.values()]
+      .filter((one) => one.name === 'flood')
+      .map((one) => one.comments);
+    return !comments.some((one) => one.user.type === 'Bot');
+  }
+});
+
+test('Re-run tries again what failed, on GitHub’s button and on ours', async () => {
+  const repo = 'dora/rerun';
+  await double.createRepository({ name: repo });
+  const { sha } = await double.push({
+    repo,
+    files: { 'ci.nix': ciNix(`{ a = build "a" "echo a > $out"; b = build "b" "echo no; exit 1"; }`) },
+  });
+  const first = await verdictOn(double, sha);
+  expect(conclusions(first)).toMatchObject({ ringmaster: 'failure', 'ringmaster / b': 'failure' });
+  const gate = first.get('ringmaster');
+  const failed = first.get('ringmaster / b');
+  if (!gate || !failed) throw new Error('no gate');
+  expect(gate.actions.map(({ label }) => label)).toEqual(['Re-run failed']);
+  const attempts = async () =>
+    JSON.stringify(await product.json('/api/v1/builds?limit=100')).match(/"name":"b"/g)?.length;
+  const before = await attempts();
+  await double.gestures.rerequestRun(failed, 'dora');
+  const again = await double.waitFor(
+    () => {
+      const run = double.latestCheckRuns(sha).get('ringmaster');
+      return run && run.id !== gate.id && run.status === 'completed' ? run : undefined;
+    },
+    { timeoutMs: 60_000, description: 'another gate' },
+  );
+  expect(again.conclusion).toBe('failure');
+  expect(await attempts()).toBe((before ?? 0) + 1);
+  await double.gestures.pressButton(again, 'rerun-failed', 'dora');
+  await double.waitFor(
+    () => {
+      const run = double.latestCheckRuns(sha).get('ringmaster');
+      return run && run.id !== again.id && run.status === 'completed';
+    },
+    { timeoutMs: 60_000, description: 'a third gate' },
+  );
+  expect(await attempts()).toBe((before ?? 0) + 2);
+});
+
+test('what is under way ends when somebody cancels it, and when its pull request is closed', async () => {
+  const repo = 'ella/cancel';
+  await double.createRepository({ name: repo });
+  await double.push({ repo, files: { 'README.md': 'hello' } });
+  const long = () => ({ 'ci.nix': ciNix(`{ a = build "long" "echo begun; sleep 600; echo a > $out"; }`) });
+  const one = await double.openPullRequest({ repo, head: 'one', author: 'ella', files: long() });
+  const building = (sha: string) =>
+    double.waitFor(() => double.latestCheckRuns(sha).get('ringmaster / a')?.status === 'in_progress', {
+      timeoutMs: 60_000,
+      description: `the build of ${sha}`,
+    });
+  await building(one.headSha);
+  await double.gestures.comment({ repo, number: one.number, author: 'ella', body: '/ci cancel' });
+  expect(conclusions(await verdictOn(double, one.headSha))).toMatchObject({ ringmaster: 'cancelled' });
+  const two = await double.openPullRequest({ repo, head: 'two', author: 'ella', files: long() });
+  await building(two.headSha);
+  await double.closePullRequest(repo, two.number);
+  expect(conclusions(await verdictOn(double, two.headSha))).toMatchObject({ ringmaster: 'cancelled' });
+});
+
+test('a maintainer’s pull request from a fork needs no approval', async () => {
+  const repo = 'fran/forks';
+  await double.createRepository({ name: repo });
+  await double.push({ repo, files: { 'README.md': 'hello' } });
+  double.setRole(repo, 'max', 'write');
+  const { headSha } = await double.openPullRequest({
+    repo,
+    head: 'better',
+    fork: 'max',
+    author: 'max',
+    files: good(),
+  });
+  expect(conclusions(await verdictOn(double, headSha))).toMatchObject({ ringmaster: 'success' });
+});
+
+test('a merge queue’s group is evaluated once, though GitHub tells of it twice', async () => {
+  const repo = 'gwen/queue';
+  await double.createRepository({ name: repo });
+  await double.push({ repo, files: { 'README.md': 'hello' } });
+  const { number } = await double.openPullRequest({ repo, head: 'better', author: 'gwen', files: good() });
+  const { sha, ref } = await double.gestures.enqueue(repo, number);
+  const checks = await verdictOn(double, sha);
+  expect(conclusions(checks)).toMatchObject({ ringmaster: 'success' });
+  expect(double.checkRuns(sha).filter(({ name }) => name === 'ringmaster')).toHaveLength(1);
+  await double.gestures.dequeue(repo, ref, 'merged');
+});
