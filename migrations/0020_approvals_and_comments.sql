@@ -3,6 +3,9 @@ ALTER TABLE revisions
   ADD COLUMN approved_by text,
   ADD COLUMN approved_at timestamptz;
 
+-- When a branch or pull request was over: nobody waits for what only it brought.
+ALTER TABLE revision_sources ADD COLUMN ended_at timestamptz;
+
 -- Comments with commands: what came of them, until their authors have been told.
 CREATE TABLE comment_answers (
   -- GitHub's id of the comment; a redelivery has the same.

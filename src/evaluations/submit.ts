@@ -112,6 +112,7 @@ async function upsertSource(
       base_branch: source.baseBranch ?? null,
       title: source.title,
       seen_at: trx.fn.now(),
+      ended_at: null,
     })
     .onConflict(['revision_id', 'kind', 'name'])
     .merge();

@@ -4,13 +4,16 @@ import { z } from 'zod';
 import type { Logger } from '../basics/index.ts';
 import { createSubmitRevision, supersedeEvaluations, supersedeTask } from '../evaluations/index.ts';
 import {
+  createAnswerTeller,
   createDeliveryProcessor,
+  createQuestions,
   createReportTransport,
   type GitHubApp,
   processDeliveryTask,
+  tellAnswersTask,
 } from '../github/index.ts';
 import { type Database, startTaskRunner, type TaskRunner } from '../postgres/index.ts';
-import { createReportTasks } from '../reports/index.ts';
+import { createGovernor, createReportTasks } from '../reports/index.ts';
 import { announceRevision } from './revision-changes.ts';
 import type { ServerSettings } from './settings.ts';
 
@@ -31,25 +34,38 @@ const concurrency = 6;
 export function startTasks(options: TasksOptions): TaskRunner {
   const { database, github, log } = options;
   const db = database.knex;
-  const process = createDeliveryProcessor({ db, submit: createSubmitRevision(announceRevision), log });
+  const process = createDeliveryProcessor({
+    db,
+    submit: createSubmitRevision(announceRevision),
+    onRevisionChanged: announceRevision,
+    questions: github && createQuestions(github, log),
+    appId: github?.appId,
+    commandWord: options.settings.config.github.commandWord,
+    log,
+  });
+  const governor = createGovernor();
   // Without credentials nothing comes in, and what is still to be sent waits for them.
   const reports = github
     ? createReportTasks({
         db,
         transport: createReportTransport(github, log),
+        governor,
         log,
         planOptions: () => ({
           publicUrl: options.publicUrl,
           statuses: options.settings.config.reports.statuses,
+          approveComment: `${options.settings.config.github.commandWord} approve`,
         }),
       })
     : {};
+  const answers = github ? { [tellAnswersTask]: createAnswerTeller({ db, app: github, governor, log }) } : {};
   return startTaskRunner({
     database,
     workerId: options.workerId,
     concurrency,
     handlers: {
       [processDeliveryTask]: process,
+      ...answers,
       [supersedeTask]: async (payload) => {
         const { id } = supersedePayload.parse(payload);
         const defaultBranch = options.settings.config.builds.supersedeDefaultBranch;
