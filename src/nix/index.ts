@@ -57,12 +57,13 @@ export { type Environment, type NixEnvironmentOptions, nixEnvironment } from './
 export { type DetectOptions, detectNix, type LocalNix, type NixPrograms } from './local-nix.ts';
 export { defaultMaxLogBytes, type LocalStoreOptions, openLocalStore } from './local-store.ts';
 export { isGood } from './outcome.ts';
+export { openTransport, type TransportOptions } from './open-transport.ts';
 export {
   createPendingDerivations,
   type PendingDerivations,
   type PendingDerivationsOptions,
 } from './pending-derivations.ts';
 export { type DaemonStoreOptions, openDaemonStore } from './store.ts';
-export { nixBase32, sourceStorePath, textStorePath } from './store-path.ts';
-export { createTextWriter, type TextWriter, type TextWriterOptions } from './text-writer.ts';
+export { nixBase32, sourceStorePath, storePath, textStorePath } from './store-path.ts';
+export { createTextWriter, type TextWriter } from './text-writer.ts';
 export type * from './types.ts';

@@ -27,7 +27,7 @@ function folded(hash: Buffer): Buffer {
 }
 
 /** `kind` and `hash` (base 16) are what the path is derived from, for example `source` and a NAR's. */
-function storePath(storeDir: string, kind: string, hash: string, name: string): string {
+export function storePath(storeDir: string, kind: string, hash: string, name: string): string {
   const digest = createHash('sha256').update(`${kind}:sha256:${hash}:${storeDir}:${name}`).digest();
   return `${storeDir}/${nixBase32(folded(digest))}-${name}`;
 }
