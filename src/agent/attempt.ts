@@ -107,9 +107,9 @@ async function perform(
   const { build, workshop } = options;
   const order = workOrder(build);
   try {
-    await transfer(options, signal, () => workshop.fetchInputs(order.inputs, signal));
     const result = await workshop.build(order, {
       signal,
+      prepare: () => transfer(options, signal, () => workshop.fetchInputs(order.inputs, signal)),
       onLogLine: (line) => spool.line(line),
       onPhase: (phase) => {
         phases.latest = phase;

@@ -18,6 +18,8 @@ export interface WorkOrder {
 
 export interface BuildWatcher {
   readonly signal: AbortSignal;
+  /** Fetches the inputs; awaited before the build begins, and no part of its time. */
+  readonly prepare: () => Promise<void>;
   readonly onLogLine: (line: Buffer) => void;
   readonly onPhase: (phase: string) => void;
 }
@@ -30,9 +32,9 @@ export interface Workshop {
   readonly realStoreDir: string;
   readonly systems: readonly string[];
   readonly features: readonly string[];
-  /** Makes the closures of these paths valid here. Rejects with words when that cannot be done. */
+  /** Makes the closures of these paths valid here. Rejects when that cannot be done. */
   fetchInputs(paths: readonly string[], signal: AbortSignal): Promise<void>;
-  /** Builds. Never rejects. */
+  /** Has the inputs fetched, and builds. Never rejects. */
   build(order: WorkOrder, watcher: BuildWatcher): Promise<RealiseResult>;
   /** Puts outputs with what they refer to into the server's cache. */
   upload(paths: readonly string[], signal: AbortSignal): Promise<void>;
