@@ -56,13 +56,15 @@ export {
 export { type Environment, type NixEnvironmentOptions, nixEnvironment } from './environment.ts';
 export { type DetectOptions, detectNix, type LocalNix, type NixPrograms } from './local-nix.ts';
 export { defaultMaxLogBytes, type LocalStoreOptions, openLocalStore } from './local-store.ts';
-export { isGood } from './outcome.ts';
 export { openTransport, type TransportOptions } from './open-transport.ts';
+export { isGood } from './outcome.ts';
 export {
   createPendingDerivations,
   type PendingDerivations,
   type PendingDerivationsOptions,
 } from './pending-derivations.ts';
+export { parseSshAddress, type SshAddress } from './ssh/address.ts';
+export { openSshStore, type SshStoreOptions } from './ssh/ssh-store.ts';
 export { type DaemonStoreOptions, openDaemonStore } from './store.ts';
 export { nixBase32, sourceStorePath, storePath, textStorePath } from './store-path.ts';
 export { createTextWriter, type TextWriter } from './text-writer.ts';

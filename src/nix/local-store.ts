@@ -25,7 +25,7 @@ export const defaultMaxLogBytes = 64 * 1024 * 1024;
  * Bytes that Nix's own limit lies above. Nix drops the last lines before its limit, so whoever counts
  * lines has to come first; Nix's limit is for output without a newline, which nobody else sees.
  */
-const logSlack = 1024 * 1024;
+export const logSlack = 1024 * 1024;
 
 /** Opens the store that `detectNix` has found. */
 export function openLocalStore(options: LocalStoreOptions): NixStore {

@@ -14,6 +14,10 @@ export interface ChildTransportOptions {
   readonly file: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** For messages, instead of the file. */
+  readonly name?: string;
+  /** Milliseconds until it is told to end when closing its pipes did not do. Never soon for a daemon. */
+  readonly untilTerminate?: number;
 }
 
 /**
@@ -53,14 +57,14 @@ export function openChildTransport(options: ChildTransportOptions): Transport {
     child.stdin.destroy();
     child.stdout.destroy();
     const timers = [
-      setTimeout(() => killGroup(child, 'SIGTERM'), patience.untilTerminate),
+      setTimeout(() => killGroup(child, 'SIGTERM'), options.untilTerminate ?? patience.untilTerminate),
       setTimeout(() => killGroup(child), patience.untilKill),
     ];
     await gone;
     for (const timer of timers) clearTimeout(timer);
   };
   return {
-    name: options.file,
+    name: options.name ?? options.file,
     input: child.stdout,
     output: child.stdin,
     destroy,
