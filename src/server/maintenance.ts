@@ -3,7 +3,7 @@
  * sweep up what should have been reported but was not.
  */
 import { type Logger, messageOf } from '../basics/index.ts';
-import { releaseAttempts } from '../builds/index.ts';
+import { endCancelledInQueue, releaseAttempts, removeOldHistory } from '../builds/index.ts';
 import { type OnRevisionChanged, releaseEvaluations, settleAfterBuilds } from '../evaluations/index.ts';
 import { removeOldDeliveries } from '../github/index.ts';
 import {
@@ -20,6 +20,8 @@ const everyMs = 10_000;
 export interface MaintenanceOptions {
   readonly database: Database;
   readonly onRevisionChanged: OnRevisionChanged;
+  /** Days after which evaluations, builds and logs are removed; 0: never. */
+  readonly historyDays: number;
   readonly log: Logger;
 }
 
@@ -67,8 +69,12 @@ async function maintain(options: MaintenanceOptions, silenceIsDeath: boolean): P
   });
   // Of processes that are gone without a trace.
   await database.knex.transaction((trx) => giveBack(trx, [], onRevisionChanged));
+  await database.knex.transaction(async (trx) => {
+    await settleAfterBuilds(trx, await endCancelledInQueue(trx), onRevisionChanged);
+  });
   await sweepReports(database.knex);
   await removeOldDeliveries(database.knex);
+  await removeOldHistory(database.knex, options.historyDays);
 }
 
 async function giveBack(

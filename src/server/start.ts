@@ -71,7 +71,12 @@ async function assemble(settings: ServerSettings, log: Logger, shutdown: Shutdow
   });
   shutdown.add('registration', () => registration.deregister());
   const github = await opening;
-  const maintenance = await startMaintenance({ database, onRevisionChanged: announceRevision, log });
+  const maintenance = await startMaintenance({
+    database,
+    onRevisionChanged: announceRevision,
+    historyDays: config.retention.historyDays,
+    log,
+  });
   shutdown.add('maintenance', () => maintenance.stop());
 
   // Ended in the reverse order: builds and evaluations finish while pages are served and their

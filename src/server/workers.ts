@@ -13,6 +13,7 @@ import {
 import { createGitAccess, type GitHubApp } from '../github/index.ts';
 import { type Database, untilDatabaseAnswers } from '../postgres/index.ts';
 import { createCheckouts, findProject } from '../projects/index.ts';
+import { startGcRoots } from './gc-roots.ts';
 import { createNixMachine, type WorkingNix } from './nix-machine.ts';
 import { announceRevision } from './revision-changes.ts';
 import { drainMs, type ServerSettings } from './settings.ts';
@@ -43,7 +44,9 @@ export function startWorkers(options: WorkersOptions): Workers {
     environment,
     log,
     onReady: (working) => {
-      if (!config.server.roles.includes('scheduler') || config.builds.slots === 0) return;
+      if (!config.server.roles.includes('scheduler') || shutdown.draining) return;
+      drains.push(startGcRoots({ db: options.database.knex, config, working, log }));
+      if (config.builds.slots === 0) return;
       startBuilding(options, working, drains).catch((error: unknown) => {
         log.error({ err: error }, 'building could not start');
       });
