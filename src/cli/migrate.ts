@@ -1,19 +1,11 @@
 /** `ringmaster migrate up|status`: the database of DATABASE_URL, or the built-in one. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Config } from '../basics/config/index.ts';
 import { exitStatus, OperatorError } from '../basics/index.ts';
-import {
-  type Database,
-  findEmbeddedPostgres,
-  lockDataDirectory,
-  migrate,
-  migrationStatus,
-  openDatabase,
-  startEmbeddedPostgres,
-} from '../postgres/index.ts';
+import { migrate, migrationStatus } from '../postgres/index.ts';
 import { readConfiguration } from './configuration.ts';
 import type { CommandContext } from './context.ts';
+import { withDatabase } from './database.ts';
 
 interface Options {
   readonly json: boolean;
@@ -61,38 +53,4 @@ async function requireCluster(dataDir: string): Promise<void> {
     hint: "'ringmaster serve' creates it, and so does 'ringmaster migrate up'. For a server of your own set DATABASE_URL.",
     exitStatus: exitStatus.configuration,
   });
-}
-
-/** Opens the configured database; a built-in server that was started for this is ended again. */
-async function withDatabase(
-  context: CommandContext,
-  config: Config,
-  work: (database: Database) => Promise<number>,
-): Promise<number> {
-  const { log } = context;
-  const running = config.database.url ?? (await findEmbeddedPostgres(config.dataDir));
-  if (running !== undefined) return use(await openDatabase(running, log, connection), work);
-  const lock = await lockDataDirectory(config.dataDir);
-  try {
-    const { binaries } = config.database;
-    const searchPath = context.env.PATH ?? '';
-    const server = await startEmbeddedPostgres({ lock, searchPath, log, ...(binaries && { binaries }) });
-    try {
-      return await use(await openDatabase(server.url, log, connection), work);
-    } finally {
-      await server.stop();
-    }
-  } finally {
-    await lock.release();
-  }
-}
-
-const connection = { maxConnections: 2, applicationName: 'ringmaster migrate' } as const;
-
-async function use(database: Database, work: (database: Database) => Promise<number>): Promise<number> {
-  try {
-    return await work(database);
-  } finally {
-    await database.close();
-  }
 }
