@@ -1,4 +1,11 @@
 export * from './agents/index.ts';
 export { type BuilderFleet, createBuilderFleet } from './fleet.ts';
+export {
+  type BuilderHealth,
+  createBuilderHealth,
+  type Experience,
+  type HealthOptions,
+} from './health.ts';
 export { createLocalBuilder, type LocalBuilderOptions } from './local-builder.ts';
+export { createSshBuilder, type SshBuilderOptions } from './ssh-builder.ts';
 export type * from './types.ts';
