@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runProcess } from '../basics/index.ts';
-import { nixBase32 } from '../nix/index.ts';
+import { copyClosure, nixBase32 } from '../nix/index.ts';
 import { nixesUnderTest, openTestNix, type TestNix } from '../nix/test-nix.ts';
 import { formatNarInfo, parseNarInfo } from './nar-info.ts';
 import { writeNar } from './nar-writer.ts';
@@ -20,6 +20,14 @@ const script = (name: string) => `mkdir -p $out/bin; echo $needed > $out/needed;
   head -c 200000 /dev/zero > $out/zeros; echo ${name} > $out/bin/run; chmod +x $out/bin/run`;
 const needed = `needed = derivation { name = "needed"; system = builtins.currentSystem;
   builder = "/bin/sh"; args = [ "-c" "echo hi > $out" ]; };`;
+
+/** A derivation whose output is that name alone. */
+async function named(nix: TestNix, name: string): Promise<string> {
+  const [drvPath = ''] = await nix.instantiate(`derivation {
+    name = "${name}"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo ${name} > $out" ];
+  }`);
+  return drvPath;
+}
 
 async function build(nix: TestNix, name: string): Promise<string> {
   const drvPath = await nix.derivation(script(name), needed);
@@ -88,7 +96,7 @@ describe.each(nixesUnderTest)('with $name', (under) => {
   });
 
   test('what is absent is a 404, and there as soon as it is built', async () => {
-    const drvPath = await cache.server.derivation('echo later > $out', `name = "later";`);
+    const drvPath = await named(cache.server, 'later');
     const [path = ''] = (await cache.server.run('nix-store', ['--query', '--outputs', drvPath]))
       .trim()
       .split('\n');
@@ -116,14 +124,7 @@ describe.each(nixesUnderTest)('with $name', (under) => {
 
   test('a path that nobody vouches for is not handed on', async () => {
     const path = await build(client, 'stranger');
-    const closure = (await client.run('nix-store', ['--query', '--requisites', path])).trim().split('\n');
-    const infos = await client.store.pathInfos(closure);
-    await cache.server.store.add(
-      closure.flatMap((each) => {
-        const info = infos.get(each);
-        return info === undefined ? [] : [{ path: each, info, nar: client.store.nar(each, info) }];
-      }),
-    );
+    await copyClosure({ from: client.store, to: cache.server.store, paths: [path], substitute: false });
     expect(await cache.server.store.queryValidPaths([path])).toContain(path);
     expect((await fetchCache(narInfoOf(path), 'reader')).status).toBe(404);
   });
@@ -154,7 +155,7 @@ describe.each(nixesUnderTest)('with $name', (under) => {
     change: (text: string) => string = (text) => text,
     damage: (nar: Buffer) => Buffer = (nar) => nar,
   ) {
-    const drvPath = await client.derivation(`echo ${name} > $out`, `name = "${name}";`);
+    const drvPath = await named(client, name);
     const path = (await client.run('nix-store', ['--realise', drvPath])).trim();
     const info = (await client.store.pathInfos([path])).get(path);
     if (info === undefined) throw new Error('not built');
