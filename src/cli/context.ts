@@ -40,6 +40,8 @@ export interface Interruption {
   readonly signal: AbortSignal;
   /** 130, 143 or 141 (SIGPIPE) once interrupted, as a shell would report it. */
   status(): number | undefined;
+  /** What the second signal does instead of ending the process. */
+  onSecond(handler: () => void): void;
 }
 
 /** A command's work: gets the context, returns the exit status. */

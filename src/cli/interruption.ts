@@ -1,6 +1,6 @@
 /**
  * Ending early. The first SIGINT or SIGTERM asks the command to end in order; a second one ends the
- * process at once. A reader that goes away (`ringmaster run | head`) counts as SIGPIPE would.
+ * process at once, unless the command has a use for it. A reader that goes away (`ringmaster run | head`) counts as SIGPIPE would.
  */
 import type { Interruption, Surroundings } from './context.ts';
 
@@ -12,6 +12,7 @@ const showCursor = '\u001b[?25h';
 export function watchForInterruption(surroundings: Surroundings): Interruption & { release(): void } {
   const controller = new AbortController();
   let status: number | undefined;
+  let second: (() => void) | undefined;
   const interrupt = (next: number) => {
     status = next;
     controller.abort(new Error('interrupted'));
@@ -19,6 +20,11 @@ export function watchForInterruption(surroundings: Surroundings): Interruption &
   const onSignal = (signal: NodeJS.Signals) => {
     const next = signal === 'SIGTERM' ? statusOfSignal.SIGTERM : statusOfSignal.SIGINT;
     if (status === undefined) return interrupt(next);
+    if (second) {
+      second();
+      second = undefined;
+      return;
+    }
     if (surroundings.stdout.isTTY) surroundings.stdout.write(showCursor);
     surroundings.exit(next);
   };
@@ -33,6 +39,9 @@ export function watchForInterruption(surroundings: Surroundings): Interruption &
   return {
     signal: controller.signal,
     status: () => status,
+    onSecond: (handler) => {
+      second = handler;
+    },
     release() {
       surroundings.off('SIGINT', onSignal);
       surroundings.off('SIGTERM', onSignal);

@@ -2,7 +2,9 @@
  * The commands with their options and help. Nothing here does any work: the code of a command is
  * loaded when it runs, so that `--help` and `--version` are quick.
  */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
+import { addAgentCommands } from './agent-commands.ts';
+import { examples, type Perform, portNumber, wholeNumber } from './command-parts.ts';
 import type { CommandBody, GlobalOptions, ServeFlags } from './context.ts';
 
 export interface ProgramHost {
@@ -35,6 +37,7 @@ export function createProgram(host: ProgramHost): Command {
   addDoctor(program, perform);
   addMigrate(program, perform);
   addConfig(program, perform);
+  addAgentCommands(program, perform);
   examples(program, [
     ['ringmaster run', 'evaluate and build the repository in this folder'],
     ['ringmaster serve', 'start the server on http://127.0.0.1:3000'],
@@ -47,8 +50,6 @@ export function createProgram(host: ProgramHost): Command {
   );
   return program;
 }
-
-type Perform = (body: CommandBody) => Promise<void>;
 
 /** The options given before or after the command's name. */
 export function globalOptionsOf(program: Command): GlobalOptions {
@@ -191,21 +192,4 @@ function addConfig(program: Command, perform: Perform): void {
   ] as const;
   examples(command, lines);
   examples(show, lines);
-}
-
-function examples(command: Command, lines: readonly (readonly [command: string, meaning: string])[]): void {
-  const text = lines.map(([line, meaning]) => `  $ ${line}\n      ${meaning}`).join('\n');
-  command.addHelpText('after', `\nExamples:\n${text}`);
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= 1 && value <= 1024) return value;
-  throw new InvalidArgumentError('It must be a whole number from 1 to 1024.');
-}
-
-function portNumber(text: string): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value <= 65_535) return value;
-  throw new InvalidArgumentError('It must be a port number from 0 to 65535.');
 }

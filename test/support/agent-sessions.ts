@@ -47,6 +47,7 @@ export async function startSessionServer(
     leaseSeconds: 45,
     heartbeatSeconds: 10,
     pressureLimit: 101,
+    renewLeases: async () => {},
     adopt: async () => [],
     log: silentLogger(),
     ...options,

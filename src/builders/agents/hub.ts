@@ -38,6 +38,8 @@ export interface AgentHubOptions {
   readonly heartbeatSeconds: number;
   /** Per cent of pressure on processor, memory or disk above which an agent gets no more. */
   readonly pressureLimit: number;
+  /** Says that agents still work on these attempts. */
+  readonly renewLeases: (attemptIds: readonly number[]) => Promise<unknown>;
   /** Takes over attempts that began under a server that is gone; tells which. Its attempts follow by `attempt`. */
   readonly adopt: (builder: AgentBuilder, attemptIds: readonly number[]) => Promise<readonly number[]>;
   readonly log: Logger;
@@ -262,7 +264,8 @@ export function createAgentHub(options: AgentHubOptions): AgentHub {
       load ? [{ id: record.id, generation: record.generation, load }] : [],
     );
     const running = present.flatMap(({ builder }) => builder.attemptIds).sort((a, b) => a - b);
-    await reportAgents(db, news, running, options.leaseSeconds);
+    await reportAgents(db, news);
+    if (running.length > 0) await options.renewLeases(running);
     await look();
     fleet.changed();
   }

@@ -129,35 +129,19 @@ export interface AgentNews {
   readonly load: AgentLoad;
 }
 
-/**
- * Writes what this process has heard of its agents and lets their attempts' leases run anew, in two
- * statements however many they are. Returns what operators have decided about them meanwhile.
- */
-export async function reportAgents(
-  db: Knex,
-  news: readonly AgentNews[],
-  attemptIds: readonly number[],
-  leaseSeconds: number,
-): Promise<void> {
+/** Writes what this process has heard of its agents, in one statement however many they are. */
+export async function reportAgents(db: Knex, news: readonly AgentNews[]): Promise<void> {
+  if (news.length === 0) return;
   await db.transaction(async (trx) => {
     // What a crashed database forgets of it is told again seconds later.
     await trx.raw('SET LOCAL synchronous_commit = off');
-    if (news.length > 0) {
-      await trx.raw(
-        `UPDATE builders b SET load = heard.load, seen_at = now()
-         FROM (SELECT * FROM jsonb_to_recordset(:news::jsonb) AS n (id bigint, generation bigint, load jsonb)
-               ORDER BY id) heard
-         WHERE b.id = heard.id AND b.agent_generation = heard.generation`,
-        { news: JSON.stringify(news) },
-      );
-    }
-    if (attemptIds.length > 0) {
-      await trx.raw(
-        `UPDATE attempts SET lease_until = now() + :lease * interval '1 second'
-         WHERE id IN (SELECT id FROM attempts WHERE id = ANY (:ids) AND state = 'running' ORDER BY id FOR UPDATE)`,
-        { lease: leaseSeconds, ids: [...attemptIds] },
-      );
-    }
+    await trx.raw(
+      `WITH heard AS (
+         SELECT b.id, n.load FROM jsonb_to_recordset(:news::jsonb) AS n (id bigint, generation bigint, load jsonb)
+         JOIN builders b ON b.id = n.id AND b.agent_generation = n.generation ORDER BY b.id FOR UPDATE OF b)
+       UPDATE builders b SET load = heard.load, seen_at = now() FROM heard WHERE b.id = heard.id`,
+      { news: JSON.stringify(news) },
+    );
   });
 }
 

@@ -1,0 +1,31 @@
+/** The server's store as agents' builds need it: derivations with their inputs out, outputs in. */
+import { formatDerivation, type NixStore, readDerivation, type StoreLayout } from '../../nix/index.ts';
+import { resolveInputs } from '../resolve-inputs.ts';
+import type { AgentStore } from './types.ts';
+
+export interface ServerNix {
+  readonly store: Pick<NixStore, 'validPaths' | 'queryValidPaths'>;
+  readonly layout: StoreLayout;
+}
+
+/** `nix` is asked each time: it may have been installed after the server was started. */
+export function createAgentStore(nix: () => Promise<ServerNix>): AgentStore {
+  return {
+    async prepare(drvPath) {
+      const { store, layout } = await nix();
+      const read = (path: string) => readDerivation(layout, path);
+      const { derivation, inputs } = await resolveInputs(await read(drvPath), read);
+      // What some cache has need not be here yet; what it has not any more, the agent may find elsewhere.
+      await store.validPaths(inputs, true);
+      const resolved = { ...derivation, inputDerivations: new Map(), inputSources: inputs };
+      return { derivation: formatDerivation(resolved), inputs };
+    },
+    async collect(paths) {
+      const { store } = await nix();
+      // They came through the cache, which recomputes hashes before it takes a path in.
+      const valid = await store.queryValidPaths(paths);
+      const missing = paths.filter((path) => !valid.has(path));
+      if (missing.length > 0) throw new Error(`${missing.join(', ')} did not arrive.`);
+    },
+  };
+}

@@ -1,0 +1,102 @@
+/** `ringmaster builder list|show|enable|disable|drain|remove`. */
+import { exitStatus } from '../basics/index.ts';
+import {
+  type BuilderChange,
+  type BuilderSummary,
+  changeBuilder as change,
+  findBuilder,
+  listBuilders as list,
+} from '../builders/index.ts';
+import { readConfiguration } from './configuration.ts';
+import type { CommandContext } from './context.ts';
+import { withDatabase } from './database.ts';
+import { formatTable } from './terminal/table.ts';
+import { plainLine } from './terminal/text.ts';
+
+interface Options {
+  readonly json: boolean;
+}
+
+export async function listBuilders(context: CommandContext, { json }: Options): Promise<number> {
+  const { config } = await readConfiguration(context);
+  return withDatabase(context, config, async ({ knex }) => {
+    const builders = await list(knex);
+    if (json) context.stdout.write(`${JSON.stringify({ builders })}\n`);
+    else if (builders.length === 0) {
+      context.stdout.write(
+        'No builder is registered. The server registers its own machine when it starts.\n',
+      );
+    } else context.stdout.write(tableOf(context, builders));
+    return exitStatus.ok;
+  });
+}
+
+export async function showBuilder(context: CommandContext, name: string, { json }: Options): Promise<number> {
+  const { config } = await readConfiguration(context);
+  return withDatabase(context, config, async ({ knex }) => {
+    const builder = await findBuilder(knex, name);
+    if (json) {
+      context.stdout.write(`${JSON.stringify(builder)}\n`);
+      return exitStatus.ok;
+    }
+    const lines = Object.entries(builder).flatMap(([key, value]) => {
+      const text = wordsOf(value);
+      return text === '' ? [] : [[key, plainLine(text)]];
+    });
+    context.stdout.write(`${formatTable(lines, context.style).join('\n')}\n`);
+    return exitStatus.ok;
+  });
+}
+
+export async function changeBuilder(
+  context: CommandContext,
+  name: string,
+  kind: BuilderChange,
+  { json }: Options,
+): Promise<number> {
+  const { config } = await readConfiguration(context);
+  return withDatabase(context, config, async ({ knex }) => {
+    await change(knex, name, kind);
+    if (json) context.stdout.write(`${JSON.stringify({ name, changed: kind })}\n`);
+    else if (!context.options.quiet) context.stdout.write(`${name}: ${done[kind]}\n`);
+    return exitStatus.ok;
+  });
+}
+
+const done = {
+  enable: 'enabled',
+  disable: 'disabled, gets nothing more',
+  drain: 'draining, gets nothing more',
+  remove: 'removed',
+} as const satisfies Record<BuilderChange, string>;
+
+const head = ['NAME', 'KIND', 'STATE', 'BUILDS', 'SYSTEMS', ''];
+
+function tableOf(context: CommandContext, builders: readonly BuilderSummary[]): string {
+  const { style } = context;
+  const lines = builders.map((builder) => [
+    builder.name,
+    builder.kind,
+    stateOf(builder),
+    `${builder.running}/${builder.slots}`,
+    builder.systems.join(','),
+    plainLine(builder.lastError ?? ''),
+  ]);
+  return `${formatTable(lines, style, head).join('\n')}\n`;
+}
+
+function stateOf(builder: BuilderSummary): string {
+  if (!builder.enabled) return 'disabled';
+  if (builder.draining) return 'draining';
+  if (!builder.connected) return 'away';
+  return builder.restsUntil !== null && Date.parse(builder.restsUntil) > Date.now() ? 'resting' : 'ready';
+}
+
+function wordsOf(value: BuilderSummary[keyof BuilderSummary]): string {
+  if (value === null) return '';
+  if (Array.isArray(value)) return value.join(', ');
+  if (typeof value !== 'object') return String(value);
+  return Object.entries(value)
+    .map(([name, number]) => `${name} ${number}`)
+    .join(', ');
+}
