@@ -5,6 +5,7 @@ import { type Logger, OperatorError } from '../basics/index.ts';
 import { type GitHubApp, missingGitHubSettings, webhooks } from '../github/index.ts';
 import { type Database, type Listener, migrationStatus } from '../postgres/index.ts';
 import { buildWebServer, type SetupNotice } from '../web/index.ts';
+import { announceRevision } from './revision-changes.ts';
 import type { ServerSettings } from './settings.ts';
 
 export interface WebOptions {
@@ -37,6 +38,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     publicUrl: () => server.publicUrl ?? url,
     githubUrl: () => options.github?.webUrl ?? 'https://github.com',
     privateProjects: web.privateProjects,
+    onRevisionChanged: announceRevision,
     subscribe: (channel, handler) => options.listener.subscribe(channel, handler),
     health: {
       checks: [
@@ -48,7 +50,14 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     metrics: options.metrics,
     version: settings.version,
     setupNotices: () => setupNotices(missing, options.nixProblem()),
-    githubPlugin: webhooks({ db, app: options.github, missing, log }),
+    ...(settings.setup ? { setup: settings.setup.pages } : {}),
+    githubPlugin: webhooks({
+      db,
+      app: options.github,
+      missing,
+      log,
+      onDelivery: () => settings.setup?.heard(),
+    }),
   });
   try {
     url = await app.listen({ host: server.host, port: server.port });
@@ -73,7 +82,9 @@ function setupNotices(missing: readonly string[], nix: Error | undefined): reado
   if (missing.length > 0) {
     notices.push({
       title: 'No GitHub App is configured, so no repository can be built for GitHub.',
-      hint: `Set ${missing.join(', ')} and restart. 'ringmaster doctor' checks them.`,
+      hint:
+        'Open the set-up page whose address the server printed when it started. ' +
+        `Or set ${missing.join(', ')} and restart; 'ringmaster doctor' checks them.`,
     });
   }
   return notices;

@@ -3,9 +3,11 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { revisionChannel } from '../evaluations/index.ts';
 import { logChannel } from '../logs/index.ts';
+import { createAccess } from './api/access.ts';
 import { registerApi } from './api/api.ts';
 import { registerOpenApi } from './api/openapi.ts';
 import { loadAssets, registerAssets } from './assets.ts';
+import { registerBadges } from './badge-routes.ts';
 import { registerErrors } from './errors.ts';
 import { acceptableRequestId, commonHeaders, registerHeaders } from './headers.ts';
 import { registerHealth } from './health.ts';
@@ -16,6 +18,7 @@ import { registerPages } from './page-routes.ts';
 import { problem, problemBody } from './problem.ts';
 import type { Reader } from './read/reader.ts';
 import { registerRequestMetrics } from './request-metrics.ts';
+import { registerSetup } from './setup-routes.ts';
 
 /** Milliseconds for a whole request; 25 MB of a webhook take a minute at 3.5 Mbit/s. */
 const requestTimeoutMs = 60_000;
@@ -63,8 +66,11 @@ export async function buildWebServer(options: WebServerOptions): Promise<Fastify
   await registerOpenApi(app, options.version.version);
   registerAssets(app, assets);
   registerHealth(app, options);
-  await registerApi(app, { reader, publicUrl, streams, logs });
+  const { onRevisionChanged } = options;
+  await registerApi(app, { access: createAccess(reader), publicUrl, streams, logs, onRevisionChanged });
   if (options.githubPlugin) await app.register(options.githubPlugin);
+  registerBadges(app, reader);
+  registerSetup(app, { assets: assets.paths, options });
   registerPages(app, { reader, streams, revisions, logs, assets: assets.paths, options });
   return app;
 }

@@ -13,6 +13,7 @@ export async function webUnderTest(database: Database, changes: Partial<WebServe
     publicUrl: () => 'https://ci.example.org',
     githubUrl: () => 'https://github.com',
     privateProjects: 'hidden',
+    onRevisionChanged: async () => {},
     subscribe: (channel, handler) => listener.subscribe(channel, handler),
     health: { checks: [], draining: () => false },
     metrics: new Registry(),

@@ -1,15 +1,23 @@
 import type { FastifyInstance } from 'fastify';
+import { type ActionContext, actionRoutes } from './action-routes.ts';
 import { type BuildApiContext, buildRoutes } from './build-routes.ts';
 import { machineRoutes, resultRoutes } from './routes.ts';
+import { tokenRoutes } from './token-routes.ts';
 
 /** All routes below `/api/v1`, and the document that describes them. */
-export async function registerApi(app: FastifyInstance, context: BuildApiContext): Promise<void> {
+export async function registerApi(
+  app: FastifyInstance,
+  context: BuildApiContext & ActionContext,
+): Promise<void> {
   await app.register(
     async (api) => {
+      api.addHook('onRequest', (request) => context.access.authenticate(request));
       api.get('/openapi.json', async () => app.swagger());
       await api.register(resultRoutes(context));
       await api.register(buildRoutes(context));
       await api.register(machineRoutes(context));
+      await api.register(actionRoutes(context));
+      await api.register(tokenRoutes(context.access));
     },
     { prefix: '/api/v1' },
   );

@@ -35,7 +35,7 @@ export interface BuildApiContext extends ApiContext {
   readonly logs: FanOut;
 }
 
-export function buildRoutes({ reader, streams, logs }: BuildApiContext): FastifyPluginAsyncZod {
+export function buildRoutes({ access, streams, logs }: BuildApiContext): FastifyPluginAsyncZod {
   return async (app) => {
     app.get(
       '/builds/:id',
@@ -49,6 +49,7 @@ export function buildRoutes({ reader, streams, logs }: BuildApiContext): Fastify
         },
       },
       async (request) => {
+        const reader = access.readerOf(request);
         const build = await readBuild(reader, request.params.id);
         if (!build) throw notFound('build');
         return buildShape(build, await listAttempts(reader, build.id));
@@ -74,6 +75,7 @@ export function buildRoutes({ reader, streams, logs }: BuildApiContext): Fastify
         },
       },
       async (request, reply) => {
+        const reader = access.readerOf(request);
         const attempt = await findAttempt(reader, request.params.id, request.query.attempt);
         const from = request.query.from;
         const end = Math.max(from, attempt.log_bytes);
@@ -108,6 +110,7 @@ export function buildRoutes({ reader, streams, logs }: BuildApiContext): Fastify
         },
       },
       async (request, reply) => {
+        const reader = access.readerOf(request);
         const attempt = await findAttempt(reader, request.params.id, request.query.attempt);
         const fromByte = lastEventByte(request.headers['last-event-id']) ?? request.query.from;
         const stream = streams.open(reply);

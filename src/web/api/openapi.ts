@@ -10,6 +10,7 @@ import knex from 'knex';
 import { silentLogger } from '../../basics/index.ts';
 import { createEventStreams } from '../live/event-stream.ts';
 import { createFanOut } from '../live/fan-out.ts';
+import { createAccess } from './access.ts';
 import { registerApi } from './api.ts';
 
 /** Collects the schemas of all routes that are registered after it into an OpenAPI 3.1 document. */
@@ -37,8 +38,19 @@ export async function registerOpenApi(app: FastifyInstance, version: string): Pr
         { name: 'Jobs', description: 'Attributes' },
         { name: 'Builds', description: 'Derivations being realised, and their logs' },
         { name: 'Builders', description: 'Machines that build, and what waits for them' },
+        { name: 'Tokens', description: 'Who may use this API' },
       ],
       security: [],
+      components: {
+        securitySchemes: {
+          token: {
+            type: 'http',
+            scheme: 'bearer',
+            description:
+              'Made by `ringmaster token create`. Any token sees private repositories; what changes things needs the scope admin.',
+          },
+        },
+      },
     },
     transform: jsonSchemaTransform,
     transformObject: jsonSchemaTransformObject,
@@ -53,7 +65,8 @@ export async function openApiDocument(): Promise<object> {
   await registerOpenApi(app, 'v1');
   const log = silentLogger();
   await registerApi(app, {
-    reader: { db: knex({ client: 'pg' }), showPrivate: false },
+    access: createAccess({ db: knex({ client: 'pg' }), showPrivate: false }),
+    onRevisionChanged: async () => {},
     publicUrl: () => '',
     streams: createEventStreams(),
     logs: createFanOut(async () => () => {}, 'none', log),

@@ -1,4 +1,4 @@
-/** The REST API, version 1. Reading only: writing waits for sign-in. */
+/** The REST API, version 1: what it tells. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { notFound } from '../problem.ts';
@@ -6,8 +6,8 @@ import { readEvaluation } from '../read/evaluations.ts';
 import { jobStates, pageJobs, readJob } from '../read/jobs.ts';
 import { countQueue, listBuilders, listQueue } from '../read/machines.ts';
 import { findProject, listProjects } from '../read/projects.ts';
-import type { Reader } from '../read/reader.ts';
 import { listRevisions, readDefaultHeads, readRevision } from '../read/revision-lines.ts';
+import type { Access } from './access.ts';
 import { pageOf, pageQuery, readCursor } from './paging.ts';
 import {
   builderSchema,
@@ -29,7 +29,7 @@ import {
 } from './shapes.ts';
 
 export interface ApiContext {
-  readonly reader: Reader;
+  readonly access: Access;
   publicUrl(): string;
 }
 
@@ -38,7 +38,7 @@ const projectParams = z.object({ owner: z.string().max(100), name: z.string().ma
 const errors = { 404: problemSchema, '4xx': problemSchema } as const;
 
 /** Projects, revisions, evaluations and jobs. */
-export function resultRoutes({ reader, publicUrl }: ApiContext): FastifyPluginAsyncZod {
+export function resultRoutes({ access, publicUrl }: ApiContext): FastifyPluginAsyncZod {
   return async (app) => {
     app.get(
       '/projects',
@@ -52,6 +52,7 @@ export function resultRoutes({ reader, publicUrl }: ApiContext): FastifyPluginAs
         },
       },
       async (request, reply) => {
+        const reader = access.readerOf(request);
         const { limit, cursor } = request.query;
         const rows = await listProjects(reader, { after: readCursor(cursor, 0), limit: limit + 1 });
         const heads = await readDefaultHeads(
@@ -76,6 +77,7 @@ export function resultRoutes({ reader, publicUrl }: ApiContext): FastifyPluginAs
         },
       },
       async (request) => {
+        const reader = access.readerOf(request);
         const row = await findProject(reader, request.params.owner, request.params.name);
         if (!row) throw notFound('project');
         const heads = await readDefaultHeads(reader, [row.id]);
@@ -96,6 +98,7 @@ export function resultRoutes({ reader, publicUrl }: ApiContext): FastifyPluginAs
         },
       },
       async (request, reply) => {
+        const reader = access.readerOf(request);
         const project = await findProject(reader, request.params.owner, request.params.name);
         if (!project) throw notFound('project');
         const { limit, cursor } = request.query;
@@ -118,6 +121,7 @@ export function resultRoutes({ reader, publicUrl }: ApiContext): FastifyPluginAs
         },
       },
       async (request) => {
+        const reader = access.readerOf(request);
         const row = await readRevision(reader, request.params.id);
         if (!row) throw notFound('revision');
         return revisionShape(row, publicUrl());
@@ -136,6 +140,7 @@ export function resultRoutes({ reader, publicUrl }: ApiContext): FastifyPluginAs
         },
       },
       async (request) => {
+        const reader = access.readerOf(request);
         const row = await readEvaluation(reader, request.params.id);
         if (!row) throw notFound('evaluation');
         return evaluationDetailsShape(row, publicUrl());
@@ -158,6 +163,7 @@ export function resultRoutes({ reader, publicUrl }: ApiContext): FastifyPluginAs
         },
       },
       async (request, reply) => {
+        const reader = access.readerOf(request);
         const evaluation = await readEvaluation(reader, request.params.id);
         if (!evaluation) throw notFound('evaluation');
         const { limit, cursor, state, query } = request.query;
@@ -179,6 +185,7 @@ export function resultRoutes({ reader, publicUrl }: ApiContext): FastifyPluginAs
         },
       },
       async (request) => {
+        const reader = access.readerOf(request);
         const row = await readJob(reader, request.params.id);
         if (!row) throw notFound('job');
         return jobShape(row);
@@ -188,7 +195,7 @@ export function resultRoutes({ reader, publicUrl }: ApiContext): FastifyPluginAs
 }
 
 /** Builders and the queue. */
-export function machineRoutes({ reader }: ApiContext): FastifyPluginAsyncZod {
+export function machineRoutes({ access }: ApiContext): FastifyPluginAsyncZod {
   return async (app) => {
     app.get(
       '/builders',
@@ -202,6 +209,7 @@ export function machineRoutes({ reader }: ApiContext): FastifyPluginAsyncZod {
         },
       },
       async (request, reply) => {
+        const reader = access.readerOf(request);
         const { limit, cursor } = request.query;
         const rows = await listBuilders(reader, { after: readCursor(cursor, 0), limit: limit + 1 });
         return pageOf(request, reply, rows, limit, builderShape, (row) => row.id);
@@ -230,6 +238,7 @@ export function machineRoutes({ reader }: ApiContext): FastifyPluginAsyncZod {
         },
       },
       async (request, reply) => {
+        const reader = access.readerOf(request);
         const { limit, cursor } = request.query;
         const offset = readCursor(cursor, 0);
         const [rows, totals] = await Promise.all([
