@@ -1,15 +1,21 @@
 /**
- * Turns the missing part of a derivation graph into builds and the edges between them.
+ * Turns the missing part of a derivation graph into builds and the edges between them, in as many
+ * parts as the graph comes in.
  */
 import type { Knex } from 'knex';
 import { z } from 'zod';
 import { takeBackCancelRequests } from './cancel.ts';
 import { buildsChannel } from './channels.ts';
+import { expectedDurations } from './expected-durations.ts';
 import { endKnownFailures } from './failure-cache.ts';
-import { refuseBuilds } from './finish.ts';
+import { failDependentsOf } from './finish.ts';
 import { lockGraphForPlanning } from './graph-lock.ts';
+import { insertBuilds, raiseBuilds } from './insert-builds.ts';
+import type { BuildLimits } from './missing.ts';
+import { refuseUnsupported } from './unsupported.ts';
+import { createWeightedGraph } from './weights.ts';
 
-/** A derivation that has to be built, with the ones among the same list it needs. */
+/** A derivation that has to be built, with the ones it needs that have to be built as well. */
 export interface WantedBuild {
   readonly drvPath: string;
   readonly name: string;
@@ -20,13 +26,17 @@ export interface WantedBuild {
   readonly inputsOnly: boolean;
   /** A download with a known hash: what it fails of may be the network. */
   readonly fixedOutput?: boolean;
-  /** Derivation paths, all of them in the same list and not `inputsOnly` there. */
+  /** Derivation paths, all of them in the same part or an earlier one, and not `inputsOnly` there. */
   readonly inputs: readonly string[];
 }
 
 export interface EnqueueOptions {
   /** Seconds for which a failure ends new wishes for the same derivation; 0 or absent: it does not. */
   readonly failureTtlSeconds?: number;
+  /** Seconds to wait for a builder that could do it; 0 or absent: not at all. */
+  readonly unsupportedTimeoutSeconds?: number;
+  /** The project whose wish it is. */
+  readonly projectId?: number;
 }
 
 /** The builds that stand for wanted derivations. */
@@ -36,67 +46,139 @@ export interface EnqueuedBuilds {
   readonly inputsOnly: ReadonlyMap<string, number>;
 }
 
-const buildRow = z.object({ id: z.number(), drv_path: z.string(), inputs_only: z.boolean() });
-const rowsOf = z.object({ rows: z.array(buildRow) });
+/** What is to be queued: a part of a graph, and what is asked of its builds and of earlier ones. */
+export interface BuildsPart {
+  readonly wanted: readonly WantedBuild[];
+  readonly limits?: ReadonlyMap<string, BuildLimits>;
+}
 
-/**
- * Makes sure that every wanted derivation has an unfinished build, new or one that other
- * evaluations already wait for, and returns the builds by derivation path. In one transaction of
- * the caller's; the number of statements does not grow with the number of builds.
- */
+/** Queues the graph of one evaluation, each derivation once. */
+export interface Enqueuer {
+  /**
+   * Makes sure that every wanted derivation has an unfinished build, new or one that other
+   * evaluations already wait for. In one transaction of the caller's, which has to be committed before
+   * the next part; the number of statements does not grow with the number of builds.
+   */
+  add(trx: Knex.Transaction, part: BuildsPart): Promise<void>;
+  /** Of all parts so far. What was queued by an earlier part may have ended. */
+  readonly builds: EnqueuedBuilds;
+}
+
+/** Queues one whole graph. */
 export async function enqueueBuilds(
   trx: Knex.Transaction,
   wanted: readonly WantedBuild[],
   options: EnqueueOptions = {},
 ): Promise<EnqueuedBuilds> {
-  if (wanted.length === 0) return { whole: new Map(), inputsOnly: new Map() };
-  await lockGraphForPlanning(trx);
-  const existing = await unfinishedBuilds(
-    trx,
-    wanted.map((build) => build.drvPath),
-  );
-  await takeBackCancelRequests(trx, [...existing.whole.values(), ...existing.inputsOnly.values()]);
-  const fresh = wanted.filter((build) => !among(existing, build).has(build.drvPath));
-  const inserted = await insertBuilds(trx, fresh);
-  const builds = {
-    whole: new Map([...existing.whole, ...inserted.whole]),
-    inputsOnly: new Map([...existing.inputsOnly, ...inserted.inputsOnly]),
+  const enqueuer = createEnqueuer(options);
+  await enqueuer.add(trx, { wanted });
+  return enqueuer.builds;
+}
+
+export function createEnqueuer(options: EnqueueOptions): Enqueuer {
+  const builds = { whole: new Map<string, number>(), inputsOnly: new Map<string, number>() };
+  const weights = createWeightedGraph();
+  const among = ({ inputsOnly }: WantedBuild) => (inputsOnly ? builds.inputsOnly : builds.whole);
+
+  /** Puts the part into the weights; returns whose weights are new. */
+  async function weigh(trx: Knex.Transaction, { wanted, limits }: BuildsPart): Promise<ReadonlySet<string>> {
+    const durations = await expectedDurations(trx, wanted);
+    const nodes = wanted.map((build) => ({
+      key: keyOf(build),
+      inputs: build.inputs,
+      cost: build.inputsOnly ? 0 : durations(build),
+      priority: limitsOf(build, limits).priority ?? 0,
+    }));
+    // Wishes for what an earlier part has queued can only make it more urgent.
+    const raised = [...(limits ?? [])].map(([key, { priority }]) => ({
+      key,
+      inputs: [],
+      cost: 0,
+      priority: priority ?? Number.NEGATIVE_INFINITY,
+    }));
+    return weights.add([...nodes, ...raised.filter(({ key }) => builds.whole.has(key))]);
+  }
+
+  return {
+    builds,
+    async add(trx, part) {
+      const { wanted, limits } = part;
+      if (wanted.length === 0 && (limits?.size ?? 0) === 0) return;
+      await lockGraphForPlanning(trx);
+      const reweighed = await weigh(trx, part);
+      const earlier = new Set([...builds.whole.keys()]);
+      const existing = await unfinishedBuilds(trx, wanted);
+      for (const { id, drv_path, inputs_only } of existing) {
+        (inputs_only ? builds.inputsOnly : builds.whole).set(drv_path, id);
+      }
+      await takeBackCancelRequests(
+        trx,
+        existing.map((row) => row.id),
+      );
+      const fresh = wanted.filter((build) => !among(build).has(build.drvPath));
+      const inserted = await insertBuilds(
+        trx,
+        fresh.map((build) => ({
+          ...build,
+          limits: limitsOf(build, limits),
+          weight: weights.weightOf(keyOf(build)) ?? noWeight,
+        })),
+        options.projectId,
+      );
+      for (const { id, drv_path, inputs_only } of inserted) {
+        (inputs_only ? builds.inputsOnly : builds.whole).set(drv_path, id);
+      }
+      const freshIds = inserted.map((row) => row.id);
+      await insertEdges(trx, fresh, builds);
+      await countInputs(trx, freshIds);
+      const isNew = new Set(freshIds);
+      await raiseBuilds(
+        trx,
+        [...new Set([...reweighed, ...(limits?.keys() ?? [])])].flatMap((key) => {
+          const id = idOfKey(builds, key);
+          if (id === undefined || isNew.has(id)) return [];
+          return [{ id, limits: limits?.get(key) ?? {}, weight: weights.weightOf(key) ?? noWeight }];
+        }),
+      );
+      if (earlier.size > 0) await fallWithInputs(trx, freshIds);
+      if (!options.unsupportedTimeoutSeconds) await refuseUnsupported(trx, freshIds);
+      const whole = inserted.filter((row) => !row.inputs_only).map((row) => [row.drv_path, row.id] as const);
+      await endKnownFailures(trx, new Map(whole), { ttlSeconds: options.failureTtlSeconds ?? 0 });
+      await trx.raw('SELECT pg_notify(?, ?)', [buildsChannel, '']);
+    },
   };
-  const freshIds = fresh.map((build) => idOf(among(builds, build), build.drvPath));
-  await insertEdges(trx, fresh, builds);
-  await countInputs(trx, freshIds);
-  await refuseUnsupported(trx, freshIds);
-  await endKnownFailures(trx, inserted.whole, { ttlSeconds: options.failureTtlSeconds ?? 0 });
-  await trx.raw('SELECT pg_notify(?, ?)', [buildsChannel, '']);
-  return builds;
 }
 
-function among(builds: EnqueuedBuilds, build: WantedBuild): ReadonlyMap<string, number> {
-  return build.inputsOnly ? builds.inputsOnly : builds.whole;
+const noWeight = { remaining: 0, priority: 0 };
+
+/** Wished limits are those of the derivation itself. */
+function limitsOf(build: WantedBuild, limits: BuildsPart['limits']): BuildLimits {
+  return build.inputsOnly ? {} : (limits?.get(build.drvPath) ?? {});
 }
 
-async function unfinishedBuilds(trx: Knex.Transaction, drvPaths: readonly string[]): Promise<EnqueuedBuilds> {
+const inputsOnlyMark = '!inputs';
+
+/** A derivation may be wanted whole and for its inputs at the same time. */
+function keyOf({ drvPath, inputsOnly }: WantedBuild): string {
+  return inputsOnly ? `${drvPath}${inputsOnlyMark}` : drvPath;
+}
+
+function idOfKey(builds: EnqueuedBuilds, key: string): number | undefined {
+  if (!key.endsWith(inputsOnlyMark)) return builds.whole.get(key);
+  return builds.inputsOnly.get(key.slice(0, -inputsOnlyMark.length));
+}
+
+const buildRow = z.object({ id: z.number(), drv_path: z.string(), inputs_only: z.boolean() });
+
+async function unfinishedBuilds(trx: Knex.Transaction, wanted: readonly WantedBuild[]) {
   const result: unknown = await trx.raw(
-    'SELECT id, drv_path, inputs_only FROM builds WHERE finished_at IS NULL AND drv_path = ANY (?)',
-    [[...drvPaths]],
+    `SELECT b.id, b.drv_path, b.inputs_only
+     FROM unnest(?::text[], ?::boolean[]) AS w (drv_path, inputs_only)
+     JOIN builds b ON b.trust_domain = 'trusted' AND b.drv_path = w.drv_path
+                      AND b.inputs_only = w.inputs_only AND b.finished_at IS NULL`,
+    [wanted.map(({ drvPath }) => drvPath), wanted.map(({ inputsOnly }) => inputsOnly)],
   );
-  return bySort(result);
-}
-
-async function insertBuilds(trx: Knex.Transaction, builds: readonly WantedBuild[]): Promise<EnqueuedBuilds> {
-  if (builds.length === 0) return { whole: new Map(), inputsOnly: new Map() };
-  // One parameter for all rows: 20,000 builds would not fit into the protocol's 65,535 parameters.
-  const result: unknown = await trx.raw(
-    `INSERT INTO builds (drv_path, inputs_only, name, system, required_features, outputs, fixed_output, state)
-     SELECT b."drvPath", b."inputsOnly", b.name, b.system,
-            ARRAY(SELECT jsonb_array_elements_text(b."requiredFeatures")), b.outputs,
-            coalesce(b."fixedOutput", false), 'blocked'
-     FROM jsonb_to_recordset(?::jsonb) AS b ("drvPath" text, "inputsOnly" boolean, name text, system text,
-                                              "requiredFeatures" jsonb, outputs jsonb, "fixedOutput" boolean)
-     RETURNING id, drv_path, inputs_only`,
-    [JSON.stringify(builds.map(({ inputs: _, ...build }) => build))],
-  );
-  return bySort(result);
+  return z.object({ rows: z.array(buildRow) }).parse(result).rows;
 }
 
 async function insertEdges(
@@ -108,7 +190,7 @@ async function insertEdges(
   const to: number[] = [];
   for (const build of fresh) {
     for (const input of build.inputs) {
-      from.push(idOf(among(builds, build), build.drvPath));
+      from.push(idOf(build.inputsOnly ? builds.inputsOnly : builds.whole, build.drvPath));
       to.push(idOf(builds.whole, input));
     }
   }
@@ -122,6 +204,7 @@ async function insertEdges(
 
 /** Counts what each new build waits for, and releases those that wait for nothing. */
 async function countInputs(trx: Knex.Transaction, buildIds: readonly number[]): Promise<void> {
+  if (buildIds.length === 0) return;
   await trx.raw(
     `UPDATE builds b
      SET pending_inputs = waits.count,
@@ -137,32 +220,20 @@ async function countInputs(trx: Knex.Transaction, buildIds: readonly number[]): 
   );
 }
 
-/** Ends the builds no registered builder could ever take, so that nothing waits for ever. */
-async function refuseUnsupported(trx: Knex.Transaction, buildIds: readonly number[]): Promise<void> {
+/** Inputs that an earlier part has queued may have ended badly meanwhile. */
+async function fallWithInputs(trx: Knex.Transaction, buildIds: readonly number[]): Promise<void> {
+  if (buildIds.length === 0) return;
   const result: unknown = await trx.raw(
-    `SELECT b.id, b.system, b.required_features FROM builds b
-     WHERE b.id = ANY (?) AND b.system <> 'builtin' AND NOT b.inputs_only AND NOT EXISTS (
-       SELECT 1 FROM builders k WHERE b.system = ANY (k.systems) AND b.required_features <@ k.features)
-     ORDER BY b.id`,
+    `SELECT DISTINCT coalesce(i.culprit_build_id, i.id) AS id
+     FROM build_inputs e JOIN builds i ON i.id = e.input_build_id
+     WHERE e.build_id = ANY (?) AND i.finished_at IS NOT NULL AND i.state <> 'succeeded' ORDER BY id`,
     [[...buildIds]],
   );
-  const refused = z
-    .object({
-      rows: z.array(z.object({ id: z.number(), system: z.string(), required_features: z.array(z.string()) })),
-    })
-    .parse(result);
-  const messages = refused.rows.map(({ id, system, required_features }): [number, string] => {
-    const features = required_features.length > 0 ? ` with the features ${required_features.join(', ')}` : '';
-    return [id, `No builder of this server builds for ${system}${features}.`];
-  });
-  await refuseBuilds(trx, new Map(messages));
-}
-
-function bySort(result: unknown): EnqueuedBuilds {
-  const { rows } = rowsOf.parse(result);
-  const ids = (inputsOnly: boolean) =>
-    new Map(rows.filter((row) => row.inputs_only === inputsOnly).map((row) => [row.drv_path, row.id]));
-  return { whole: ids(false), inputsOnly: ids(true) };
+  const { rows } = z.object({ rows: z.array(z.object({ id: z.number() })) }).parse(result);
+  await failDependentsOf(
+    trx,
+    rows.map((row) => row.id),
+  );
 }
 
 function idOf(builds: ReadonlyMap<string, number>, drvPath: string): number {

@@ -1,76 +1,154 @@
 /**
- * What has to be built for some wishes: one question to the store over the whole graph, and each
- * missing `.drv` read once, in this process.
+ * What has to be built for some wishes: the derivation graph is walked from the top, a level at a
+ * time. An output that is valid or can be substituted hides all that is below it. Each level costs
+ * the store one question, or two, however wide it is; each derivation is looked at once.
+ *
+ * The rules are those of Nix's own `queryMissing`, which needs every `.drv` in the store and reads
+ * all of them anew for each question. It is still asked where output paths are not known before
+ * the build: floating content-addressed derivations, and what depends on them.
  */
 import {
   type Derivation,
-  derivationGraph,
   derivationName,
+  isFixedOutput,
   type NixStore,
   requiredSystemFeatures,
   type StoreLayout,
 } from '../nix/index.ts';
 import type { WantedBuild } from './enqueue.ts';
+import { createPruner, type Look, type Pruner } from './prune.ts';
+
+/** What a job asks of the build of its derivation. */
+export interface BuildLimits {
+  readonly timeoutSeconds?: number | undefined;
+  readonly maxSilentSeconds?: number | undefined;
+  /** Higher first. */
+  readonly priority?: number | undefined;
+}
 
 /** A derivation that somebody wants. */
 export interface BuildWish {
   readonly drvPath: string;
   /** False: only what it needs is to be built. */
   readonly itself: boolean;
+  /**
+   * Its output paths, where they were read from the derivation before. If all of them are valid, the
+   * `.drv` need not be there any more. Never what an evaluation only says: attributes can lie.
+   */
+  readonly outputs?: Outputs;
+  readonly limits?: BuildLimits;
 }
+
+export type Outputs = Readonly<Record<string, string | null>>;
 
 /** What has to be done for some wishes. A wish that is in neither is there already. */
 export interface BuildPlan {
-  /** Derivations to build, inputs included. */
+  /** Derivations to build, inputs included; those of earlier plans of the same planner left out. */
   readonly wanted: readonly WantedBuild[];
   /** Wished derivations that nobody can make, with the reason. */
   readonly impossible: ReadonlyMap<string, string>;
+  /** Wished derivations that have to be built, whether by this plan or an earlier one. */
+  readonly missing: ReadonlySet<string>;
+  /** What the derivations say of the outputs of wished ones that were looked at. */
+  readonly outputs: ReadonlyMap<string, Outputs>;
+  /** Of wished derivations that have to be built, put together from all wishes for them. */
+  readonly limits: ReadonlyMap<string, BuildLimits>;
 }
 
-/** Works out what is missing. Rejects when the store cannot be asked. */
-export async function planMissing(
-  store: Pick<NixStore, 'queryMissing'>,
-  layout: StoreLayout,
+/** Derivations that are perhaps not in the store yet. */
+export interface DerivationTexts {
+  has(drvPath: string): boolean;
+  read(drvPath: string): Derivation | undefined;
+  write(drvPaths: readonly string[]): Promise<void>;
+}
+
+export interface PlannerOptions {
+  readonly store: Pick<NixStore, 'queryMissing' | 'queryValidPaths' | 'querySubstitutable'>;
+  readonly layout: StoreLayout;
+  readonly derivations?: DerivationTexts | undefined;
+}
+
+/** Plans the wishes of one evaluation as they come. One plan at a time. */
+export interface MissingPlanner {
+  /** Rejects when the store cannot be asked or a derivation not be read. */
+  plan(wishes: readonly BuildWish[]): Promise<BuildPlan>;
+}
+
+/** Works out what is missing for all of the wishes at once. */
+export function planMissing(options: PlannerOptions, wishes: readonly BuildWish[]): Promise<BuildPlan> {
+  return createMissingPlanner(options).plan(wishes);
+}
+
+export function createMissingPlanner(options: PlannerOptions): MissingPlanner {
+  const pruner = createPruner(options);
+  const emitted = { whole: new Set<string>(), inputsOnly: new Set<string>() };
+
+  return {
+    async plan(wishes) {
+      const there = await alreadyThere(options, wishes);
+      const open = wishes.filter((wish) => !there.has(wish.drvPath));
+      const impossible = await unreadable(options, open);
+      const possible = open.filter((wish) => !impossible.has(wish.drvPath));
+      const looks = possible.map(({ drvPath, itself }): Look => ({ drvPath, outputs: 'all', itself }));
+      const seen = await pruner.look(looks);
+      const wanted: WantedBuild[] = [];
+      for (const drvPath of seen.needed) {
+        const derivation = seen.derivations.get(drvPath);
+        if (!derivation || emitted.whole.has(drvPath)) continue;
+        emitted.whole.add(drvPath);
+        wanted.push(wantedBuild(pruner, drvPath, derivation, false));
+      }
+      for (const { drvPath, itself } of possible) {
+        const derivation = seen.derivations.get(drvPath);
+        if (itself || !derivation || !pruner.isMissing(drvPath) || emitted.inputsOnly.has(drvPath)) continue;
+        const build = wantedBuild(pruner, drvPath, derivation, true);
+        if (build.inputs.length === 0) continue;
+        emitted.inputsOnly.add(drvPath);
+        wanted.push(build);
+      }
+      return {
+        wanted,
+        impossible,
+        missing: new Set(possible.map((wish) => wish.drvPath).filter(pruner.isMissing)),
+        outputs: outputsOf(possible, seen.derivations),
+        limits: limitsOf(possible.filter(({ drvPath, itself }) => itself && pruner.isMissing(drvPath))),
+      };
+    },
+  };
+}
+
+/** Wishes that need not be looked at, because all their outputs are known and valid. */
+async function alreadyThere(
+  { store }: PlannerOptions,
   wishes: readonly BuildWish[],
-): Promise<BuildPlan> {
-  const targets = [...new Set(wishes.map((wish) => wish.drvPath))];
-  if (targets.length === 0) return { wanted: [], impossible: new Map() };
-  const missing = await store.queryMissing(targets);
-  const graph = await derivationGraph(layout, missing.willBuild, targets);
-  const whole = wantedWhole(wishes, graph.dependencies);
-  const wanted: WantedBuild[] = [];
-  for (const [drvPath, derivation] of graph.derivations) {
-    const inputs = graph.dependencies.get(drvPath) ?? [];
-    if (whole.has(drvPath)) wanted.push(wantedBuild(drvPath, derivation, inputs, false));
-  }
-  for (const drvPath of new Set(wishes.filter((wish) => !wish.itself).map((wish) => wish.drvPath))) {
-    const derivation = graph.derivations.get(drvPath);
-    const inputs = graph.dependencies.get(drvPath) ?? [];
-    if (derivation && inputs.length > 0) wanted.push(wantedBuild(drvPath, derivation, inputs, true));
-  }
-  const impossible = new Map(
-    targets
-      .filter((drvPath) => missing.unknown.has(drvPath))
-      .map((drvPath) => [drvPath, `The derivation ${drvPath} is not in the store any more.`]),
+): Promise<ReadonlySet<string>> {
+  const known = wishes.flatMap(({ drvPath, outputs }) => {
+    const paths = outputs ? Object.values(outputs).flatMap((path) => path ?? []) : [];
+    const complete = outputs !== undefined && paths.length === Object.keys(outputs).length;
+    return complete && paths.length > 0 ? [{ drvPath, paths }] : [];
+  });
+  if (known.length === 0) return new Set();
+  const valid = await store.queryValidPaths([...new Set(known.flatMap(({ paths }) => paths))]);
+  return new Set(
+    known.filter(({ paths }) => paths.every((path) => valid.has(path))).map(({ drvPath }) => drvPath),
   );
-  return { wanted, impossible };
 }
 
-/** Wished for themselves, or needed by another. */
-function wantedWhole(
+/** Wished derivations that are neither in the store nor known as a text. */
+async function unreadable(
+  { store, derivations }: PlannerOptions,
   wishes: readonly BuildWish[],
-  dependencies: ReadonlyMap<string, readonly string[]>,
-): ReadonlySet<string> {
-  return new Set([
-    ...wishes.filter((wish) => wish.itself).map((wish) => wish.drvPath),
-    ...[...dependencies.values()].flat(),
-  ]);
+): Promise<ReadonlyMap<string, string>> {
+  const paths = new Set(wishes.map((wish) => wish.drvPath).filter((path) => !derivations?.has(path)));
+  const valid = paths.size === 0 ? new Set() : await store.queryValidPaths([...paths]);
+  const gone = [...paths].filter((path) => !valid.has(path));
+  return new Map(gone.map((path) => [path, `The derivation ${path} is not in the store any more.`]));
 }
 
 function wantedBuild(
+  pruner: Pruner,
   drvPath: string,
   derivation: Derivation,
-  inputs: readonly string[],
   inputsOnly: boolean,
 ): WantedBuild {
   return {
@@ -78,8 +156,43 @@ function wantedBuild(
     name: derivationName(drvPath),
     system: derivation.system,
     requiredFeatures: requiredSystemFeatures(derivation),
-    outputs: Object.fromEntries([...derivation.outputs].map(([name, output]) => [name, output.path ?? null])),
+    outputs: outputPaths(derivation),
+    fixedOutput: isFixedOutput(derivation),
     inputsOnly,
-    inputs,
+    inputs: [...derivation.inputDerivations.keys()].filter(pruner.isNeeded),
   };
 }
+
+function outputPaths(derivation: Derivation): Outputs {
+  return Object.fromEntries([...derivation.outputs].map(([name, { path }]) => [name, path ?? null]));
+}
+
+function outputsOf(
+  wishes: readonly BuildWish[],
+  derivations: ReadonlyMap<string, Derivation>,
+): ReadonlyMap<string, Outputs> {
+  const found = new Map<string, Outputs>();
+  for (const { drvPath } of wishes) {
+    const derivation = derivations.get(drvPath);
+    if (derivation) found.set(drvPath, outputPaths(derivation));
+  }
+  return found;
+}
+
+/** Of several wishes for one derivation, the most that any of them asks for. */
+function limitsOf(wishes: readonly BuildWish[]): ReadonlyMap<string, BuildLimits> {
+  const merged = new Map<string, BuildLimits>();
+  for (const { drvPath, limits } of wishes) {
+    if (!limits) continue;
+    const most: Record<keyof BuildLimits, number | undefined> = { ...noLimits, ...merged.get(drvPath) };
+    for (const key of limitKeys) {
+      const value = limits[key];
+      if (value !== undefined) most[key] = Math.max(value, most[key] ?? value);
+    }
+    merged.set(drvPath, most);
+  }
+  return merged;
+}
+
+const limitKeys = ['timeoutSeconds', 'maxSilentSeconds', 'priority'] as const;
+const noLimits = { timeoutSeconds: undefined, maxSilentSeconds: undefined, priority: undefined };

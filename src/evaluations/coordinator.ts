@@ -5,11 +5,10 @@
  */
 import type { Knex } from 'knex';
 import { type Logger, messageOf, OperatorError } from '../basics/index.ts';
-import { lockGraphForPlanning } from '../builds/index.ts';
+import { cancelBuildsOf, createEnqueuer, lockGraphForPlanning } from '../builds/index.ts';
 import { isPassingError, untilDatabaseAnswers } from '../postgres/index.ts';
 import { requestSupersede } from './cancel.ts';
 import { type EvaluateCommitOptions, evaluateCommit, type Outcome } from './evaluate-commit.ts';
-import { hangJobsOnBuilds } from './job-builds.ts';
 import {
   type ClaimedEvaluation,
   claimEvaluation,
@@ -22,18 +21,15 @@ import {
   takenAway,
 } from './queue.ts';
 import { copyEvaluation, markReusable } from './reuse.ts';
+import { waitForOther, wakeWaiting } from './same-files.ts';
 import { settle } from './settle.ts';
-import type { OnRevisionChanged } from './submit.ts';
+import { EvaluationTakenAway } from './store-events.ts';
 
 const lookAgainMs = 5_000;
 
 export interface CoordinatorOptions extends EvaluateCommitOptions {
-  readonly processId: number;
   /** Evaluations at the same time. */
   readonly concurrency: number;
-  /** Seconds for which a failure ends new wishes for the same derivation; absent: it does not. */
-  readonly failureTtlSeconds?: number;
-  readonly onRevisionChanged: OnRevisionChanged;
   readonly log: Logger;
 }
 
@@ -163,6 +159,7 @@ async function runEvaluation(
 }
 
 function outcomeOfError(error: unknown, log: Logger): Outcome {
+  if (error instanceof EvaluationTakenAway) return { kind: 'later', reason: error.message };
   if (isPassingError(error)) return { kind: 'later', reason: 'the database did not take its results' };
   if (error instanceof OperatorError) {
     const message = error.hint ? `${error.message}\n${error.hint}` : error.message;
@@ -182,36 +179,37 @@ async function finish(
   outcome: Outcome,
 ): Promise<void> {
   // Before the row, as everywhere: whoever cancels holds the graph and then asks for the row.
-  if (outcome.kind !== 'later') await lockGraphForPlanning(trx);
+  if (outcome.kind !== 'later' && outcome.kind !== 'waits') await lockGraphForPlanning(trx);
   // Given to another process meanwhile, because this one was taken for dead: then that one decides.
   if (!(await stillOurs(trx, evaluation.id, options.processId))) return;
-  const later = outcome.kind === 'later' ? outcome.reason : await end(trx, options, evaluation, outcome);
-  if (later !== undefined) await postponeEvaluation(trx, evaluation, later);
+  if (outcome.kind === 'waits') await waitForOther(trx, evaluation, outcome.other);
+  else {
+    const later = outcome.kind === 'later' ? outcome.reason : await end(trx, options, evaluation, outcome);
+    if (later !== undefined) await postponeEvaluation(trx, evaluation, later);
+    await wakeWaiting(trx, evaluation.id);
+  }
   await options.onRevisionChanged(trx, evaluation.revisionId, 'now');
 }
 
 /** Writes down what came of the evaluation; returns why it has to be tried again, if it has to. */
 async function end(
   trx: Knex.Transaction,
-  { failureTtlSeconds }: CoordinatorOptions,
-  { id }: ClaimedEvaluation,
-  outcome: Exclude<Outcome, { kind: 'later' }>,
+  options: CoordinatorOptions,
+  { id, projectId }: ClaimedEvaluation,
+  outcome: Exclude<Outcome, { kind: 'later' | 'waits' }>,
 ): Promise<string | undefined> {
+  // What it has queued until it failed, and nobody else needs.
+  if (outcome.kind === 'failed') await cancelBuildsOf(trx, [id], 'Its evaluation failed.');
   if (outcome.kind !== 'stored') await clearJobs(trx, id);
   if (outcome.kind === 'known') {
-    const copied = await copyEvaluation(trx, outcome.from, id, outcome.plan.wanted.length === 0);
+    const enqueuer = createEnqueuer({ ...options.enqueue, projectId });
+    await enqueuer.add(trx, outcome.plan);
+    const copied = await copyEvaluation(trx, outcome.from, id, enqueuer.builds);
     if (!copied) return 'the result that was known is not there any more';
   }
   if (outcome.kind === 'failed') {
     await insertJobs(trx, id, [outcome.error]);
     await trx('evaluations').where({ id }).update({ error_count: 1 });
-  } else {
-    await hangJobsOnBuilds(
-      trx,
-      id,
-      outcome.plan,
-      failureTtlSeconds === undefined ? {} : { failureTtlSeconds },
-    );
   }
   if (outcome.kind === 'stored') await markReusable(trx, id, outcome.reuse);
   await trx('evaluations')

@@ -1,13 +1,16 @@
 /** One claimed evaluation, from its commit to what is to be built; or the earlier one it stands on. */
 import type { Knex } from 'knex';
 import { z } from 'zod';
-import type { BuildPlan, BuildWish } from '../builds/index.ts';
+import type { BuildPlan } from '../builds/index.ts';
 import type { CheckoutResult, CommitResult, NotHad } from '../projects/index.ts';
+import { readInBatches } from './batches.ts';
 import type { Evaluate, EvaluationError, EvaluationLimits, SourceArgument } from './events.ts';
+import type { OpenPlanning, Planning } from './planning.ts';
 import type { ClaimedEvaluation } from './queue.ts';
 import { findReusable, type Reuse, type ReuseKeys, reuseKeys, wishesOf } from './reuse.ts';
 import { purityOf } from './reuse-purity.ts';
-import { storeEvents } from './store-events.ts';
+import { announceFiles, type Other } from './same-files.ts';
+import { type StoreOptions, storeEvents } from './store-events.ts';
 
 /** Who evaluates on this machine. */
 export interface EvaluatorInUse {
@@ -16,30 +19,31 @@ export interface EvaluatorInUse {
   readonly identity: readonly string[];
 }
 
-export interface EvaluateCommitOptions {
-  readonly db: Knex;
+export interface EvaluateCommitOptions extends StoreOptions {
   readonly limits: EvaluationLimits;
   /** Rejects with an OperatorError when this server cannot evaluate at all (Nix is missing). */
   readonly evaluator: () => Promise<EvaluatorInUse>;
   /** Says what a commit is, without its files. */
   readonly look: (evaluation: ClaimedEvaluation, signal: AbortSignal) => Promise<CommitResult>;
   readonly checkOut: (evaluation: ClaimedEvaluation, signal: AbortSignal) => Promise<CheckoutResult>;
-  readonly plan: (wishes: readonly BuildWish[]) => Promise<BuildPlan>;
+  readonly openPlanning: OpenPlanning;
 }
 
 export type Outcome =
-  | { readonly kind: 'stored'; readonly plan: BuildPlan; readonly reuse: Reuse | undefined }
+  /** Its jobs are stored and their builds queued. */
+  | { readonly kind: 'stored'; readonly reuse: Reuse | undefined }
   /** Nothing was evaluated: the result of that evaluation holds. */
   | { readonly kind: 'known'; readonly from: number; readonly plan: BuildPlan }
   | { readonly kind: 'failed'; readonly error: EvaluationError }
-  | { readonly kind: 'later'; readonly reason: string };
+  | { readonly kind: 'later'; readonly reason: string }
+  | { readonly kind: 'waits'; readonly other: Other };
 
 export async function evaluateCommit(
   options: EvaluateCommitOptions,
   evaluation: ClaimedEvaluation,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  const { evaluate, identity } = await options.evaluator();
+  const evaluator = await options.evaluator();
   const tree = await treeOf(options, evaluation, signal);
   if (typeof tree !== 'string') return withoutCommit(tree, evaluation);
   const source = sourceArgument(evaluation);
@@ -48,35 +52,66 @@ export async function evaluateCommit(
     tree,
     source,
     trusted: true,
-    evaluator: identity,
+    evaluator: evaluator.identity,
   });
   const known = await knownResult(options, keys);
   if (known) return known;
+  const other = await announceFiles(options.db, evaluation, keys.ofTree);
+  if (other) return { kind: 'waits', other };
+  // Whoever evaluated the same files may have ended just before that.
+  const knownNow = await knownResult(options, keys);
+  if (knownNow) return knownNow;
   const checkedOut = await options.checkOut(evaluation, signal);
   if (checkedOut.kind !== 'ready') return withoutCommit(checkedOut, evaluation);
   const { checkout } = checkedOut;
   try {
-    let key = keys.ofTree;
-    const events = evaluate({
-      checkout: checkout.path,
+    const planning = await options.openPlanning();
+    return await evaluateCheckout(
+      { ...options, evaluator, evaluation, planning, source, keys },
+      checkout.path,
+      signal,
+    );
+  } finally {
+    await checkout.release();
+  }
+}
+
+interface Evaluating extends Omit<EvaluateCommitOptions, 'evaluator'> {
+  readonly evaluator: EvaluatorInUse;
+  readonly evaluation: ClaimedEvaluation;
+  readonly planning: Planning;
+  readonly source: SourceArgument;
+  readonly keys: ReuseKeys;
+}
+
+async function evaluateCheckout(work: Evaluating, checkout: string, signal: AbortSignal): Promise<Outcome> {
+  const { evaluator, evaluation, planning, source, keys } = work;
+  const given = new AbortController();
+  let key = keys.ofTree;
+  const reader = readInBatches(
+    evaluator.evaluate({
+      checkout,
       source,
       trusted: true,
-      limits: options.limits,
+      limits: work.limits,
       onCommitUsed: () => {
         key = keys.ofCommit;
       },
-      signal,
-    });
-    const { wishes, file, lasting } = await storeEvents(options.db, evaluation.id, events);
-    const plan = await options.plan(wishes);
+      ...(planning.derivations && { derivations: planning.derivations }),
+      signal: AbortSignal.any([signal, given.signal]),
+    }),
+  );
+  try {
+    const { file, lasting } = await storeEvents(work, evaluation, planning, reader);
     // A flake is told its commit without asking.
     if (file === 'flake.nix') key = keys.ofCommit;
-    const certain = lasting && plan.impossible.size === 0 && file !== undefined;
-    const purity = certain ? await purityOf(checkout.path, file) : 'open';
+    const purity = lasting && file !== undefined ? await purityOf(checkout, file) : 'open';
     const reuse = purity === 'open' ? undefined : ({ key, until: validity[purity] } as const);
-    return { kind: 'stored', plan, reuse };
+    return { kind: 'stored', reuse };
   } finally {
-    await checkout.release();
+    // Its files are about to be removed.
+    given.abort();
+    await reader.ended;
   }
 }
 
@@ -110,15 +145,19 @@ async function treeOf(
   return commit.tree;
 }
 
-/** The result of an earlier evaluation, if its derivations are still there. */
+/** The result of an earlier evaluation, if its derivations, or what they make, are still there. */
 async function knownResult(
-  { db, plan: planOf }: EvaluateCommitOptions,
+  { db, vet, openPlanning }: EvaluateCommitOptions,
   keys: ReuseKeys,
 ): Promise<Outcome | undefined> {
   const from = await findReusable(db, keys);
   if (from === undefined) return undefined;
-  const plan = await planOf(await wishesOf(db, from));
-  return plan.impossible.size === 0 ? { kind: 'known', from, plan } : undefined;
+  const { planner, derivations } = await openPlanning();
+  const plan = await planner.plan(await wishesOf(db, from));
+  if (plan.impossible.size > 0) return undefined;
+  const drvPaths = plan.wanted.map((build) => build.drvPath);
+  const refused = drvPaths.length === 0 ? undefined : await vet?.({ drvPaths, derivations });
+  return refused === undefined || refused.size === 0 ? { kind: 'known', from, plan } : undefined;
 }
 
 function sourceArgument(evaluation: ClaimedEvaluation): SourceArgument {

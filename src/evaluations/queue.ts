@@ -3,7 +3,7 @@
  */
 import type { Knex } from 'knex';
 import { z } from 'zod';
-import type { EvaluationEvent } from './events.ts';
+import type { EvaluationError, JobFound } from './events.ts';
 import { evaluationsChannel, type OnRevisionChanged } from './submit.ts';
 
 /** Deaths of the server during one evaluation after which it is taken to be the evaluation's fault. */
@@ -18,6 +18,8 @@ export interface ClaimedEvaluation {
   readonly postponed: number;
   /** It was put back for so long that the next time is the last. */
   readonly waitedTooLong: boolean;
+  /** The evaluation it waited for, to stand on its result. */
+  readonly waitedFor: number | undefined;
   /** All places where the commit was seen, the newest first. */
   readonly sources: readonly { readonly kind: string; readonly name: string; readonly gitRef: string }[];
 }
@@ -29,6 +31,7 @@ const claimedRow = z.object({
   sha: z.string(),
   postponed: z.number(),
   waited_too_long: z.boolean(),
+  waits_for: z.number().nullable(),
   sources: z.array(z.object({ kind: z.string(), name: z.string(), gitRef: z.string() })),
 });
 
@@ -41,12 +44,14 @@ export async function claimEvaluation(
     `WITH taken AS (
        UPDATE evaluations SET state = 'evaluating', process_id = ?, tries = tries + 1,
               started_at = coalesce(started_at, now()), waiting_for = NULL, not_before = NULL
-       WHERE id = (SELECT id FROM evaluations
-                   WHERE state = 'queued' AND (not_before IS NULL OR not_before <= now())
-                   ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
-       RETURNING id, revision_id, postponed, queued_at
+       WHERE id = (SELECT q.id FROM evaluations q
+                   WHERE q.state = 'queued' AND (q.not_before IS NULL OR q.not_before <= now())
+                     AND NOT EXISTS (SELECT 1 FROM evaluations w
+                                     WHERE w.id = q.waits_for AND w.state = 'evaluating')
+                   ORDER BY q.id LIMIT 1 FOR UPDATE SKIP LOCKED)
+       RETURNING id, revision_id, postponed, queued_at, waits_for
      )
-     SELECT taken.id, taken.revision_id, taken.postponed,
+     SELECT taken.id, taken.revision_id, taken.postponed, taken.waits_for,
             taken.queued_at < now() - interval '24 hours' AS waited_too_long, r.project_id, r.sha,
             (SELECT coalesce(jsonb_agg(jsonb_build_object('kind', s.kind, 'name', s.name, 'gitRef', s.git_ref)
                                        ORDER BY s.seen_at DESC), '[]')
@@ -64,6 +69,7 @@ export async function claimEvaluation(
     sha: row.sha,
     postponed: row.postponed,
     waitedTooLong: row.waited_too_long,
+    waitedFor: row.waits_for ?? undefined,
     sources: row.sources,
   };
 }
@@ -109,32 +115,55 @@ export async function clearJobs(trx: Knex.Transaction, evaluationId: number): Pr
     .update({ job_count: 0, error_count: 0, notices: '[]', file: null, evaluator: null });
 }
 
+export const jobLimits = z.object({
+  timeoutSeconds: z.number().exactOptional(),
+  maxSilentSeconds: z.number().exactOptional(),
+  priority: z.number().exactOptional(),
+});
+
+/** A result of an evaluation, and what became of it. */
+export type NewJob =
+  | EvaluationError
+  | (JobFound & {
+      /** Its outputs were there already. */
+      readonly cached?: boolean;
+      readonly buildId?: number;
+      /** Why its derivation cannot, or must not, be built. */
+      readonly error?: string;
+    });
+
 /** Writes jobs and errors in one statement. Their order is the evaluation's. */
 export async function insertJobs(
   trx: Knex.Transaction,
   evaluationId: number,
-  events: readonly EvaluationEvent[],
+  jobs: readonly NewJob[],
 ): Promise<void> {
-  const rows = events.flatMap((event) =>
-    event.type === 'job' || event.type === 'error' ? [jobRow(event)] : [],
-  );
-  if (rows.length === 0) return;
+  if (jobs.length === 0) return;
   await trx.raw(
-    `INSERT INTO jobs (evaluation_id, path, drv_path, name, system, outputs, mark,
+    `INSERT INTO jobs (evaluation_id, path, drv_path, name, system, outputs, mark, limits, cached, build_id,
                        error, error_file, error_line, error_column)
      SELECT ?, ARRAY(SELECT jsonb_array_elements_text(j.path)), j."drvPath", j.name, j.system, j.outputs,
-            j.mark, j.error, j.file, j.line, j."column"
+            j.mark, j.limits, coalesce(j.cached, false), CASE WHEN j.cached THEN ${maker('j."drvPath"')} ELSE j."buildId" END,
+            j.error, j.file, j.line, j."column"
      FROM jsonb_to_recordset(?::jsonb) AS j (path jsonb, "drvPath" text, name text, system text,
-            outputs jsonb, mark text, error text, file text, line int, "column" int)
+            outputs jsonb, mark text, limits jsonb, cached boolean, "buildId" bigint, error text, file text, line int,
+            "column" int)
      ON CONFLICT (evaluation_id, path) DO NOTHING`,
-    [evaluationId, JSON.stringify(rows)],
+    [evaluationId, JSON.stringify(jobs.map(jobRow))],
   );
 }
 
-function jobRow(event: Extract<EvaluationEvent, { type: 'job' | 'error' }>) {
+/** SQL for the build of ours that made the outputs of a derivation; null when none did. */
+export function maker(drvPath: string): string {
+  return `(SELECT b.id FROM builds b WHERE b.drv_path = ${drvPath} AND b.state = 'succeeded'
+           ORDER BY b.id DESC LIMIT 1)`;
+}
+
+function jobRow(event: NewJob) {
   if (event.type === 'job') {
-    const { path, drvPath, name, system, outputs, mark } = event;
-    return { path: path.map(storable), drvPath, name: storable(name), system, outputs, mark };
+    const { path, drvPath, name, system, outputs, mark, limits, cached, buildId, error } = event;
+    const about = { path: path.map(storable), drvPath, name: storable(name), system, outputs, mark, limits };
+    return { ...about, cached, buildId, error: error === undefined ? undefined : storable(error) };
   }
   return {
     path: event.path.map(storable),

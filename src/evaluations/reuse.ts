@@ -5,10 +5,10 @@
 import { createHash } from 'node:crypto';
 import type { Knex } from 'knex';
 import { z } from 'zod';
-import type { BuildWish } from '../builds/index.ts';
+import type { BuildWish, EnqueuedBuilds } from '../builds/index.ts';
 import { traversalRules } from './evaluators/traversal-rules.ts';
 import type { SourceArgument } from './events.ts';
-import { maker } from './job-builds.ts';
+import { jobLimits, maker } from './queue.ts';
 
 /** What decides the result of an evaluation. */
 export interface ReuseConditions {
@@ -72,29 +72,39 @@ export async function findReusable(db: Knex, keys: ReuseKeys): Promise<number | 
   return row === undefined ? undefined : z.object({ id: z.number() }).parse(row).id;
 }
 
-const wishRow = z.object({ drv_path: z.string(), itself: z.boolean() });
+const wishRow = z.object({
+  drv_path: z.string(),
+  itself: z.boolean(),
+  outputs: z.record(z.string(), z.string().nullable()).nullable(),
+  limits: jobLimits.nullable(),
+});
 
 /** What the jobs of an evaluation wish to be built. */
 export async function wishesOf(db: Knex, evaluationId: number): Promise<readonly BuildWish[]> {
   const rows: unknown = await db('jobs')
-    .distinct('drv_path', db.raw(`mark <> 'dependencies-only' AS itself`))
+    .select('drv_path', 'outputs', 'limits', db.raw(`mark <> 'dependencies-only' AS itself`))
     .where({ evaluation_id: evaluationId })
     .whereNull('error');
   return z
     .array(wishRow)
     .parse(rows)
-    .map((row) => ({ drvPath: row.drv_path, itself: row.itself }));
+    .map(({ drv_path, itself, outputs, limits }) => ({
+      drvPath: drv_path,
+      itself,
+      ...(outputs && { outputs }),
+      ...(limits && { limits }),
+    }));
 }
 
 /**
- * Copies the result of one evaluation to another. `allThere`: nothing is to be built, so that its jobs
- * are written once, in their last state. False when the result is not there any more.
+ * Copies the result of one evaluation to another, whose jobs hang on these builds; jobs without one
+ * are there already. False when the result does not hold any more.
  */
 export async function copyEvaluation(
   trx: Knex.Transaction,
   from: number,
   to: number,
-  allThere: boolean,
+  builds: EnqueuedBuilds,
 ): Promise<boolean> {
   const result: unknown = await trx.raw(
     `UPDATE evaluations e
@@ -106,14 +116,27 @@ export async function copyEvaluation(
   );
   const { rows } = z.object({ rows: z.array(z.unknown()) }).parse(result);
   if (rows.length === 0) return false;
+  const whole = [...builds.whole].map(([drvPath, id]) => ({ drvPath, id, inputsOnly: false }));
+  const inputsOnly = [...builds.inputsOnly].map(([drvPath, id]) => ({ drvPath, id, inputsOnly: true }));
+  const all = [...whole, ...inputsOnly];
   await trx.raw(
-    `INSERT INTO jobs (evaluation_id, path, drv_path, name, system, outputs, mark,
+    `INSERT INTO jobs (evaluation_id, path, drv_path, name, system, outputs, mark, limits,
                        error, error_file, error_line, error_column, cached, build_id)
-     SELECT ?, o.path, o.drv_path, o.name, o.system, o.outputs, o.mark,
+     SELECT ?, o.path, o.drv_path, o.name, o.system, o.outputs, o.mark, o.limits,
             o.error, o.error_file, o.error_line, o.error_column,
-            ${allThere ? `o.error IS NULL, CASE WHEN o.error IS NULL THEN ${maker('o')} END` : 'false, NULL'}
-     FROM jobs o WHERE o.evaluation_id = ? ORDER BY o.id`,
-    [to, from],
+            o.error IS NULL AND w.id IS NULL,
+            CASE WHEN o.error IS NULL THEN coalesce(w.id, ${maker('o.drv_path')}) END
+     FROM jobs o
+     LEFT JOIN unnest(?::text[], ?::boolean[], ?::bigint[]) AS w (drv_path, inputs_only, id)
+       ON w.drv_path = o.drv_path AND w.inputs_only = (o.mark = 'dependencies-only')
+     WHERE o.evaluation_id = ? ORDER BY o.id`,
+    [
+      to,
+      all.map(({ drvPath }) => drvPath),
+      all.map((build) => build.inputsOnly),
+      all.map(({ id }) => id),
+      from,
+    ],
   );
   return true;
 }

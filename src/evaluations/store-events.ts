@@ -1,71 +1,165 @@
-/** Writes what an evaluation finds into the database while it is found. */
+/**
+ * Writes what an evaluation finds into the database while it is found, in batches: what is missing
+ * for the jobs of a batch is planned, vetted, written into the store and queued with them in one
+ * transaction, so that building begins while the evaluation goes on.
+ */
 import type { Knex } from 'knex';
-import type { BuildWish } from '../builds/index.ts';
+import {
+  type BuildPlan,
+  type BuildWish,
+  createEnqueuer,
+  type EnqueueOptions,
+  type Enqueuer,
+  lockGraphForPlanning,
+} from '../builds/index.ts';
+import type { readInBatches } from './batches.ts';
 import type { EvaluationError, EvaluationEvent, JobFound } from './events.ts';
-import { clearJobs, insertJobs } from './queue.ts';
+import type { Planning, Vet } from './planning.ts';
+import { type ClaimedEvaluation, clearJobs, insertJobs, type NewJob, stillOurs } from './queue.ts';
+import { type Refusals, withoutRefused } from './refusals.ts';
 import { isLastingError } from './reuse-errors.ts';
+import type { OnRevisionChanged } from './submit.ts';
 
-const jobsPerStatement = 500;
+export interface StoreOptions {
+  readonly db: Knex;
+  readonly processId: number;
+  readonly vet?: Vet;
+  readonly enqueue?: EnqueueOptions;
+  readonly onRevisionChanged: OnRevisionChanged;
+}
 
 export interface StoredEvents {
-  /** What the jobs wish to be built, each wish once. */
-  readonly wishes: readonly BuildWish[];
   /** Undefined when there was none to evaluate. */
   readonly file: string | undefined;
   /** Whether all errors would come again. */
   readonly lasting: boolean;
 }
 
-/** Stores the stream in batches as it arrives. */
-export async function storeEvents(
-  db: Knex,
-  evaluationId: number,
-  events: AsyncIterable<EvaluationEvent>,
-): Promise<StoredEvents> {
-  await db.transaction((trx) => clearJobs(trx, evaluationId));
-  // Paths only: an evaluation may have tens of thousands.
-  const whole = new Set<string>();
-  const inputsOnly = new Set<string>();
-  const notices: { message: string }[] = [];
-  let batch: (JobFound | EvaluationError)[] = [];
-  let jobs = 0;
-  let errors = 0;
-  let lasting = true;
-  let chosen: string | undefined;
-  const flush = async () => {
-    const rows = batch;
-    batch = [];
-    await db.transaction(async (trx) => {
-      await insertJobs(trx, evaluationId, rows);
-      await trx('evaluations').where({ id: evaluationId }).update({ job_count: jobs, error_count: errors });
-    });
-  };
-  for await (const event of events) {
-    if (event.type === 'started') {
-      const { file, evaluator } = event;
-      chosen = file;
-      await db('evaluations').where({ id: evaluationId }).update({ file, evaluator });
-    } else if (event.type === 'notice') {
-      notices.push({ message: event.message, ...event.location });
-    } else {
-      if (event.type === 'job') {
-        (event.mark === 'dependencies-only' ? inputsOnly : whole).add(event.drvPath);
-        jobs += 1;
-      } else {
-        errors += 1;
-        lasting &&= isLastingError(event.message);
-      }
-      batch.push(event);
-      if (batch.length >= jobsPerStatement) await flush();
-    }
+/** The evaluation belongs to somebody else, or to nobody any more. */
+export class EvaluationTakenAway extends Error {
+  constructor() {
+    super('the evaluation was taken away');
+    this.name = 'EvaluationTakenAway';
   }
-  await flush();
+}
+
+interface Progress {
+  jobs: number;
+  errors: number;
+  lasting: boolean;
+  file: string | undefined;
+  readonly notices: { message: string }[];
+  readonly refusals: Refusals;
+}
+
+/**
+ * Stores the stream as it arrives. `events` is read ahead; when this rejects, the caller ends it and
+ * waits for `ended`.
+ */
+export async function storeEvents(
+  options: StoreOptions,
+  evaluation: ClaimedEvaluation,
+  planning: Planning,
+  { batches }: Pick<ReturnType<typeof readInBatches<EvaluationEvent>>, 'batches'>,
+): Promise<StoredEvents> {
+  const { db } = options;
+  const { id } = evaluation;
+  const enqueuer = createEnqueuer({ ...options.enqueue, projectId: evaluation.projectId });
+  const progress: Progress = {
+    jobs: 0,
+    errors: 0,
+    lasting: true,
+    file: undefined,
+    notices: [],
+    refusals: new Map(),
+  };
+  await db.transaction((trx) => clearJobs(trx, id));
+  for await (const events of batches) {
+    for (const event of events) {
+      if (event.type === 'notice') progress.notices.push({ message: event.message, ...event.location });
+      if (event.type !== 'started') continue;
+      const { file, evaluator } = event;
+      progress.file = file;
+      await db('evaluations').where({ id }).update({ file, evaluator });
+    }
+    await storeBatch(options, evaluation, planning, enqueuer, events.filter(isResult), progress);
+  }
   await db('evaluations')
-    .where({ id: evaluationId })
-    .update({ notices: JSON.stringify(notices) });
-  const wishes = [
-    ...[...whole].map((drvPath) => ({ drvPath, itself: true })),
-    ...[...inputsOnly].map((drvPath) => ({ drvPath, itself: false })),
-  ];
-  return { wishes, file: chosen, lasting };
+    .where({ id })
+    .update({ notices: JSON.stringify(progress.notices) });
+  return { file: progress.file, lasting: progress.lasting && progress.refusals.size === 0 };
+}
+
+type Result = JobFound | EvaluationError;
+
+function isResult(event: EvaluationEvent): event is Result {
+  return event.type === 'job' || event.type === 'error';
+}
+
+async function storeBatch(
+  options: StoreOptions,
+  evaluation: ClaimedEvaluation,
+  planning: Planning,
+  enqueuer: Enqueuer,
+  results: readonly Result[],
+  progress: Progress,
+): Promise<void> {
+  if (results.length === 0) return;
+  const full = await planning.planner.plan(
+    results.flatMap((event) => (event.type === 'job' ? wishOf(event) : [])),
+  );
+  const plan = await vetted(options.vet, planning, full, progress.refusals);
+  await planning.derivations?.write(
+    plan.wanted.filter((build) => !build.inputsOnly).map((build) => build.drvPath),
+  );
+  await options.db.transaction(async (trx) => {
+    // Before the row, as everywhere: whoever cancels holds the graph and then asks for the row.
+    await lockGraphForPlanning(trx);
+    if (!(await stillOurs(trx, evaluation.id, options.processId))) throw new EvaluationTakenAway();
+    await enqueuer.add(trx, plan);
+    const jobs = results.map((event) => newJob(event, plan, enqueuer, progress.refusals));
+    for (const job of jobs) {
+      if (job.type === 'error' || job.error !== undefined) progress.errors += 1;
+      if (job.type === 'error') progress.lasting &&= isLastingError(job.message);
+      else {
+        progress.jobs += 1;
+        progress.lasting &&= job.error === undefined;
+      }
+    }
+    await insertJobs(trx, evaluation.id, jobs);
+    await trx('evaluations')
+      .where({ id: evaluation.id })
+      .update({ job_count: progress.jobs, error_count: progress.errors });
+    await options.onRevisionChanged(trx, evaluation.revisionId, 'soon');
+  });
+}
+
+/** What a job wishes to be built. */
+export function wishOf({ drvPath, mark, limits }: JobFound): BuildWish {
+  return { drvPath, itself: mark !== 'dependencies-only', ...(limits && { limits }) };
+}
+
+async function vetted(
+  vet: Vet | undefined,
+  { derivations }: Planning,
+  plan: BuildPlan,
+  refusals: Refusals,
+): Promise<BuildPlan> {
+  if (!vet || plan.wanted.length === 0) return plan;
+  const refused = await vet({ drvPaths: plan.wanted.map((build) => build.drvPath), derivations });
+  for (const [drvPath, reason] of refused) refusals.set(drvPath, reason);
+  return withoutRefused(plan, refusals);
+}
+
+/** A result with what became of its wish. */
+function newJob(event: Result, plan: BuildPlan, { builds }: Enqueuer, refusals: Refusals): NewJob {
+  if (event.type === 'error') return event;
+  const { drvPath } = event;
+  const outputs = plan.outputs.get(drvPath) ?? event.outputs;
+  const error =
+    plan.impossible.get(drvPath) ?? (plan.missing.has(drvPath) ? refusals.get(drvPath) : undefined);
+  if (error !== undefined) return { ...event, outputs, error };
+  const among = event.mark === 'dependencies-only' ? builds.inputsOnly : builds.whole;
+  const buildId = plan.missing.has(drvPath) ? among.get(drvPath) : undefined;
+  return { ...event, outputs, ...(buildId === undefined ? { cached: true } : { buildId }) };
 }

@@ -1,7 +1,7 @@
 /** For tests: a coordinator over a real database, git repository and Nix, without a server around it. */
 import { silentLogger } from '../basics/index.ts';
-import { planMissing } from '../builds/index.ts';
-import type { LocalNix, NixStore } from '../nix/index.ts';
+import { createMissingPlanner } from '../builds/index.ts';
+import { createPendingDerivations, createTextWriter, type LocalNix, type NixStore } from '../nix/index.ts';
 import type { Database } from '../postgres/index.ts';
 import type { Checkouts } from '../projects/index.ts';
 import { type CoordinatorOptions, startCoordinator } from './coordinator.ts';
@@ -64,6 +64,11 @@ export async function startTestCoordinator(
     log: silentLogger(),
     prefer: 'built-in',
   });
+  const texts = createTextWriter({
+    access: nix.access,
+    nixDaemon: nix.programs['nix-daemon'],
+    env: nix.environment,
+  });
   const started = { count: 0 };
   const ended = new Map<number, () => void>();
   const requestOf = (evaluation: { sha: string; sources: readonly { gitRef: string }[] }) => ({
@@ -106,7 +111,10 @@ export async function startTestCoordinator(
     }),
     look: (evaluation) => checkouts.look(requestOf(evaluation)),
     checkOut: (evaluation) => checkouts.checkout(requestOf(evaluation)),
-    plan: (wishes) => planMissing(store, nix.layout, wishes),
+    openPlanning: async () => {
+      const derivations = createPendingDerivations(texts);
+      return { planner: createMissingPlanner({ store, layout: nix.layout, derivations }), derivations };
+    },
     onRevisionChanged: async (trx, revisionId) => {
       const row = await trx('evaluations').where({ revision_id: revisionId }).orderBy('id', 'desc').first();
       if (row?.state !== 'queued' && row?.state !== 'evaluating') ended.get(revisionId)?.();
@@ -152,6 +160,9 @@ export async function startTestCoordinator(
         return revision.id;
       }),
     jobs: (evaluationId) => knex('jobs').where({ evaluation_id: evaluationId }).orderBy('id'),
-    close: () => coordinator.stop(0),
+    close: async () => {
+      await coordinator.stop(0);
+      await texts.close();
+    },
   };
 }

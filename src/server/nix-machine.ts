@@ -7,9 +7,17 @@ import { join } from 'node:path';
 import type { Config } from '../basics/config/index.ts';
 import { type Logger, messageOf, OperatorError } from '../basics/index.ts';
 import { type Builder, createLocalBuilder } from '../builders/index.ts';
-import { type BuildPlan, type BuildWish, planMissing } from '../builds/index.ts';
-import { createEvaluator, type Evaluator } from '../evaluations/index.ts';
-import { detectNix, type LocalNix, type NixStore, openLocalStore } from '../nix/index.ts';
+import { createMissingPlanner } from '../builds/index.ts';
+import { createEvaluator, type Evaluator, type Planning } from '../evaluations/index.ts';
+import {
+  createPendingDerivations,
+  createTextWriter,
+  detectNix,
+  type LocalNix,
+  type NixStore,
+  openLocalStore,
+  type TextWriter,
+} from '../nix/index.ts';
 
 export interface NixMachineOptions {
   readonly config: Pick<Config, 'dataDir' | 'builds' | 'evaluation'>;
@@ -26,7 +34,9 @@ export interface WorkingNix {
   readonly store: NixStore;
   readonly builder: Builder;
   readonly evaluator: Evaluator;
-  plan(wishes: readonly BuildWish[]): Promise<BuildPlan>;
+  readonly texts: TextWriter;
+  /** For one evaluation. */
+  openPlanning(): Planning;
 }
 
 export interface NixMachine {
@@ -83,6 +93,7 @@ export function createNixMachine(options: NixMachineOptions): NixMachine {
       const working = await found?.catch(() => undefined);
       // Closes the store as well.
       await working?.builder.close();
+      await working?.texts.close();
     },
   };
 }
@@ -115,5 +126,14 @@ async function openMachine({ config, environment, log }: NixMachineOptions): Pro
     slots: builds.slots,
     maxLogBytes: builds.logLimit,
   });
-  return { nix, store, builder, evaluator, plan: (wishes) => planMissing(store, nix.layout, wishes) };
+  const texts = createTextWriter({
+    access: nix.access,
+    nixDaemon: nix.programs['nix-daemon'],
+    env: nix.environment,
+  });
+  const openPlanning = () => {
+    const derivations = createPendingDerivations(texts);
+    return { planner: createMissingPlanner({ store, layout: nix.layout, derivations }), derivations };
+  };
+  return { nix, store, builder, evaluator, texts, openPlanning };
 }

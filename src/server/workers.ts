@@ -88,7 +88,10 @@ function startEvaluating(options: WorkersOptions, getNix: () => Promise<WorkingN
     db: database.knex,
     processId: options.processId,
     concurrency: evaluation.concurrency,
-    failureTtlSeconds: settings.config.builds.failureTtl,
+    enqueue: {
+      failureTtlSeconds: settings.config.builds.failureTtl,
+      unsupportedTimeoutSeconds: settings.config.builds.unsupportedTimeout,
+    },
     limits: {
       totalSeconds: evaluation.timeout,
       attributeSeconds: evaluation.attributeTimeout,
@@ -98,10 +101,19 @@ function startEvaluating(options: WorkersOptions, getNix: () => Promise<WorkingN
     },
     evaluator: async () => {
       const { evaluator, nix } = await getNix();
-      const identity = [evaluator.name, nix.version, nix.system, nix.storeDir, ...evaluation.allowedUris];
+      const { allowedUris, systems } = evaluation;
+      const identity = [
+        evaluator.name,
+        nix.version,
+        nix.system,
+        nix.storeDir,
+        ...allowedUris,
+        '',
+        ...systems,
+      ];
       return { evaluate: evaluator.evaluate, identity };
     },
-    plan: async (wishes) => (await getNix()).plan(wishes),
+    openPlanning: async () => (await getNix()).openPlanning(),
     look: async (evaluation, signal) => {
       const request = await requestOf(evaluation, signal);
       return request ? checkouts.look(request) : removed;

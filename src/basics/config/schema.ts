@@ -234,6 +234,11 @@ const builds = z.object({
       about: 'Bytes of output after which a build is stopped.',
       expects: 'a whole number of bytes from 1024',
     }),
+  unsupportedTimeout: wholeNumber(0, longestSeconds).default(0).register(settingNotes, {
+    about:
+      'Seconds that a build waits for a builder of its system and features to be registered; then it ends as `unsupported-system`. 0 ends it at once.',
+    expects: 'a whole number of seconds, or 0',
+  }),
   failureTtl: wholeNumber(0, longestSeconds).default(86_400).register(settingNotes, {
     about:
       'Seconds for which a derivation that failed by itself is known to fail: it is not tried again before, unless somebody asks. 0 always tries again.',
