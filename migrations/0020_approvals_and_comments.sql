@@ -33,3 +33,11 @@ CREATE TABLE pull_request_comments (
   github_comment_id  bigint NOT NULL,
   PRIMARY KEY (project_id, pull_request)
 );
+
+-- Deliveries that GitHub was asked to bring again, and how often.
+CREATE TABLE redeliveries (
+  guid      text PRIMARY KEY,
+  tries     int NOT NULL,
+  asked_at  timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX redeliveries_asked ON redeliveries (asked_at);

@@ -81,7 +81,15 @@ async function work(payload: unknown): Promise<void> {
     if (trouble) throw trouble;
   });
   try {
-    await createDeliveryProcessor({ db: database.knex, log, submit })(payload);
+    await createDeliveryProcessor({
+      db: database.knex,
+      log,
+      submit,
+      onRevisionChanged: async () => {},
+      questions: undefined,
+      appId: undefined,
+      commandWord: '/ci',
+    })(payload);
   } finally {
     for (const look of [...onWorked]) look();
   }

@@ -18,6 +18,8 @@ export interface WebhookOptions {
   readonly app: GitHubApp | undefined;
   /** Names of the settings that are missing. */
   readonly missing: readonly string[];
+  /** Called for every delivery that is GitHub's. */
+  readonly onDelivery?: () => void;
   readonly log: Logger;
 }
 
@@ -91,6 +93,7 @@ async function receive(request: FastifyRequest, options: WebhookOptions): Promis
     options.log.warn({ delivery: id }, 'a webhook with a wrong signature was refused');
     return { status: 401, title: 'The signature does not belong to this body and our secret.' };
   }
+  options.onDelivery?.();
   if (!/^application\/json\b/i.test(request.headers['content-type'] ?? '')) {
     return {
       status: 415,

@@ -1,2 +1,3 @@
 export type { ServerSettings } from './settings.ts';
+export { createServerSetup, type ServerSetup } from './setup.ts';
 export { type RunningServer, startServer } from './start.ts';

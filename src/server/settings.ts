@@ -1,7 +1,10 @@
 /** What a server is told when it starts. */
 import type { Config } from '../basics/config/index.ts';
+import type { ServerSetup } from './setup.ts';
 
 export interface ServerSettings {
+  /** Offered while there is no GitHub App, and until the new one has been heard. */
+  readonly setup?: ServerSetup;
   readonly config: Config;
   /** Of this process; children get what they need of it. */
   readonly environment: Readonly<Record<string, string>>;

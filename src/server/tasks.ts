@@ -1,15 +1,18 @@
 /** The background tasks: working off deliveries, planning and sending reports. */
 
 import { z } from 'zod';
-import type { Logger } from '../basics/index.ts';
+import { type Logger, messageOf } from '../basics/index.ts';
 import { createSubmitRevision, supersedeEvaluations, supersedeTask } from '../evaluations/index.ts';
 import {
   createAnswerTeller,
   createDeliveryProcessor,
+  createDeliverySweeper,
   createQuestions,
   createReportTransport,
   type GitHubApp,
   processDeliveryTask,
+  requestDeliverySweep,
+  sweepDeliveriesTask,
   tellAnswersTask,
 } from '../github/index.ts';
 import { type Database, startTaskRunner, type TaskRunner } from '../postgres/index.ts';
@@ -58,7 +61,17 @@ export function startTasks(options: TasksOptions): TaskRunner {
         }),
       })
     : {};
-  const answers = github ? { [tellAnswersTask]: createAnswerTeller({ db, app: github, governor, log }) } : {};
+  const answers = github
+    ? {
+        [tellAnswersTask]: createAnswerTeller({ db, app: github, governor, log }),
+        [sweepDeliveriesTask]: createDeliverySweeper({ db, app: github, log }),
+      }
+    : {};
+  if (github) {
+    requestDeliverySweep(db).catch((error: unknown) => {
+      log.warn({ reason: messageOf(error) }, 'failed deliveries are not looked for yet');
+    });
+  }
   return startTaskRunner({
     database,
     workerId: options.workerId,

@@ -5,7 +5,18 @@ import type { FastifyInstance } from 'fastify';
 import { notFound } from './problem.ts';
 
 /** Sheets in the order of the cascade; a browser gets them as one. */
-const sheets = ['theme', 'frame', 'parts', 'rows', 'revision', 'job', 'log', 'empty', 'narrow'] as const;
+const sheets = [
+  'theme',
+  'frame',
+  'parts',
+  'rows',
+  'revision',
+  'job',
+  'log',
+  'empty',
+  'setup',
+  'narrow',
+] as const;
 
 const files = {
   stylesheet: {

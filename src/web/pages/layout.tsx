@@ -8,6 +8,8 @@ export interface Frame {
   /** Address of the stream that says when this page is out of date. */
   readonly events?: string;
   readonly query?: string;
+  /** Seconds, and where to, for pages that wait for something and have no stream. */
+  readonly refresh?: string;
   readonly here?: 'projects' | 'queue' | 'builders';
 }
 
@@ -22,6 +24,7 @@ export const Layout: FC<{ frame: Frame; title: string; children?: Child }> = ({ 
       <meta charset="utf-8" />
       <meta name="viewport" content="width=device-width, initial-scale=1" />
       <meta name="color-scheme" content="light dark" />
+      {frame.refresh === undefined ? null : <meta http-equiv="refresh" content={frame.refresh} />}
       <title>{`${title} · Ringmaster`}</title>
       <link rel="icon" type="image/svg+xml" href={frame.assets.icon} />
       <link rel="stylesheet" href={frame.assets.stylesheet} />
