@@ -1,4 +1,3 @@
-export * from './administration.ts';
 export * from './agents/index.ts';
 export { type BuilderFleet, createBuilderFleet } from './fleet.ts';
 export {
@@ -9,17 +8,18 @@ export {
 } from './health.ts';
 export { createLocalBuilder, type LocalBuilderOptions } from './local-builder.ts';
 export {
-  type BuilderChange,
+  addBuilder,
+  type BuilderRegistration,
+  findBuilder,
+  renewBuilderToken,
+} from './registration.ts';
+export {
   type BuilderDescription,
-  buildersChannel,
-  changeBuilder,
+  type HeldBuilder,
   holdSshBuilders,
   letGoOfBuilders,
-  listBuilders,
-  type RegisteredBuilder,
-  registerBuilder,
+  noteSeenBuilders,
   registerOwnMachine,
   syncConfiguredBuilders,
 } from './registry.ts';
-export { createSshBuilder, type SshBuilderOptions } from './ssh-builder.ts';
 export type * from './types.ts';

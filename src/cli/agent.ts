@@ -46,6 +46,7 @@ export async function agent(context: CommandContext, flags: AgentFlags): Promise
     url: `${server}/cache`,
     token,
     storeDir: nix.storeDir,
+    environment: nix.environment,
   });
   const workshop = openNixWorkshop({ nix, cache, log });
   const stop = new AbortController();

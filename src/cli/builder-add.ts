@@ -1,6 +1,6 @@
 /** `ringmaster builder add` and `ringmaster builder token`: what prints a token, once. */
 import { exitStatus } from '../basics/index.ts';
-import { registerBuilder, renewBuilderToken } from '../builders/index.ts';
+import { addBuilder as add, renewBuilderToken } from '../builders/index.ts';
 import { readConfiguration } from './configuration.ts';
 import type { CommandContext } from './context.ts';
 import { withDatabase } from './database.ts';
@@ -24,7 +24,7 @@ export async function addBuilder(
 ): Promise<number> {
   const { config } = await readConfiguration(context);
   return withDatabase(context, config, async ({ knex }) => {
-    const { id, token } = await registerBuilder(knex, {
+    const { id, token } = await add(knex, {
       name,
       uri: flags.uri,
       systems: listOf(flags.systems),

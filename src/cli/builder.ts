@@ -1,11 +1,10 @@
 /** `ringmaster builder list|show|enable|disable|drain|remove`. */
 import { exitStatus } from '../basics/index.ts';
 import {
-  type BuilderChange,
-  type BuilderSummary,
   changeBuilder as change,
   findBuilder,
   listBuilders as list,
+  type RegisteredBuilder,
 } from '../builders/index.ts';
 import { readConfiguration } from './configuration.ts';
 import type { CommandContext } from './context.ts';
@@ -51,12 +50,12 @@ export async function showBuilder(context: CommandContext, name: string, { json 
 export async function changeBuilder(
   context: CommandContext,
   name: string,
-  kind: BuilderChange,
+  kind: keyof typeof done,
   { json }: Options,
 ): Promise<number> {
   const { config } = await readConfiguration(context);
   return withDatabase(context, config, async ({ knex }) => {
-    await change(knex, name, kind);
+    await change(knex, name, { kind });
     if (json) context.stdout.write(`${JSON.stringify({ name, changed: kind })}\n`);
     else if (!context.options.quiet) context.stdout.write(`${name}: ${done[kind]}\n`);
     return exitStatus.ok;
@@ -68,11 +67,11 @@ const done = {
   disable: 'disabled, gets nothing more',
   drain: 'draining, gets nothing more',
   remove: 'removed',
-} as const satisfies Record<BuilderChange, string>;
+} as const;
 
 const head = ['NAME', 'KIND', 'STATE', 'BUILDS', 'SYSTEMS', ''];
 
-function tableOf(context: CommandContext, builders: readonly BuilderSummary[]): string {
+function tableOf(context: CommandContext, builders: readonly RegisteredBuilder[]): string {
   const { style } = context;
   const lines = builders.map((builder) => [
     builder.name,
@@ -85,18 +84,19 @@ function tableOf(context: CommandContext, builders: readonly BuilderSummary[]): 
   return `${formatTable(lines, style, head).join('\n')}\n`;
 }
 
-function stateOf(builder: BuilderSummary): string {
+function stateOf(builder: RegisteredBuilder): string {
   if (!builder.enabled) return 'disabled';
   if (builder.draining) return 'draining';
   if (!builder.connected) return 'away';
-  return builder.restsUntil !== null && Date.parse(builder.restsUntil) > Date.now() ? 'resting' : 'ready';
+  return (builder.disabledUntil?.getTime() ?? 0) > Date.now() ? 'resting' : 'ready';
 }
 
-function wordsOf(value: BuilderSummary[keyof BuilderSummary]): string {
-  if (value === null) return '';
+function wordsOf(value: unknown): string {
+  if (value === null || value === undefined) return '';
+  if (value instanceof Date) return value.toISOString();
   if (Array.isArray(value)) return value.join(', ');
   if (typeof value !== 'object') return String(value);
   return Object.entries(value)
-    .map(([name, number]) => `${name} ${number}`)
+    .map(([name, part]) => `${name} ${JSON.stringify(part)}`)
     .join(', ');
 }
