@@ -47,6 +47,11 @@ export function isStorePath(storeDir: string, path: string): boolean {
   return path.startsWith(`${storeDir}/`) && baseName.test(path.slice(storeDir.length + 1));
 }
 
+/** The file of a path in a cache. */
+export function narInfoName(path: string): string {
+  return `${path.slice(path.lastIndexOf('/') + 1).slice(0, 32)}.narinfo`;
+}
+
 /** Reads a narinfo of a store in `storeDir`. Throws NarInfoErrors. */
 export function parseNarInfo(text: string, storeDir: string): NarInfo {
   if (text.length > maxNarInfoBytes) throw new NarInfoError('it is too long');
