@@ -215,6 +215,11 @@ const evaluation = z.object({
 });
 
 const builds = z.object({
+  builderRest: wholeNumber(1, longestSeconds).default(60).register(settingNotes, {
+    about:
+      'Seconds for which a builder gets no builds after its machine failed; three times as long for each further failure in a row, up to 27 minutes.',
+    expects: 'a whole number of seconds from 1',
+  }),
   slots: wholeNumber(0, 1024).default(1).register(settingNotes, {
     about: 'Builds at the same time on this machine. 0 builds nothing here.',
     expects: 'a whole number from 0 to 1024',
@@ -248,6 +253,16 @@ const builds = z.object({
     about:
       'Whether a newer commit of the default branch cancels what is left of older ones. On other branches and pull requests it always does.',
     expects: 'true or false',
+  }),
+  psiThreshold: wholeNumber(1, 101).default(80).register(settingNotes, {
+    about:
+      'Per cent of pressure (Linux PSI, the last ten seconds, of processor, memory or disk) above which an agent gets no more builds; 101 never withholds any.',
+    expects: 'a whole number of per cent from 1 to 101',
+  }),
+  agentLease: wholeNumber(1, 3600).default(45).register(settingNotes, {
+    about:
+      'Seconds that an agent may be away before what it builds is given to other builders; what it does when it comes back earlier goes on.',
+    expects: 'a whole number of seconds from 1',
   }),
   sandbox: z.enum(['required', 'off']).default('required').register(settingNotes, {
     about: "Whether builds must run in Nix's sandbox. `off` is only for machines where it cannot work.",
