@@ -2,6 +2,7 @@ import type { FastifyPluginAsync } from 'fastify';
 import type { Knex } from 'knex';
 import type { Registry } from 'prom-client';
 import type { Logger } from '../basics/index.ts';
+import type { CacheHandler } from '../cache/index.ts';
 import type { OnRevisionChanged } from '../evaluations/index.ts';
 
 /** What a listener on a NOTIFY channel gets. */
@@ -77,6 +78,8 @@ export interface WebServerOptions {
   setupNotices(): readonly SetupNotice[];
   /** Absent, there is nothing to set up. */
   readonly setup?: SetupPages;
+  /** The binary cache below /cache. */
+  readonly cache?: CacheHandler;
   /** Webhooks and whatever else the GitHub App serves. */
   readonly githubPlugin?: FastifyPluginAsync;
 }

@@ -8,6 +8,7 @@ import { registerApi } from './api/api.ts';
 import { registerOpenApi } from './api/openapi.ts';
 import { loadAssets, registerAssets } from './assets.ts';
 import { registerBadges } from './badge-routes.ts';
+import { registerCache } from './cache-routes.ts';
 import { registerErrors } from './errors.ts';
 import { acceptableRequestId, commonHeaders, registerHeaders } from './headers.ts';
 import { registerHealth } from './health.ts';
@@ -36,8 +37,9 @@ export async function buildWebServer(options: WebServerOptions): Promise<Fastify
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: (request) => acceptableRequestId(request.headers['x-request-id']) ?? randomUUID(),
     routerOptions: { maxParamLength: 8_192 },
-    // Clients that send a request byte by byte must not hold it open for ever.
-    requestTimeout: requestTimeoutMs,
+    // Uploads to the cache take as long as they take; for everything else, see below.
+    requestTimeout: 0,
+    http: { headersTimeout: requestTimeoutMs },
     // Addresses that no route can be asked about: nobody gets there from a page.
     frameworkErrors: (_error, request, reply) => {
       const type = 'application/problem+json; charset=utf-8';
@@ -60,6 +62,7 @@ export async function buildWebServer(options: WebServerOptions): Promise<Fastify
     logs.close();
   });
 
+  limitRequestTime(app);
   registerHeaders(app);
   registerRequestMetrics(app, options.metrics);
   registerErrors(app, { assets: assets.paths, log });
@@ -68,9 +71,20 @@ export async function buildWebServer(options: WebServerOptions): Promise<Fastify
   registerHealth(app, options);
   const { onRevisionChanged } = options;
   await registerApi(app, { access: createAccess(reader), publicUrl, streams, logs, onRevisionChanged });
+  if (options.cache) await registerCache(app, options.cache);
   if (options.githubPlugin) await app.register(options.githubPlugin);
   registerBadges(app, reader);
   registerSetup(app, { assets: assets.paths, options });
   registerPages(app, { reader, streams, revisions, logs, assets: assets.paths, options });
   return app;
+}
+
+/** Clients that send a request byte by byte must not hold it open for ever. */
+function limitRequestTime(app: FastifyInstance): void {
+  app.addHook('onRequest', async ({ raw, url, method }) => {
+    if (method === 'GET' || method === 'HEAD' || url.startsWith('/cache/')) return;
+    const timer = setTimeout(() => raw.destroy(), requestTimeoutMs);
+    timer.unref();
+    raw.once('end', () => clearTimeout(timer)).once('close', () => clearTimeout(timer));
+  });
 }

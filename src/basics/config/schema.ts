@@ -287,6 +287,46 @@ const retention = z.object({
   }),
 });
 
+const cache = z.object({
+  public: z.boolean().default(false).register(settingNotes, {
+    about:
+      'Whether everybody may fetch from the binary cache. Otherwise a token of `ringmaster token create` is needed, or that of an agent.',
+    expects: 'true or false',
+  }),
+  keyName: z
+    .string()
+    .regex(/^[\w.-]+$/)
+    .optional()
+    .register(settingNotes, {
+      about: 'Name of the key that signs what the cache serves, when it is made at the first start.',
+      expects: 'a name of letters, digits, dots and hyphens, for example cache.example.org-1',
+      defaultText: 'the host of `server.public_url`, and `-1`',
+    }),
+  secretKeyFile: optionalText().register(settingNotes, {
+    about:
+      'File with the secret key that signs what the cache serves, for several servers that are to have the same.',
+    expects: 'a file name',
+    defaultText: '`cache/secret-key` in the data directory',
+  }),
+  trustedPublicKeys: z
+    .array(text)
+    .default(['cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY='])
+    .register(settingNotes, {
+      about: 'Public keys of other caches whose paths the cache hands on.',
+      expects: 'a list of public keys',
+    }),
+  compression: z.enum(['zstd', 'none']).default('zstd').register(settingNotes, {
+    about: 'How the cache compresses what it sends; small files never are.',
+    expects: 'zstd or none',
+  }),
+  maxNarBytes: wholeNumber(1024, 2 ** 50)
+    .default(16 * 1024 ** 3)
+    .register(settingNotes, {
+      about: 'Bytes of the largest store path that can be uploaded to the cache.',
+      expects: 'a whole number of bytes from 1024',
+    }),
+});
+
 const web = z.object({
   privateProjects: z.enum(['hidden', 'visible']).default('hidden').register(settingNotes, {
     about: 'Whether visitors see projects whose repository is private.',
@@ -316,6 +356,7 @@ export const configSchema = z.object({
   evaluation,
   builds,
   retention,
+  cache,
   web,
   reports,
 });
