@@ -10,6 +10,7 @@ import { buildsChannel, cancelChannel } from '../builds/index.ts';
 import { evaluationsChannel } from '../evaluations/index.ts';
 import { missingGitHubSettings, openGitHubApp } from '../github/index.ts';
 import { createListener, lockDataDirectory, newTaskWorkerId, registerProcess } from '../postgres/index.ts';
+import { noStoreHere, openServerCache } from './cache.ts';
 import { startMaintenance } from './maintenance.ts';
 import { createMetrics } from './metrics.ts';
 import { announceRevision } from './revision-changes.ts';
@@ -82,12 +83,23 @@ async function assemble(settings: ServerSettings, log: Logger, shutdown: Shutdow
   // Ended in the reverse order: builds and evaluations finish while pages are served and their
   // results are reported.
   let workers: Workers | undefined;
+  const cache = await openServerCache({
+    settings,
+    database,
+    nix: async () => {
+      if (workers === undefined) throw noStoreHere();
+      return (await workers.nix()).nix;
+    },
+    log,
+  });
+  shutdown.add('binary cache', () => cache.close());
   const web = has('web')
     ? await startWeb({
         settings,
         database,
         listener,
         github,
+        cache: cache.handle,
         metrics: createMetrics(database.knex),
         nixProblem: () => workers?.problem,
         draining: () => shutdown.draining,

@@ -2,6 +2,7 @@
 import type { Registry } from 'prom-client';
 import type { Config } from '../basics/config/index.ts';
 import { type Logger, OperatorError } from '../basics/index.ts';
+import type { CacheHandler } from '../cache/index.ts';
 import { type GitHubApp, missingGitHubSettings, webhooks } from '../github/index.ts';
 import { type Database, type Listener, migrationStatus } from '../postgres/index.ts';
 import { buildWebServer, type SetupNotice } from '../web/index.ts';
@@ -13,6 +14,7 @@ export interface WebOptions {
   readonly database: Database;
   readonly listener: Listener;
   readonly github: GitHubApp | undefined;
+  readonly cache: CacheHandler;
   readonly metrics: Registry;
   readonly nixProblem: () => Error | undefined;
   readonly draining: () => boolean;
@@ -47,6 +49,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
       ],
       draining: options.draining,
     },
+    cache: options.cache,
     metrics: options.metrics,
     version: settings.version,
     setupNotices: () => setupNotices(missing, options.nixProblem()),

@@ -33,6 +33,8 @@ export interface WorkersOptions {
 export interface Workers {
   /** What keeps this machine from evaluating and building, for people. */
   readonly problem: Error | undefined;
+  /** The Nix of this machine; rejects while there is none. */
+  readonly nix: () => Promise<WorkingNix>;
 }
 
 export function startWorkers(options: WorkersOptions): Workers {
@@ -64,6 +66,7 @@ export function startWorkers(options: WorkersOptions): Workers {
     get problem() {
       return machine.problem;
     },
+    nix: machine.get,
   };
 }
 
