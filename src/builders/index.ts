@@ -1,4 +1,12 @@
 export * from './agents/index.ts';
+export {
+  type HeldBuilder,
+  holdSshBuilders,
+  letGoOfBuilders,
+  noteSeenBuilders,
+  registerOwnMachine,
+  syncConfiguredBuilders,
+} from './driving.ts';
 export { type BuilderFleet, createBuilderFleet } from './fleet.ts';
 export {
   type BuilderHealth,
@@ -14,12 +22,13 @@ export {
   renewBuilderToken,
 } from './registration.ts';
 export {
+  type BuilderChange,
   type BuilderDescription,
-  type HeldBuilder,
-  holdSshBuilders,
-  letGoOfBuilders,
-  noteSeenBuilders,
-  registerOwnMachine,
-  syncConfiguredBuilders,
+  buildersChannel,
+  changeBuilder,
+  listBuilders,
+  type RegisteredBuilder,
+  registerBuilder,
 } from './registry.ts';
+export { createSshBuilder, type SshBuilderOptions } from './ssh-builder.ts';
 export type * from './types.ts';

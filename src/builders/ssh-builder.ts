@@ -37,6 +37,8 @@ export interface SshBuilderOptions {
   readonly speed?: number;
   /** Processors for one build; 0, the default, for all of that machine. */
   readonly cores?: number;
+  /** Seconds between signs of life; after four without any, the machine is lost. Default 5. */
+  readonly aliveSeconds?: number;
   /** Bytes of output, newlines included, after which a build is stopped. */
   readonly maxLogBytes?: number;
 }
@@ -77,6 +79,7 @@ function openMachine(options: SshBuilderOptions, maxLogBytes: number): Machine {
     logger: options.logger,
     maxLogBytes,
     ...(options.cores !== undefined && { cores: options.cores }),
+    ...(options.aliveSeconds !== undefined && { aliveSeconds: options.aliveSeconds }),
     outputsOf: async (drvPath) => {
       const { outputs } = await readDerivation(layout, drvPath);
       const known = [...outputs].flatMap(([name, { path }]) => (path === undefined ? [] : [[name, path]]));

@@ -10,7 +10,13 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect, type DaemonConnection, type DaemonSettings, openChildTransport } from '../daemon/index.ts';
+import {
+  connect,
+  type DaemonConnection,
+  type DaemonSettings,
+  openChildTransport,
+  type Transport,
+} from '../daemon/index.ts';
 import type { SshAddress } from './address.ts';
 import { explainSsh } from './explain.ts';
 
@@ -19,6 +25,8 @@ export interface SshHostOptions {
   readonly settings: DaemonSettings;
   /** The environment of ssh. */
   readonly env: Readonly<Record<string, string>>;
+  /** Seconds between signs of life; after four without any, the machine is lost. Default 5. */
+  readonly aliveSeconds?: number;
 }
 
 export interface SshHost {
@@ -28,27 +36,35 @@ export interface SshHost {
   close(): Promise<void>;
 }
 
-/** Seconds: to be let in; between signs of life; and how many of these may be missing. */
+/** Seconds: to be let in; between signs of life. And how many of these may be missing. */
 const patience = { connect: 15, alive: 5, missing: 3 } as const;
 
 /** Milliseconds that ssh has to end by itself. It waits for the other side, which may be gone. */
 const untilTerminate = 50;
 
-export function openSshHost({ address, settings, env }: SshHostOptions): SshHost {
+/** The session that the others run on. */
+interface Main {
+  readonly transport: Transport;
+  readonly connection: DaemonConnection;
+}
+
+export function openSshHost({ address, settings, env, aliveSeconds }: SshHostOptions): SshHost {
   let folder: Promise<string> | undefined;
-  let main: Promise<DaemonConnection> | undefined;
+  let main: Promise<Main> | undefined;
   let closed = false;
 
-  const open = async (control: readonly string[]) => {
-    const transport = openChildTransport({
+  const open = async (control: readonly string[]): Promise<Transport> =>
+    openChildTransport({
       name: address.name,
       file: 'ssh',
-      args: [...sshArguments(address, await folderOf()), ...control, '--', address.host, command(address)],
+      args: [
+        ...sshArguments(address, await folderOf()),
+        ...['-o', `ServerAliveInterval=${aliveSeconds ?? patience.alive}`],
+        ...[...control, '--', address.host, command(address)],
+      ],
       env,
       untilTerminate,
     });
-    return connect(transport, settings);
-  };
 
   const folderOf = () => {
     folder ??= makeFolder(address);
@@ -59,17 +75,20 @@ export function openSshHost({ address, settings, env }: SshHostOptions): SshHost
     const path = socketIn(await folderOf());
     // One that a killed ssh has left would keep the next from listening.
     await rm(path, { force: true });
-    return open(['-o', 'ControlMaster=yes', '-o', `ControlPath=${path}`]);
+    const transport = await open(['-o', 'ControlMaster=yes', '-o', `ControlPath=${path}`]);
+    return { transport, connection: await connect(transport, settings) };
   };
 
   const mainOpen = async () => {
     const current = main;
     if (current !== undefined) {
       const usable = await current.then(
-        (connection) => connection.usable,
+        ({ connection }) => connection.usable,
         () => false,
       );
-      if (usable || main !== current) return main;
+      if (usable) return current;
+      // Somebody else may have been faster.
+      if (main !== current && main !== undefined) return main;
     }
     main = openMain();
     return main;
@@ -78,9 +97,12 @@ export function openSshHost({ address, settings, env }: SshHostOptions): SshHost
   return {
     async connect() {
       try {
-        await mainOpen();
+        const { transport } = await mainOpen();
         const path = socketIn(await folderOf());
-        return await open(['-o', 'ControlMaster=no', '-o', `ControlPath=${path}`]);
+        const session = await open(['-o', 'ControlMaster=no', '-o', `ControlPath=${path}`]);
+        // Why all sessions have ended, only the one knows that they ran on.
+        const lastWords = async () => (await session.lastWords()) || transport.lastWords();
+        return await connect({ ...session, lastWords }, settings);
       } catch (error) {
         throw closed ? error : explainSsh(address, error);
       }
@@ -88,7 +110,7 @@ export function openSshHost({ address, settings, env }: SshHostOptions): SshHost
     async close() {
       closed = true;
       await main?.then(
-        (connection) => connection.close(),
+        ({ connection }) => connection.close(),
         () => {},
       );
       if (folder !== undefined) await rm(await folder, { recursive: true, force: true });
@@ -116,7 +138,8 @@ function sshArguments(address: SshAddress, folder: string): string[] {
   const { user, port, keyFile, hostKeys } = address;
   const options = [
     'BatchMode=yes',
-    'LogLevel=ERROR',
+    // Less would keep quiet about a machine that does not answer any more.
+    'LogLevel=INFO',
     'StrictHostKeyChecking=yes',
     'UpdateHostKeys=no',
     'ControlPersist=no',
@@ -126,7 +149,6 @@ function sshArguments(address: SshAddress, folder: string): string[] {
     'PermitLocalCommand=no',
     `Compression=${address.compress ? 'yes' : 'no'}`,
     `ConnectTimeout=${patience.connect}`,
-    `ServerAliveInterval=${patience.alive}`,
     `ServerAliveCountMax=${patience.missing}`,
     ...(hostKeys === undefined
       ? []

@@ -19,6 +19,8 @@ export interface SshStoreOptions {
   readonly maxLogBytes?: number;
   /** Processors for one build; 0, the default, for all of that machine. */
   readonly cores?: number;
+  /** Seconds between signs of life; after four without any, the machine is lost. Default 5. */
+  readonly aliveSeconds?: number;
   /** Further settings of Nix for everything done through this store. */
   readonly overrides?: Readonly<Record<string, string>>;
 }
@@ -29,6 +31,7 @@ export function openSshStore(options: SshStoreOptions): NixStore {
   const host = openSshHost({
     address,
     env: options.env,
+    ...(options.aliveSeconds !== undefined && { aliveSeconds: options.aliveSeconds }),
     settings: {
       maxJobs: 1,
       cores: options.cores ?? 0,
