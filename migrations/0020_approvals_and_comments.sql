@@ -3,6 +3,9 @@ ALTER TABLE revisions
   ADD COLUMN approved_by text,
   ADD COLUMN approved_at timestamptz;
 
+-- When what stands on GitHub was last compared with what is to stand there.
+ALTER TABLE revisions ADD COLUMN reconciled_at timestamptz;
+
 -- When a branch or pull request was over: nobody waits for what only it brought.
 ALTER TABLE revision_sources ADD COLUMN ended_at timestamptz;
 

@@ -6,12 +6,15 @@ import type {
   ReportAddress,
   ReportTransport,
   SendResult,
+  StandingCheck,
 } from '../reports/index.ts';
 import type { GitHubApp, GitHubClient } from './app.ts';
 import { failureOf, type GitHubFailure } from './failures.ts';
 
 /** What one call may carry; GitHub refuses more. */
 const annotationsPerCall = 50;
+/** Pages of 100 runs; no revision has more runs of ours. */
+const mostPages = 3;
 /** Milliseconds before its end at which a token is not used any more. */
 const renewBeforeMs = 5 * 60_000;
 
@@ -124,6 +127,28 @@ export function createReportTransport(app: GitHubApp, log: Logger): ReportTransp
       if (result.githubId === undefined)
         return { kind: 'gone', reason: `GitHub has no run '${name}' of ours.` };
       return annotationCount === undefined ? result : { ...result, annotationCount };
+    },
+
+    listChecks: async (address) => {
+      const checks: StandingCheck[] = [];
+      const result = await send(address.installationId, 'refused', async (client) => {
+        for (let page = 1; page <= mostPages; page++) {
+          const { data } = await client.request('GET /repos/{owner}/{repo}/commits/{ref}/check-runs', {
+            ...target(address),
+            ref: address.sha,
+            app_id: app.appId,
+            filter: 'latest',
+            per_page: 100,
+            page,
+          });
+          for (const { id, status, conclusion } of data.check_runs) {
+            checks.push({ id: Number(id), status, conclusion });
+          }
+          if (data.check_runs.length < 100) break;
+        }
+        return undefined;
+      });
+      return result.kind === 'sent' ? { kind: 'listed', checks } : { kind: 'failed', reason: result.reason };
     },
 
     setStatus: (address, status) =>

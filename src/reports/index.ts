@@ -6,6 +6,7 @@ export { attributeCheckName, evaluationCheckName, gateName, summaryStatusName } 
 export { createGovernor, type Governor } from './outbox/governor.ts';
 export { createReportTasks, type ReportTaskOptions } from './outbox/handlers.ts';
 export { planReport } from './outbox/plan-report.ts';
+export { createReconciler, reconcileTask, requestReconciling } from './outbox/reconcile.ts';
 export { endPause, resumeReports } from './outbox/resume.ts';
 export { reportIdOf } from './outbox/row.ts';
 export { createReportSender, type ReportSender, type SenderOptions } from './outbox/send-reports.ts';
@@ -24,4 +25,5 @@ export type {
   ReportAddress,
   ReportTransport,
   SendResult,
+  StandingCheck,
 } from './types.ts';

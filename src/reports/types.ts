@@ -108,4 +108,18 @@ export interface ReportTransport {
    */
   findCheck(address: ReportAddress, name: string, externalId: string): Promise<SendResult>;
   setStatus(address: ReportAddress, status: DesiredStatus): Promise<SendResult>;
+  /** All runs of ours that stand on a commit, the newest of each name. */
+  listChecks(
+    address: ReportAddress,
+  ): Promise<
+    | { readonly kind: 'listed'; readonly checks: readonly StandingCheck[] }
+    | { readonly kind: 'failed'; readonly reason: string }
+  >;
+}
+
+/** What a check run is on GitHub. */
+export interface StandingCheck {
+  readonly id: number;
+  readonly status: string;
+  readonly conclusion: string | null;
 }

@@ -16,7 +16,13 @@ import {
   tellAnswersTask,
 } from '../github/index.ts';
 import { type Database, startTaskRunner, type TaskRunner } from '../postgres/index.ts';
-import { createGovernor, createReportTasks } from '../reports/index.ts';
+import {
+  createGovernor,
+  createReconciler,
+  createReportTasks,
+  reconcileTask,
+  requestReconciling,
+} from '../reports/index.ts';
 import { announceRevision } from './revision-changes.ts';
 import type { ServerSettings } from './settings.ts';
 
@@ -30,6 +36,9 @@ export interface TasksOptions {
 }
 
 const supersedePayload = z.object({ id: z.number() });
+
+/** Milliseconds after a start: what was left unsent is sent first. */
+const firstLookMs = 60_000;
 
 /** Sending waits for GitHub, so more tasks than cores run at a time. */
 const concurrency = 6;
@@ -47,11 +56,12 @@ export function startTasks(options: TasksOptions): TaskRunner {
     log,
   });
   const governor = createGovernor();
+  const transport = github && createReportTransport(github, log);
   // Without credentials nothing comes in, and what is still to be sent waits for them.
-  const reports = github
+  const reports = transport
     ? createReportTasks({
         db,
-        transport: createReportTransport(github, log),
+        transport,
         governor,
         log,
         planOptions: () => ({
@@ -61,16 +71,20 @@ export function startTasks(options: TasksOptions): TaskRunner {
         }),
       })
     : {};
-  const answers = github
-    ? {
-        [tellAnswersTask]: createAnswerTeller({ db, app: github, governor, log }),
-        [sweepDeliveriesTask]: createDeliverySweeper({ db, app: github, log }),
-      }
-    : {};
+  const answers =
+    github && transport
+      ? {
+          [tellAnswersTask]: createAnswerTeller({ db, app: github, governor, log }),
+          [sweepDeliveriesTask]: createDeliverySweeper({ db, app: github, log }),
+          [reconcileTask]: createReconciler({ db, transport, log }),
+        }
+      : {};
   if (github) {
-    requestDeliverySweep(db).catch((error: unknown) => {
-      log.warn({ reason: messageOf(error) }, 'failed deliveries are not looked for yet');
-    });
+    Promise.all([requestDeliverySweep(db), requestReconciling(db, new Date(Date.now() + firstLookMs))]).catch(
+      (error: unknown) => {
+        log.warn({ reason: messageOf(error) }, 'failed deliveries are not looked for yet');
+      },
+    );
   }
   return startTaskRunner({
     database,

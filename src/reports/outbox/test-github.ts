@@ -83,6 +83,13 @@ export function createRecordingGitHub() {
         statuses.push(status);
         return { kind: 'sent', githubId: 1 };
       }),
+    listChecks: async () => ({
+      kind: 'listed',
+      checks: runs.flatMap(({ id, versions }) => {
+        const last = versions.at(-1);
+        return last ? [{ id, status: last.status, conclusion: last.conclusion ?? null }] : [];
+      }),
+    }),
   };
 
   return {

@@ -4,6 +4,7 @@ import { silentLogger } from '../../basics/index.ts';
 import type { Knex } from '../../postgres/index.ts';
 import { options } from '../plan/test-facts.ts';
 import { planReport } from './plan-report.ts';
+import { reconcileReports } from './reconcile.ts';
 import { createReportSender } from './send-reports.ts';
 import { createRecordingGitHub } from './test-github.ts';
 
@@ -94,6 +95,17 @@ export async function createTestOutbox(db: Knex) {
       const builds = db('jobs').select('build_id').where('evaluation_id', evaluation);
       await db('builds').whereIn('id', builds).update(end);
       await db('evaluations').where('id', evaluation).update(end);
+    },
+
+    /** Looks at what stands on GitHub, an hour after everything was sent; returns what is sent again. */
+    async reconcile(): Promise<number> {
+      await db('reports').update({ updated_at: db.raw(`now() - interval '1 hour'`) });
+      await db('revisions').update({ reconciled_at: null });
+      await db.raw(
+        `INSERT INTO revision_sources (revision_id, kind, name, git_ref)
+         SELECT id, 'branch', 'b' || id, 'refs/heads/b' FROM revisions ON CONFLICT DO NOTHING`,
+      );
+      return reconcileReports({ db, transport: github.transport, log: silentLogger() });
     },
 
     async unsent(): Promise<number> {
