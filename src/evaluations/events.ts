@@ -4,6 +4,7 @@
  */
 
 import type { PendingDerivations } from '../nix/index.ts';
+import type { Provenance } from './audit/provenance.ts';
 
 /** An attribute path: names from the root of ci.nix. Names are any strings; the root job is `[]`. */
 export type AttributePath = readonly string[];
@@ -117,6 +118,11 @@ export interface EvaluationRequest {
    * as the evaluation itself reads them. Absent: all are written.
    */
   readonly derivations?: PendingDerivations;
+  /**
+   * Answers for what the code uses and did not make; what nobody answers for is refused. Absent: the
+   * store is all the user's own.
+   */
+  readonly provenance?: Provenance;
   readonly signal: AbortSignal;
 }
 

@@ -1,22 +1,8 @@
 /** Writes texts into the local store through a connection that is kept while there is work. */
 import { messageOf, OperatorError } from '../basics/index.ts';
-import type { StoreAccess } from './access.ts';
-import {
-  addTexts,
-  connect,
-  type DaemonConnection,
-  openChildTransport,
-  openSocketTransport,
-  type StoreText,
-} from './daemon/index.ts';
+import { addTexts, connect, type DaemonConnection, queryValidPaths, type StoreText } from './daemon/index.ts';
+import { openTransport, type TransportOptions } from './open-transport.ts';
 import { plainMessage } from './outcome.ts';
-
-export interface TextWriterOptions {
-  readonly access: StoreAccess;
-  /** The program `nix-daemon`. */
-  readonly nixDaemon: string;
-  readonly env: Readonly<Record<string, string>>;
-}
 
 export interface TextWriter {
   addTexts(texts: readonly StoreText[]): Promise<void>;
@@ -27,9 +13,15 @@ export interface TextWriter {
 /** Milliseconds without work after which the connection is given up. */
 const idleMs = 2_000;
 
+/**
+ * Nix 2.8 loses its place in an operation that adds many paths when it meets one that is valid
+ * already, as it becomes when somebody else adds it at the same time.
+ */
+const maxTries = 4;
+
 const settings = { maxJobs: 1, cores: 1, useSubstitutes: false, fallback: false, overrides: {} };
 
-export function createTextWriter(options: TextWriterOptions): TextWriter {
+export function createTextWriter(options: TransportOptions): TextWriter {
   let connection: DaemonConnection | undefined;
   let timer: NodeJS.Timeout | undefined;
   let last: Promise<unknown> = Promise.resolve();
@@ -41,12 +33,25 @@ export function createTextWriter(options: TextWriterOptions): TextWriter {
     await open?.close();
   }
 
+  /** Returns the store's error. */
+  async function tryToAdd(texts: readonly StoreText[]): Promise<string | undefined> {
+    if (!connection?.usable) connection = await connect(await openTransport(options), settings);
+    const known = await connection.call(queryValidPaths(texts.map(({ path }) => path)));
+    if (!known.ok) return known.error.message;
+    const missing = texts.filter(({ path }) => !known.value.has(path));
+    if (missing.length === 0) return undefined;
+    const reply = await connection.call(addTexts(missing));
+    return reply.ok ? undefined : reply.error.message;
+  }
+
   async function write(texts: readonly StoreText[]): Promise<void> {
     clearTimeout(timer);
     try {
-      if (!connection?.usable) connection = await connect(await openTransport(options), settings);
-      const reply = await connection.call(addTexts(texts));
-      if (!reply.ok) throw new Error(plainMessage(reply.error.message));
+      for (let tries = 1; ; tries += 1) {
+        const problem = await tryToAdd(texts);
+        if (problem === undefined) break;
+        if (tries === maxTries) throw new Error(plainMessage(problem));
+      }
     } catch (error) {
       await close();
       throw new OperatorError({
@@ -72,9 +77,4 @@ export function createTextWriter(options: TextWriterOptions): TextWriter {
       await close();
     },
   };
-}
-
-async function openTransport({ access, nixDaemon, env }: TextWriterOptions) {
-  if (access.kind === 'socket') return openSocketTransport(access.path);
-  return openChildTransport({ file: nixDaemon, args: ['--stdio'], env });
 }

@@ -28,8 +28,13 @@ export type Containment =
       readonly command: readonly string[];
       readonly env: Readonly<Record<string, string>>;
     }
-  | { readonly kind: 'pid-namespace'; readonly unshare: string }
-  | { readonly kind: 'process-group' };
+  | {
+      readonly kind: 'pid-namespace';
+      readonly unshare: string;
+      readonly env?: Readonly<Record<string, string>>;
+    }
+  /** `env`: variables that hold over those passed on, such as the way to the store. */
+  | { readonly kind: 'process-group'; readonly env?: Readonly<Record<string, string>> };
 
 export interface CommandLine {
   /** Whether the process may be killed outright without leaving anything behind. */
@@ -72,7 +77,13 @@ export async function evaluatorCommandLine(
     ...limited,
     contained: wanted.containment.kind !== 'process-group',
     cwd: wanted.directory,
-    env: { HOME: wanted.directory, ...Object.fromEntries(passed), PATH: path, NIX_PATH: '' },
+    env: {
+      HOME: wanted.directory,
+      ...Object.fromEntries(passed),
+      PATH: path,
+      NIX_PATH: '',
+      ...wanted.containment.env,
+    },
   };
 }
 
@@ -123,16 +134,6 @@ function containmentCommand(containment: Containment): readonly string[] {
   if (containment.kind === 'process-group') return [];
   // Nix writes /proc/<pid>/uid_map, so /proc has to be the namespace's own.
   return [containment.unshare, '--pid', '--fork', '--kill-child', '--mount-proc', '--'];
-}
-
-/** A command line for a program that needs no other limits. */
-export function containedCommand(
-  containment: Containment,
-  program: string,
-  args: readonly string[],
-): Pick<CommandLine, 'file' | 'args' | 'contained'> {
-  const [file = program, ...rest] = [...containmentCommand(containment), program, ...args];
-  return { file, args: rest, contained: containment.kind !== 'process-group' };
 }
 
 /** Tries whether this machine lets us have PID namespaces. It takes root, or a generous container. */

@@ -2,7 +2,13 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Logger } from '../../basics/index.ts';
 import { OperatorError, runProcess } from '../../basics/index.ts';
-import { chooseAccess, layoutOf, type StoreLayout } from '../../nix/index.ts';
+import {
+  chooseAccess,
+  createTextWriter,
+  layoutOf,
+  openTransport,
+  type StoreLayout,
+} from '../../nix/index.ts';
 import type { Evaluate } from '../events.ts';
 import { probeContainment } from './command-line.ts';
 import { createEvaluate } from './evaluate.ts';
@@ -13,6 +19,7 @@ import { createJobsWalk } from './nix-eval-jobs/nix-eval-jobs.ts';
 import { type JobsProgram, probeJobsProgram } from './nix-eval-jobs/nix-eval-jobs-program.ts';
 import { createOpenWalk, type Held } from './open-walk.ts';
 import { defaultAllowedUris } from './restrictions.ts';
+import { openStoreGate } from './store-gate/store-gate.ts';
 import { createWalker } from './walker/walker.ts';
 
 /** The Nix to evaluate with. */
@@ -66,12 +73,21 @@ export async function createEvaluator(options: EvaluatorOptions): Promise<Evalua
   const layout = nix.store ?? layoutOf(chooseAccess(env), '/nix/store');
   const programs = [program, repl, jobs?.program].filter((name) => name !== undefined);
   const { gcRootsDirectory } = options;
+  const access = { access: chooseAccess(env), nixDaemon: join(dirname(program), 'nix-daemon'), env };
   const builtIn = (held: Held) =>
     createWalker({ ...held, env, log, program, ...(repl === undefined ? {} : { repl }) });
   const openWalk = createOpenWalk({
     allowedUris: options.allowedUris ?? defaultAllowedUris,
     quiet: setting === 'off',
     containment,
+    layout,
+    openGate: (wishes) =>
+      openStoreGate({
+        ...wishes,
+        storeDir: layout.storeDir,
+        openTransport: () => openTransport(access),
+        log,
+      }),
     builtIn,
     ...(jail.kind === 'none'
       ? { noJail: jail.reason }
@@ -80,10 +96,8 @@ export async function createEvaluator(options: EvaluatorOptions): Promise<Evalua
             jail,
             programs,
             readablePaths: nix.readablePaths ?? [],
-            nixDaemon: join(dirname(program), 'nix-daemon'),
             env,
             layout,
-            containment,
             ...(gcRootsDirectory === undefined ? {} : { gcRootsDirectory }),
           }),
         }),
@@ -109,10 +123,19 @@ export async function createEvaluator(options: EvaluatorOptions): Promise<Evalua
   const temporaryDirectory = options.temporaryDirectory ?? tmpdir();
   const allowedUris = options.allowedUris ?? defaultAllowedUris;
   const { systems } = options;
-  const flakes = { program, env, store: layout, allowedUris, ...(systems && { systems }) };
+  const flakes = { program, env, layout, allowedUris, ...(systems && { systems }) };
+  const createWriter = () => createTextWriter(access);
   return {
     name,
-    evaluate: createEvaluate({ name, openWalk, flakes, log, store: layout, temporaryDirectory }),
+    evaluate: createEvaluate({
+      name,
+      openWalk,
+      flakes,
+      log,
+      store: layout,
+      createWriter,
+      temporaryDirectory,
+    }),
   };
 }
 

@@ -7,7 +7,12 @@ import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../../basics/index.ts';
 import { messageOf, OperatorError } from '../../basics/index.ts';
-import type { StoreLayout } from '../../nix/index.ts';
+import {
+  createPendingDerivations,
+  type PendingDerivations,
+  type StoreLayout,
+  type TextWriter,
+} from '../../nix/index.ts';
 import type {
   Evaluate,
   EvaluationError,
@@ -19,9 +24,11 @@ import type {
 import { readDerivationFacts } from './derivation-file.ts';
 import { findEvaluationFile, flakeFile } from './find-file.ts';
 import { explainLockFailure, type FlakeOptions, type OpenedFlake, openFlake } from './flakes/flake.ts';
-import { cleanError, cutMessage, locationInside, relativePaths } from './locations.ts';
+import { cleanError, locationInside } from './locations.ts';
 import type { OpenWalk } from './open-walk.ts';
 import { explainRuleFailure } from './rule-failures.ts';
+import { type Audit, createAudit, foreignPath } from './store-gate/audit.ts';
+import { createTrail, type Trail } from './store-gate/trail.ts';
 import type { AttributeFinding, Finding } from './walk.ts';
 
 export interface EvaluateOptions {
@@ -30,6 +37,8 @@ export interface EvaluateOptions {
   readonly openWalk: OpenWalk;
   readonly store: StoreLayout;
   readonly flakes: FlakeOptions;
+  /** For derivations that nobody wants to keep in memory. */
+  readonly createWriter: () => TextWriter;
   /** Where private directories of evaluations are made. */
   readonly temporaryDirectory: string;
   readonly log: Logger;
@@ -67,62 +76,17 @@ async function* limited(
   const { limits } = request;
   const outOfTime = AbortSignal.timeout(limits.totalSeconds * 1000);
   const directory = await mkdtemp(join(options.temporaryDirectory, 'ringmaster-evaluation-'));
-  const nonce = `ringmaster-${randomBytes(16).toString('hex')}:`;
   const signal = AbortSignal.any([request.signal, outOfTime]);
-  let attributes = 0;
-  let notices = 0;
-  let close = async () => {};
+  const { derivations, finish } = whereDerivationsGo(options, request);
+  const { provenance } = request;
+  const trail = createTrail();
+  const audit = provenance && createAudit({ derivations, trail, provenance });
+  const room: Room = { checkout, file, directory, derivations, trail, audit, signal };
+  const opened: Opened = { close: async () => {} };
   try {
-    const flake =
-      file === flakeFile
-        ? await openFlake(options.flakes, { ...request, checkout, directory, signal })
-        : undefined;
-    if (flake && 'problem' in flake) {
-      yield rootError(flake.problem);
-      return;
-    }
-    const opened = await options.openWalk({ checkout, directory, trusted: request.trusted, signal });
-    if (opened.kind === 'refused') {
-      yield rootError(opened.reason);
-      return;
-    }
-    close = opened.close;
-    for (const message of opened.notices) yield { type: 'notice', message };
-    const findings = opened.walk({
-      ...request,
-      checkout: flake?.source.storePath ?? checkout,
-      ...(flake && { flake: flake.root }),
-      file: join(checkout, file),
-      directory,
-      nonce,
-      signal,
-    });
-    const words: Words = {
-      checkout: flake?.source.storePath ?? checkout,
-      file,
-      nonce,
-      limits,
-      store: options.store,
-      flake,
-    };
-    for await (const finding of findings) {
-      if (finding.kind === 'notice') {
-        notices += 1;
-        if (notices <= maxNotices) yield noticeOf(finding.text, words);
-        continue;
-      }
-      attributes += 1;
-      if (attributes > limits.attributes) {
-        yield rootError(
-          `The evaluation has more than ${limits.attributes} attributes, which is the limit (evaluation.max_attributes); the rest was not evaluated.`,
-        );
-        return;
-      }
-      yield eventOf(finding, words);
-    }
-    if (notices > maxNotices) {
-      yield { type: 'notice', message: `${notices - maxNotices} more traces and warnings are not shown.` };
-    }
+    yield* walked(options, request, room, opened);
+    await finish();
+    await provenance?.remember([...trail.sources]);
     if (outOfTime.aborted && !request.signal.aborted) yield outOfTimeError(limits);
   } catch (error) {
     if (request.signal.aborted) return;
@@ -130,11 +94,100 @@ async function* limited(
     options.log.error({ err: error }, 'evaluator failed');
     yield rootError(`The evaluator failed: ${explain(error)}`);
   } finally {
-    await close();
+    await opened.close();
     await rm(directory, { recursive: true, force: true }).catch((error: unknown) => {
       options.log.warn({ err: error, directory }, 'what an evaluation left could not be removed');
     });
   }
+}
+
+/** What belongs to one evaluation. */
+interface Room {
+  readonly checkout: string;
+  readonly file: string;
+  readonly directory: string;
+  readonly derivations: PendingDerivations;
+  readonly trail: Trail;
+  readonly audit: Audit | undefined;
+  readonly signal: AbortSignal;
+}
+
+interface Opened {
+  close: () => Promise<void>;
+}
+
+async function* walked(
+  options: EvaluateOptions,
+  request: EvaluationRequest,
+  room: Room,
+  toClose: Opened,
+): AsyncGenerator<EvaluationEvent> {
+  const { limits, trusted } = request;
+  const { checkout, file, derivations } = room;
+  const opened = await options.openWalk({ ...room, trusted });
+  if (opened.kind === 'refused') {
+    yield rootError(opened.reason);
+    return;
+  }
+  toClose.close = opened.close;
+  for (const message of opened.notices) yield { type: 'notice', message };
+  const flake =
+    file === flakeFile
+      ? await openFlake(options.flakes, { ...request, ...room, store: opened.store })
+      : undefined;
+  if (flake && 'problem' in flake) {
+    yield rootError(flake.problem);
+    return;
+  }
+  const nonce = `ringmaster-${randomBytes(16).toString('hex')}:`;
+  const source = flake?.source.storePath ?? checkout;
+  const findings = opened.walk({
+    ...request,
+    ...room,
+    checkout: source,
+    ...(flake && { flake: flake.root }),
+    file: join(checkout, file),
+    nonce,
+  });
+  const words: Words = { checkout: source, file, nonce, limits, store: options.store, derivations, flake };
+  let attributes = 0;
+  let notices = 0;
+  for await (const finding of findings) {
+    if (finding.kind === 'notice') {
+      notices += 1;
+      if (notices <= maxNotices) yield noticeOf(finding.text, words);
+      continue;
+    }
+    attributes += 1;
+    if (attributes > limits.attributes) {
+      yield rootError(
+        `The evaluation has more than ${limits.attributes} attributes, which is the limit (evaluation.max_attributes); the rest was not evaluated.`,
+      );
+      return;
+    }
+    const foreign = finding.kind === 'derivation' ? await room.audit?.check(finding.drvPath) : undefined;
+    yield eventOf(foreign === undefined ? finding : refused(finding, foreign), words);
+  }
+  if (notices > maxNotices) {
+    yield { type: 'notice', message: `${notices - maxNotices} more traces and warnings are not shown.` };
+  }
+}
+
+/** Into the asker's memory, or, by the end of the evaluation, into the store. */
+function whereDerivationsGo(
+  { createWriter }: EvaluateOptions,
+  request: EvaluationRequest,
+): { readonly derivations: PendingDerivations; finish(): Promise<void> } {
+  if (request.derivations) return { derivations: request.derivations, finish: async () => {} };
+  const writer = createWriter();
+  const derivations = createPendingDerivations(writer);
+  return {
+    derivations,
+    finish: async () => {
+      await derivations.write([...derivations.paths()]);
+      await writer.close();
+    },
+  };
 }
 
 function outOfTimeError({ totalSeconds }: EvaluationLimits): EvaluationError {
@@ -149,18 +202,23 @@ interface Words {
   readonly nonce: string;
   readonly limits: EvaluationLimits;
   readonly store: StoreLayout;
+  readonly derivations: PendingDerivations;
   readonly flake: OpenedFlake | undefined;
 }
 
 function eventOf(finding: AttributeFinding, words: Words): EvaluationEvent {
   if (finding.kind === 'error') return errorOf(finding, words);
   const { path, name, drvPath, mark, limits } = finding;
-  const facts = readDerivationFacts(drvPath, words.store);
+  const facts = readDerivationFacts(drvPath, words.store, words.derivations);
   if (facts === undefined) {
     const text = `error: its drvPath, '${drvPath}', is not a derivation in the store`;
     return errorOf({ kind: 'error', path, text }, words);
   }
   return { type: 'job', path, drvPath, name, ...facts, mark, ...(limits && { limits }) };
+}
+
+function refused({ path }: AttributeFinding, foreign: string): AttributeFinding {
+  return { kind: 'error', path, text: `error: it uses ${foreignPath(foreign)}, so it is not built` };
 }
 
 function errorOf(finding: Extract<Finding, { kind: 'error' }>, words: Words): EvaluationError {
@@ -184,7 +242,7 @@ function atStorePath(text: string, { flake }: Words): string {
 function noticeOf(text: string, words: Words): EvaluationNotice {
   return {
     type: 'notice',
-    message: cutMessage(relativePaths(atStorePath(text, words), words.checkout), words.limits.messageBytes),
+    ...cleanError(atStorePath(text, words), words.checkout, words.limits.messageBytes),
   };
 }
 

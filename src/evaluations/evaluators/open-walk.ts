@@ -1,6 +1,11 @@
 /** How code is held while it is evaluated: locked in, or by Nix's restrictions alone, or not evaluated at all. */
+import { join } from 'node:path';
+import type { PendingDerivations, StoreLayout } from '../../nix/index.ts';
 import type { Containment } from './command-line.ts';
 import type { BuildJail } from './jail/jail-room.ts';
+import type { Audit } from './store-gate/audit.ts';
+import { gateAddress, type StoreGate } from './store-gate/store-gate.ts';
+import type { Trail } from './store-gate/trail.ts';
 import type { Walk } from './walk.ts';
 
 /** What the walks of one evaluation are held by. */
@@ -13,6 +18,8 @@ export interface OpenWalkOptions {
   readonly allowedUris: readonly string[];
   /** Of processes that are not locked in. */
   readonly containment: Containment;
+  readonly layout: StoreLayout;
+  readonly openGate: (wishes: WalkWishes) => Promise<StoreGate>;
   readonly buildJail?: BuildJail;
   /** Why there is none. */
   readonly noJail?: string;
@@ -31,13 +38,18 @@ export interface WalkWishes {
   /** Private folder of the evaluation. */
   readonly directory: string;
   readonly trusted: boolean;
-  readonly signal: AbortSignal;
+  /** Where the derivations go that are made. */
+  readonly derivations: PendingDerivations;
+  readonly trail: Trail;
+  readonly audit: Audit | undefined;
 }
 
 export type OpenedWalk =
   | {
       readonly kind: 'open';
       readonly walk: Walk;
+      /** The store as Nix outside of the jail is to address it, so that it is known what was added. */
+      readonly store: string;
       /** For the readers of the evaluation. */
       readonly notices: readonly string[];
       close(): Promise<void>;
@@ -48,33 +60,47 @@ export type OpenedWalk =
 export type OpenWalk = (wishes: WalkWishes) => Promise<OpenedWalk>;
 
 export function createOpenWalk(options: OpenWalkOptions): OpenWalk {
-  const { jobs, buildJail } = options;
+  const { jobs, buildJail, layout } = options;
   return async (wishes) => {
-    // Code that nobody vouches for fetches nothing: an allowed prefix such as https:// leads to
-    // everything that this machine can reach.
-    const allowedUris = wishes.trusted ? options.allowedUris : [];
-    if (buildJail === undefined) {
-      const reason = options.noJail ?? 'there is no jail';
-      if (!wishes.trusted) return { kind: 'refused', reason: refusal(reason) };
-      const held = { containment: options.containment, allowedUris };
-      const walk = (jobs?.walk ?? options.builtIn)(held);
-      return { kind: 'open', walk, notices: options.quiet ? [] : [unlocked(reason)], close: async () => {} };
+    const reason = options.noJail ?? 'there is no jail';
+    if (buildJail === undefined && !wishes.trusted) return { kind: 'refused', reason: refusal(reason) };
+    const gate = await options.openGate(wishes);
+    try {
+      // Code that nobody vouches for fetches nothing: an allowed prefix such as https:// leads to
+      // everything that this machine can reach.
+      const allowedUris = wishes.trusted ? options.allowedUris : [];
+      const { socket } = gate;
+      const containment = buildJail
+        ? await buildJail({ ...wishes, socket, network: allowedUris.length > 0 })
+        : { ...options.containment, env: unlockedEnvironment(wishes, gateAddress(socket, layout)) };
+      const { walk, notices } = chooseWalk({ containment, allowedUris }, wishes.trusted);
+      return { kind: 'open', walk, notices, store: gateAddress(socket, layout), close: gate.close };
+    } catch (error) {
+      await gate.close();
+      throw error;
     }
-    const room = await buildJail({ ...wishes, network: allowedUris.length > 0 });
-    const held = { containment: room.containment, allowedUris };
-    const { close } = room;
-    if (jobs?.unrestricted === undefined) {
-      return { kind: 'open', walk: (jobs?.walk ?? options.builtIn)(held), notices: [], close };
-    }
-    if (wishes.trusted) {
-      const notices = [onlyJail(jobs.unrestricted)];
-      return { kind: 'open', walk: jobs.walk(held), notices, close };
-    }
-    const notices = [
-      `The built-in evaluator was used, because nix-eval-jobs cannot be: ${jobs.unrestricted}.`,
-    ];
-    return { kind: 'open', walk: options.builtIn(held), notices, close };
   };
+
+  function chooseWalk(held: Held, trusted: boolean): { walk: Walk; notices: readonly string[] } {
+    if (buildJail === undefined) {
+      const notices = options.quiet ? [] : [unlocked(options.noJail ?? 'there is no jail')];
+      return { walk: (jobs?.walk ?? options.builtIn)(held), notices };
+    }
+    if (jobs?.unrestricted === undefined) {
+      return { walk: (jobs?.walk ?? options.builtIn)(held), notices: [] };
+    }
+    if (trusted) return { walk: jobs.walk(held), notices: [onlyJail(jobs.unrestricted)] };
+    const instead = `The built-in evaluator was used, because nix-eval-jobs cannot be: ${jobs.unrestricted}.`;
+    return { walk: options.builtIn(held), notices: [instead] };
+  }
+}
+
+/**
+ * What fetchers keep is this evaluation's own, as in a jail: what an evaluation may use follows from
+ * what it was seen to fetch.
+ */
+function unlockedEnvironment({ directory }: WalkWishes, store: string) {
+  return { NIX_REMOTE: store, XDG_CACHE_HOME: join(directory, 'cache') };
 }
 
 function refusal(reason: string): string {

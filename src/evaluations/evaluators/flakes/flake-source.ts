@@ -11,7 +11,7 @@ export interface FlakeSourceOptions {
   /** The `nix-instantiate` that evaluates; its neighbours put the files into the store. */
   readonly program: string;
   readonly env: Readonly<Record<string, string>>;
-  readonly store: StoreLayout;
+  readonly layout: StoreLayout;
 }
 
 export interface FlakeSource {
@@ -22,18 +22,20 @@ export interface FlakeSource {
   readonly realPath: string;
 }
 
-/** Adds the commit's files to the store. A link in `directory` keeps them as long as it is there. */
+/** Adds the commit's files to the store, through the evaluation's gate, which keeps them while it is open. */
 export async function addFlakeSource(
   options: FlakeSourceOptions,
   request: {
     readonly checkout: string;
     readonly directory: string;
     readonly rev: string;
+    /** The store as Nix is to address it. */
+    readonly store: string;
     readonly signal: AbortSignal;
   },
 ): Promise<FlakeSource> {
   const { checkout, directory, signal } = request;
-  const { env } = options;
+  const env = { ...options.env, NIX_REMOTE: request.store };
   const run = async (program: string, args: readonly string[]): Promise<string> => {
     const file = join(dirname(options.program), program);
     const { exitCode, stdout, stderr } = await runProcess(file, args, { env, signal, cwd: directory });
@@ -45,13 +47,6 @@ export async function addFlakeSource(
   };
   const files = await commitFiles(checkout, directory, env, signal);
   const storePath = await run('nix-store', ['--add-fixed', '--recursive', 'sha256', files]);
-  await run('nix-store', [
-    '--realise',
-    '--add-root',
-    join(directory, 'flake-source'),
-    '--indirect',
-    storePath,
-  ]);
   const hash = (await run('nix-store', ['--query', '--hash', storePath])).replace('sha256:', '');
   const base16 = await run('nix-hash', ['--type', 'sha256', '--to-base16', hash]);
   const narHash = `sha256-${Buffer.from(base16, 'hex').toString('base64')}`;
@@ -59,6 +54,6 @@ export async function addFlakeSource(
   return {
     reference: `path:${storePath}?${query}`,
     storePath,
-    realPath: realPath(options.store, storePath),
+    realPath: realPath(options.layout, storePath),
   };
 }

@@ -18,6 +18,8 @@ export interface FlakeRequest {
   readonly directory: string;
   readonly source: SourceArgument;
   readonly trusted: boolean;
+  /** The store behind the evaluation's gate, as Nix is to address it. */
+  readonly store: string;
   /** Called when the result depends on the commit and not on its files alone. */
   readonly onCommitUsed?: () => void;
   readonly signal: AbortSignal;

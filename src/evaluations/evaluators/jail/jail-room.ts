@@ -4,14 +4,15 @@
  *
  *   /tmp, HOME          writable, this evaluation's own, gone with it
  *   the checkout        read-only, at its own path, since messages and store paths are named after it
- *   the store           read-only; Nix writes to it through a daemon outside (store-gate.ts)
+ *   the store           read-only; Nix writes to it through the gate outside (store-gate.ts)
  *   /etc                made here; certificates and the resolver's files only with the network
  *   nothing else        no data directory, no home, no other checkouts, no /run, no /var, no /sys
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { chooseAccess, type StoreLayout } from '../../../nix/index.ts';
+import type { StoreLayout } from '../../../nix/index.ts';
 import type { Containment } from '../command-line.ts';
+import { gateAddress } from '../store-gate/store-gate.ts';
 import { type Jail, jailCommand, socketInJail } from './jail.ts';
 import {
   existing,
@@ -22,7 +23,6 @@ import {
   readOnly,
   systemMounts,
 } from './jail-mounts.ts';
-import { openStoreGate } from './store-gate.ts';
 
 export interface JailBuilderOptions {
   readonly jail: Extract<Jail, { kind: 'bubblewrap' }>;
@@ -30,12 +30,9 @@ export interface JailBuilderOptions {
   readonly programs: readonly string[];
   /** More that has to be readable, such as what a program of the operator's own consists of. */
   readonly readablePaths: readonly string[];
-  readonly nixDaemon: string;
   readonly env: Readonly<Record<string, string>>;
   readonly layout: StoreLayout;
-  /** For the daemon outside. */
-  readonly containment: Containment;
-  /** Where links to store paths are made that the daemon outside is to keep. */
+  /** Where links to store paths are made that the store outside is to keep. */
   readonly gcRootsDirectory?: string;
 }
 
@@ -46,16 +43,12 @@ export interface JailWishes {
   /** Whether the operator's settings of Nix, which may hold access tokens, are inside. */
   readonly trusted: boolean;
   readonly network: boolean;
-  readonly signal: AbortSignal;
-}
-
-export interface JailRoom {
-  readonly containment: Containment;
-  close(): Promise<void>;
+  /** The socket outside that leads to the store. */
+  readonly socket: string;
 }
 
 /** Builds the jail of an evaluation. */
-export type BuildJail = (wishes: JailWishes) => Promise<JailRoom>;
+export type BuildJail = (wishes: JailWishes) => Promise<Containment>;
 
 /** Looks once at what all jails have in common. */
 export async function createJailBuilder(options: JailBuilderOptions): Promise<BuildJail> {
@@ -63,36 +56,27 @@ export async function createJailBuilder(options: JailBuilderOptions): Promise<Bu
   const system = await systemMounts();
   const programs = await programMounts(options.programs, env.PATH ?? '', options.readablePaths);
   return async (wishes) => {
-    const gate = await openGate(options, wishes);
-    try {
-      const etc = await writeEtc(join(wishes.directory, 'etc'));
-      const mounts = [
-        ...(await folders(wishes)),
-        ...system,
-        ...programs.mounts,
-        ...etc,
-        ...(await existing(machineFiles(env, wishes))),
-        readOnly(options.layout.realStoreDir),
-        readOnly(gate.socket, socketInJail),
-        readOnly(wishes.directory),
-        { kind: 'writable', from: homeOf(wishes), at: homeOf(wishes) } as const,
-        ...(roots === undefined ? [] : [{ kind: 'writable', from: roots, at: roots } as const]),
-        readOnly(wishes.checkout),
-      ];
-      const { network } = wishes;
-      const walls = { mounts: mountArguments(mounts), network, workingDirectory: homeOf(wishes) };
-      return {
-        containment: {
-          kind: 'jail',
-          command: jailCommand(options.jail, walls),
-          env: environmentInJail(options, wishes, programs),
-        },
-        close: gate.close,
-      };
-    } catch (error) {
-      await gate.close();
-      throw error;
-    }
+    const etc = await writeEtc(join(wishes.directory, 'etc'));
+    const mounts = [
+      ...(await folders(wishes)),
+      ...system,
+      ...programs.mounts,
+      ...etc,
+      ...(await existing(machineFiles(env, wishes))),
+      readOnly(options.layout.realStoreDir),
+      readOnly(wishes.socket, socketInJail),
+      readOnly(wishes.directory),
+      { kind: 'writable', from: homeOf(wishes), at: homeOf(wishes) } as const,
+      ...(roots === undefined ? [] : [{ kind: 'writable', from: roots, at: roots } as const]),
+      readOnly(wishes.checkout),
+    ];
+    const { network } = wishes;
+    const walls = { mounts: mountArguments(mounts), network, workingDirectory: homeOf(wishes) };
+    return {
+      kind: 'jail',
+      command: jailCommand(options.jail, walls),
+      env: environmentInJail(options, wishes, programs),
+    };
   };
 }
 
@@ -102,15 +86,6 @@ async function folders(wishes: JailWishes): Promise<readonly Mount[]> {
   const temporary = join(wishes.directory, 'tmp');
   for (const folder of [homeOf(wishes), temporary]) await mkdir(folder, { mode: 0o700 });
   return [{ kind: 'writable', from: temporary, at: '/tmp' }];
-}
-
-/** A daemon that runs already is used as it is; it decides itself whom it trusts. */
-async function openGate(options: JailBuilderOptions, { directory, signal }: JailWishes) {
-  const access = chooseAccess(options.env);
-  if (access.kind === 'socket') return { socket: access.path, close: async () => {} };
-  const folder = join(directory, 'gate');
-  await mkdir(folder, { mode: 0o700 });
-  return openStoreGate({ ...options, daemon: options.nixDaemon, folder, signal });
 }
 
 /** Nix and git want to know who they are; nothing else of the machine's users is their business. */
@@ -166,8 +141,6 @@ function environmentInJail(
     const value = env[name];
     return value === undefined ? [] : [[name, value] as const];
   });
-  const root = layout.realStoreDir.slice(0, -layout.storeDir.length);
-  const query = root === '' ? '' : `?root=${encodeURIComponent(root)}`;
   return {
     // Without the operator's settings, sessions still need the commands of `nix`.
     NIX_CONFIG: 'extra-experimental-features = nix-command flakes\n',
@@ -177,6 +150,6 @@ function environmentInJail(
     TMPDIR: '/tmp',
     LANG: 'C.UTF-8',
     NIX_PATH: '',
-    NIX_REMOTE: `unix://${socketInJail}${query}`,
+    NIX_REMOTE: gateAddress(socketInJail, layout),
   };
 }
