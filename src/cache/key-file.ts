@@ -51,6 +51,11 @@ export async function openCacheKey(options: CacheKeyOptions): Promise<SigningKey
   return made;
 }
 
+/** The key, unless this server is to have one of its own and was never started. */
+export function findCacheKey(options: Omit<CacheKeyOptions, 'name'>): Promise<SigningKey | undefined> {
+  return readKey(options.file ?? cacheKeyFile(options.dataDir));
+}
+
 async function readKey(file: string): Promise<SigningKey | undefined> {
   try {
     return parseSecretKey(await readFile(file, 'utf8'));
