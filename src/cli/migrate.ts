@@ -1,11 +1,9 @@
 /** `ringmaster migrate up|status`: the database of DATABASE_URL, or the built-in one. */
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { exitStatus, OperatorError } from '../basics/index.ts';
+import { exitStatus } from '../basics/index.ts';
 import { migrate, migrationStatus } from '../postgres/index.ts';
 import { readConfiguration } from './configuration.ts';
 import type { CommandContext } from './context.ts';
-import { withDatabase } from './database.ts';
+import { requireCluster, withDatabase } from './database.ts';
 
 interface Options {
   readonly json: boolean;
@@ -40,17 +38,5 @@ export async function migrateStatus(context: CommandContext, { json }: Options):
       context.stdout.write(lines.map((line) => `${line}\n`).join(''));
     }
     return pending.length > 0 || unknown.length > 0 ? exitStatus.failed : exitStatus.ok;
-  });
-}
-
-/** Looking must not create a database. */
-async function requireCluster(dataDir: string): Promise<void> {
-  const found = await stat(join(dataDir, 'postgres')).catch(() => undefined);
-  if (found !== undefined) return;
-  throw new OperatorError({
-    code: 'database-missing',
-    message: `There is no database in ${dataDir} yet.`,
-    hint: "'ringmaster serve' creates it, and so does 'ringmaster migrate up'. For a server of your own set DATABASE_URL.",
-    exitStatus: exitStatus.configuration,
   });
 }

@@ -4,6 +4,7 @@
  */
 import { Command } from 'commander';
 import { addAgentCommands } from './agent-commands.ts';
+import { addBuildCommands } from './build-commands.ts';
 import { addCacheCommands } from './cache-commands.ts';
 import { examples, type Perform, portNumber, wholeNumber } from './command-parts.ts';
 import type { CommandBody, GlobalOptions, ServeFlags } from './context.ts';
@@ -40,6 +41,7 @@ export function createProgram(host: ProgramHost): Command {
   addConfig(program, perform);
   addAgentCommands(program, perform);
   addCacheCommands(program, perform);
+  addBuildCommands(program, perform);
   examples(program, [
     ['ringmaster run', 'evaluate and build the repository in this folder'],
     ['ringmaster serve', 'start the server on http://127.0.0.1:3000'],

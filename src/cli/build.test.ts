@@ -1,0 +1,138 @@
+import { PassThrough } from 'node:stream';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { silentLogger } from '../basics/index.ts';
+import { openLogWriter } from '../logs/index.ts';
+import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
+import { runCommandLine } from './command-line.ts';
+
+let database: TestDatabase;
+const ids: Record<string, number> = {};
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  const { knex } = database;
+  for (const [name, state] of [
+    ['app', 'blocked'],
+    ['lib', 'queued'],
+    ['bad', 'failed'],
+  ] as const) {
+    const over = state === 'failed' ? { finished_at: new Date(), message: 'exit code 1' } : {};
+    const build = { drv_path: `/nix/store/${name}.drv`, name, system: 'x86_64-linux', state, ...over };
+    const [{ id }] = await knex('builds').insert(build).returning('id');
+    ids[name] = id;
+  }
+  await knex('build_inputs').insert({ build_id: ids.app, input_build_id: ids.lib });
+});
+afterAll(() => database?.drop());
+
+test('builds are listed and shown, for people and for programs', async () => {
+  const list = await ringmaster('build', 'list');
+  expect(list.stdout).toMatch(/^ID +STATE +SYSTEM +NAME/);
+  expect(list.stdout).toMatch(new RegExp(`^${ids.bad} +failed +x86_64-linux +bad`, 'm'));
+  const failed = JSON.parse((await ringmaster('build', 'list', '--state', 'failed', '--json')).stdout);
+  expect(failed.builds).toMatchObject([{ id: ids.bad, name: 'bad', drvPath: '/nix/store/bad.drv' }]);
+  const shown = JSON.parse((await ringmaster('build', 'show', String(ids.bad), '--json')).stdout);
+  expect(shown).toMatchObject({ state: 'failed', message: 'exit code 1', attempts: [] });
+  const unknown = await ringmaster('build', 'show', '999');
+  expect(unknown).toMatchObject({ status: 1, stdout: '' });
+  expect(unknown.stderr).toContain('There is no build 999.');
+});
+
+test('a log is followed until the build is over, every byte of it', async () => {
+  const { knex } = database;
+  const [attempt] = await knex('attempts').insert({ build_id: ids.lib, builder: 'here' }).returning('id');
+  const writer = openLogWriter({ db: knex, attemptId: attempt.id, log: silentLogger() });
+  writer.line(Buffer.from('begun'));
+  const following = start('build', 'log', '-f', String(ids.lib));
+  await expect.poll(() => following.stdout(), { timeout: 20_000 }).toBe('begun\n');
+  writer.line(Buffer.from('ended'));
+  await writer.finish();
+  await knex('attempts').where({ id: attempt.id }).update({ state: 'lost' });
+  await knex('builds').where({ id: ids.lib }).update({ state: 'succeeded', finished_at: new Date() });
+  expect(await following.status).toBe(0);
+  expect(following.stdout()).toBe('begun\nended\n');
+  expect((await ringmaster('build', 'log', String(ids.bad))).stderr).toContain('never tried');
+  await knex('builds').where({ id: ids.lib }).update({ state: 'queued', finished_at: null });
+});
+
+test('builds are bumped and cancelled; what is over says so, with exit status 1', async () => {
+  expect(await ringmaster('build', 'bump', String(ids.app))).toMatchObject({ status: 0 });
+  expect(await database.knex('builds').orderBy('name').pluck('priority')).toEqual([10, 0, 10]);
+  const cancel = await ringmaster('build', 'cancel', String(ids.app), String(ids.bad), '--json');
+  expect(cancel.status).toBe(1);
+  const lines = cancel.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(lines).toMatchObject([
+    { id: ids.app, done: true },
+    { id: ids.bad, done: false, message: 'it is over already' },
+  ]);
+  expect(await database.knex('builds').orderBy('name').pluck('state')).toEqual([
+    'cancelled',
+    'failed',
+    'cancelled',
+  ]);
+  expect((await ringmaster('build', 'restart', String(ids.bad))).stdout).toContain(
+    'no commit wants it any more',
+  );
+});
+
+test('a token is printed once, listed without itself, and revoked', async () => {
+  const created = await ringmaster('token', 'create', 'deploy', '--scope', 'admin');
+  expect(created.stdout).toMatch(/^rmt_[\w-]{43}\n$/);
+  const list = await ringmaster('token', 'list', '--json');
+  expect(list.stdout).not.toContain(created.stdout.trim());
+  const [token] = JSON.parse(list.stdout).tokens;
+  expect(token).toMatchObject({ name: 'deploy', scope: 'admin', revokedAt: null, lastUsedAt: null });
+  expect(await ringmaster('token', 'revoke', String(token.id))).toMatchObject({ status: 0 });
+  expect(await ringmaster('token', 'revoke', String(token.id))).toMatchObject({ status: 1 });
+  expect(await ringmaster('token', 'create', 'x', '--scope', 'god')).toMatchObject({ status: 2 });
+});
+
+test('without a database none is made', async () => {
+  const env = { DATABASE_URL: '', RINGMASTER_DATA_DIR: '/var/empty/ringmaster-nowhere' };
+  const { status, stderr } = await finished(['build', 'list'], env);
+  expect(status).toBe(3);
+  expect(stderr).toContain('There is no database in /var/empty/ringmaster-nowhere yet.');
+});
+
+function start(...args: string[]) {
+  return startWith(args, { DATABASE_URL: database.url });
+}
+
+async function ringmaster(...args: string[]) {
+  return finished(args, { DATABASE_URL: database.url });
+}
+
+async function finished(args: readonly string[], env: NodeJS.ProcessEnv) {
+  const running = startWith(args, env);
+  const status = await running.status;
+  return { status, stdout: running.stdout(), stderr: running.stderr() };
+}
+
+/** The program in this process, between streams of its own. */
+function startWith(args: readonly string[], env: NodeJS.ProcessEnv) {
+  const [stdout, stderr] = [collect(), collect()];
+  const status = runCommandLine(args, {
+    stdout: stdout.stream as never,
+    stderr: stderr.stream as never,
+    env: { ...env, NO_COLOR: '1' },
+    cwd: () => '/',
+    on: () => undefined,
+    off: () => undefined,
+    exit: (code) => {
+      throw new Error(`exit ${code}`);
+    },
+  });
+  return { status, stdout: stdout.text, stderr: stderr.text };
+}
+
+function collect() {
+  const stream = new PassThrough();
+  let text = '';
+  stream.on('data', (chunk: Buffer) => {
+    text += chunk.toString('utf8');
+  });
+  return { stream, text: () => text };
+}

@@ -1,0 +1,138 @@
+/** `ringmaster build list|show|cancel|bump|restart`. */
+import { exitStatus, OperatorError } from '../basics/index.ts';
+import {
+  type BuildRecord,
+  type BuildState,
+  bumpPriority,
+  findBuildRecord,
+  listBuildRecords,
+} from '../builds/index.ts';
+import { cancelBuild, restartBuild } from '../evaluations/index.ts';
+import type { Knex } from '../postgres/index.ts';
+import { announceRevision } from '../server/index.ts';
+import { readConfiguration } from './configuration.ts';
+import type { CommandContext } from './context.ts';
+import { withServerDatabase } from './database.ts';
+import { formatTable } from './terminal/table.ts';
+import { plainLine } from './terminal/text.ts';
+
+export interface BuildOptions {
+  readonly json: boolean;
+}
+
+export async function listBuilds(
+  context: CommandContext,
+  { json, ...filter }: BuildOptions & { readonly state?: BuildState; readonly limit: number },
+): Promise<number> {
+  const { config } = await readConfiguration(context);
+  return withServerDatabase(context, config, async ({ knex }) => {
+    const builds = await listBuildRecords(knex, filter);
+    if (json) context.stdout.write(`${JSON.stringify({ builds })}\n`);
+    else if (builds.length === 0) context.stdout.write('There is no such build.\n');
+    else {
+      const rows = builds.map((build) => [
+        String(build.id),
+        build.state,
+        build.system,
+        plainLine(build.name),
+        timeOf(build),
+      ]);
+      const head = ['ID', 'STATE', 'SYSTEM', 'NAME', 'SINCE'];
+      context.stdout.write(`${formatTable(rows, context.style, head).join('\n')}\n`);
+    }
+    return exitStatus.ok;
+  });
+}
+
+function timeOf({ finishedAt, startedAt, createdAt }: BuildRecord): string {
+  return (finishedAt ?? startedAt ?? createdAt).slice(0, 16).replace('T', ' ');
+}
+
+export async function showBuild(
+  context: CommandContext,
+  id: number,
+  { json }: BuildOptions,
+): Promise<number> {
+  const { config } = await readConfiguration(context);
+  return withServerDatabase(context, config, async ({ knex }) => {
+    const build = await needBuild(knex, id);
+    if (json) context.stdout.write(`${JSON.stringify(build)}\n`);
+    else {
+      const { attempts, ...fields } = build;
+      const lines = Object.entries(fields).flatMap(([name, value]) =>
+        value === null || value === '' ? [] : [[name, plainLine(String(value))]],
+      );
+      const tries = attempts.map(({ id: attempt, builder, state, status, startedAt }) => [
+        `attempt ${attempt}`,
+        `${status ?? state} on ${plainLine(builder)}, ${startedAt.slice(0, 19).replace('T', ' ')}`,
+      ]);
+      context.stdout.write(`${formatTable([...lines, ...tries], context.style).join('\n')}\n`);
+    }
+    return exitStatus.ok;
+  });
+}
+
+export type BuildAction = 'cancel' | 'bump' | 'restart';
+
+/** Does one thing to some builds; exit status 1 when one of them was not in a state for it. */
+export async function changeBuilds(
+  context: CommandContext,
+  action: BuildAction,
+  ids: readonly number[],
+  { json }: BuildOptions,
+): Promise<number> {
+  const { config } = await readConfiguration(context);
+  return withServerDatabase(context, config, async ({ knex }) => {
+    let good = true;
+    for (const id of ids) {
+      await needBuild(knex, id);
+      const { done, ...more } = await act(knex, action, id);
+      good &&= done;
+      if (json) context.stdout.write(`${JSON.stringify({ id, done, ...more })}\n`);
+      else if (!done || !context.options.quiet) context.stdout.write(`build ${id}: ${more.message}\n`);
+    }
+    return good ? exitStatus.ok : exitStatus.failed;
+  });
+}
+
+interface Outcome {
+  readonly done: boolean;
+  readonly message: string;
+  readonly evaluationIds?: readonly number[];
+}
+
+function act(knex: Knex, action: BuildAction, id: number): Promise<Outcome> {
+  return knex.transaction(async (trx): Promise<Outcome> => {
+    if (action === 'bump') {
+      const bumped = await bumpPriority(trx, id);
+      return bumped > 0 ? { done: true, message: `goes first, as ${bumped} builds do now` } : over;
+    }
+    if (action === 'cancel') {
+      const options = { why: 'Cancelled on the command line.', onRevisionChanged: announceRevision };
+      return (await cancelBuild(trx, id, options)) ? { done: true, message: 'cancelled' } : over;
+    }
+    const restart = await restartBuild(trx, id, announceRevision);
+    if (restart.kind !== 'restarted') return { done: false, message: refusals[restart.kind] };
+    const { evaluationIds } = restart;
+    return { done: true, message: `wanted again by evaluation ${evaluationIds.join(', ')}`, evaluationIds };
+  });
+}
+
+const over: Outcome = { done: false, message: 'it is over already' };
+const refusals = {
+  unknown: 'there is no such build',
+  unfinished: 'it is not over yet',
+  succeeded: 'it succeeded; its results are there',
+  'not-wanted': 'no commit wants it any more',
+} as const;
+
+/** The build, or an error for the operator. */
+export async function needBuild(knex: Knex, id: number) {
+  const build = await findBuildRecord(knex, id);
+  if (build) return build;
+  throw new OperatorError({
+    code: 'no-such-build',
+    message: `There is no build ${id}.`,
+    hint: "'ringmaster build list' shows the newest ones.",
+  });
+}
