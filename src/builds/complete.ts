@@ -1,99 +1,139 @@
-/**
- * Recording how an attempt ended, and giving back the builds of attempts that were lost.
- */
+/** Recording how attempts ended, many in one transaction. */
 import type { Knex } from 'knex';
 import { z } from 'zod';
 import type { AttemptResult } from '../builders/index.ts';
-import { cancelReason } from './cancel.ts';
+import { logChannel } from '../logs/index.ts';
 import { buildsChannel } from './channels.ts';
-import { finishBuild } from './finish.ts';
+import { rememberDurations } from './durations.ts';
+import { type BuildEnd, finishBuilds } from './finish.ts';
 import { lockGraphForFinishing } from './graph-lock.ts';
-import { verdictOf } from './states.ts';
+import { putBack, troubleOf } from './put-back.ts';
+import { isMachineFailure, verdictOf } from './states.ts';
 
 /** Called in the transaction in which builds started or ended. */
 export type OnBuildsChanged = (trx: Knex.Transaction, buildIds: readonly number[]) => Promise<void>;
 
-const buildRow = z.object({ infrastructure_failures: z.number() });
-
-/** Seconds a build rests after the n-th trouble of its machine. */
-export function restSeconds(failures: number): number {
-  return Math.min(300, 2 ** failures);
+export interface AttemptEnd {
+  readonly attemptId: number;
+  readonly buildId: number;
+  readonly result: AttemptResult;
+  /** Nobody writes a log for it any more, or ever did. */
+  readonly withoutLog?: boolean;
 }
 
 /**
- * Ends an attempt and, by its verdict, the build. Does nothing when the attempt was declared lost
- * meanwhile: its build then belongs to another attempt. Safe to repeat.
+ * Ends attempts and, by the verdicts, their builds. An attempt that was declared lost meanwhile is
+ * passed over: its build then belongs to another attempt. Safe to repeat.
  */
-export async function completeAttempt(
+export async function completeAttempts(
+  trx: Knex.Transaction,
+  ends: readonly AttemptEnd[],
+  onBuildsChanged: OnBuildsChanged,
+): Promise<void> {
+  await lockGraphForFinishing(trx);
+  const believed = await endAttempts(trx, ends);
+  const accepted = ends.filter((end) => believed.has(end.attemptId));
+  if (accepted.length === 0) return;
+  const doubtful = accepted.filter(({ result }) => isDoubtful(result));
+  const troubles = await troubleOf(
+    trx,
+    doubtful.map((end) => end.buildId),
+  );
+  const finished: BuildEnd[] = [];
+  const again: AttemptEnd[] = [];
+  for (const end of accepted) {
+    const trouble = troubles.get(end.buildId);
+    const verdict =
+      end.result.status === 'cancelled' && trouble?.cancelReason === undefined
+        ? { kind: 'try-again' as const }
+        : verdictOf(end.result.status, trouble?.failures ?? 0);
+    if (verdict.kind === 'try-again') again.push(end);
+    else {
+      const message = verdict.state === 'cancelled' ? trouble?.cancelReason : undefined;
+      finished.push({
+        buildId: end.buildId,
+        state: verdict.state,
+        message: message ?? storable(end.result.message),
+      });
+    }
+  }
+  const { ended, ready } = await finishBuilds(
+    trx,
+    finished,
+    again.map((end) => end.buildId),
+  );
+  await putBack(
+    trx,
+    again.map(({ buildId, attemptId, result }) => ({
+      buildId,
+      builderId: believed.get(attemptId) ?? undefined,
+      machineFailed: isMachineFailure(result.status),
+      message: storable(result.message),
+    })),
+  );
+  await rememberDurations(
+    trx,
+    accepted
+      .filter(({ result }) => result.status === 'built')
+      .map(({ buildId, result }) => ({
+        buildId,
+        milliseconds: result.finishedAt.getTime() - result.startedAt.getTime(),
+      })),
+  );
+  await onBuildsChanged(trx, ended);
+  if (ready + again.length > 0) await trx.raw('SELECT pg_notify(?, ?)', [buildsChannel, '']);
+}
+
+/** As `completeAttempts`, for one. */
+export function completeAttempt(
   trx: Knex.Transaction,
   { attemptId, buildId }: { readonly attemptId: number; readonly buildId: number },
   result: AttemptResult,
   onBuildsChanged: OnBuildsChanged,
 ): Promise<void> {
-  await lockGraphForFinishing(trx);
-  const updated = await trx('attempts')
-    .where({ id: attemptId, build_id: buildId, state: 'running' })
-    .update({
-      state: 'ended',
-      status: result.status,
-      message: storable(result.message),
-      finished_at: trx.fn.now(),
-      // Who ran it matters only while it runs; a process that leaves need not touch its history.
-      process_id: null,
-    });
-  if (updated === 0) return;
-  const row: unknown = await trx('builds').select('infrastructure_failures').where('id', buildId).first();
-  const { infrastructure_failures: failuresBefore } = buildRow.parse(row);
-  const cancelled = await cancelReason(trx, buildId);
-  const verdict = verdictOf(result.status, failuresBefore);
-  if (result.status === 'cancelled' && cancelled === undefined) {
-    // Its builder was stopped, and somebody wants it after all: the next attempt begins anew.
-    await trx('builds').where({ id: buildId, state: 'building' }).update({ state: 'queued' });
-  } else if (cancelled !== undefined && (result.status === 'cancelled' || verdict.kind === 'try-again')) {
-    await onBuildsChanged(trx, await finishBuild(trx, buildId, { state: 'cancelled', message: cancelled }));
-  } else if (verdict.kind === 'finished') {
-    const ended = await finishBuild(trx, buildId, {
-      state: verdict.state,
-      message: storable(result.message),
-    });
-    await onBuildsChanged(trx, ended);
-  } else {
-    const failures = failuresBefore + 1;
-    await trx('builds')
-      .where({ id: buildId, state: 'building' })
-      .update({
-        state: 'queued',
-        infrastructure_failures: failures,
-        not_before: trx.raw(`now() + ? * interval '1 second'`, [restSeconds(failures)]),
-      });
-  }
-  await trx.raw('SELECT pg_notify(?, ?)', [buildsChannel, '']);
+  return completeAttempts(trx, [{ attemptId, buildId, result }], onBuildsChanged);
+}
+
+/** Its build has to be looked at before it is known what follows. */
+function isDoubtful({ status }: AttemptResult): boolean {
+  return isMachineFailure(status) || status === 'cancelled';
+}
+
+/** Returns the attempts that did run until now, each with its builder. */
+async function endAttempts(
+  trx: Knex.Transaction,
+  ends: readonly AttemptEnd[],
+): Promise<ReadonlyMap<number, number | null>> {
+  const unique = [...new Map(ends.map((end) => [end.attemptId, end])).values()];
+  const result: unknown = await trx.raw(
+    `WITH locked AS MATERIALIZED (
+       SELECT id FROM attempts WHERE id = ANY (:ids) AND state = 'running' ORDER BY id FOR NO KEY UPDATE
+     ), told AS (
+       UPDATE attempts a SET state = 'ended', status = e.status, message = e.message, finished_at = now(),
+              -- Who ran it matters only while it runs; a process that leaves need not touch its history.
+              process_id = NULL, lease_until = NULL, phase = NULL, log_complete = log_complete OR e.without_log
+       FROM unnest(:ids::bigint[], :builds::bigint[], :statuses::text[], :messages::text[], :withoutLog::boolean[])
+              AS e (id, build_id, status, message, without_log)
+       WHERE a.id = e.id AND a.build_id = e.build_id AND a.id IN (SELECT id FROM locked)
+       RETURNING a.id, a.builder_id, e.without_log
+     )
+     SELECT id, builder_id,
+            CASE WHEN without_log THEN pg_notify(:channel, id::text) IS NULL END AS told FROM told`,
+    {
+      ids: unique.map((end) => end.attemptId),
+      builds: unique.map((end) => end.buildId),
+      statuses: unique.map((end) => end.result.status),
+      messages: unique.map((end) => storable(end.result.message)),
+      withoutLog: unique.map((end) => end.withoutLog ?? false),
+      channel: logChannel,
+    },
+  );
+  const row = z.object({ id: z.number(), builder_id: z.number().nullable() });
+  const { rows } = z.object({ rows: z.array(row) }).parse(result);
+  return new Map(rows.map(({ id, builder_id: builder }) => [id, builder]));
 }
 
 /** PostgreSQL's text holds no NUL, and Nix quotes what builders print. */
 function storable(text: string): string {
   return text.replaceAll('\0', '\u{fffd}');
-}
-
-/**
- * Gives back what a process was building when it died. Its builders' processes died with it (their
- * pipes closed), and Nix locks output paths, so a new attempt never runs beside an old one.
- */
-export async function releaseAttempts(
-  trx: Knex.Transaction,
-  processIds: readonly number[],
-): Promise<readonly number[]> {
-  const result: unknown = await trx.raw(
-    `WITH lost AS (
-       UPDATE attempts SET state = 'lost', process_id = NULL, finished_at = now(), log_complete = true,
-              message = 'The server process that ran this attempt ended.'
-       WHERE state = 'running' AND (process_id IS NULL OR process_id = ANY (:processes)) RETURNING build_id
-     )
-     UPDATE builds SET state = 'queued' FROM lost
-     WHERE builds.id = lost.build_id AND builds.state = 'building' RETURNING builds.id`,
-    { processes: [...processIds] },
-  );
-  const { rows } = z.object({ rows: z.array(z.object({ id: z.number() })) }).parse(result);
-  if (rows.length > 0) await trx.raw('SELECT pg_notify(?, ?)', [buildsChannel, '']);
-  return rows.map((row) => row.id);
 }

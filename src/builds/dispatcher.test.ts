@@ -1,16 +1,17 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { silentLogger } from '../basics/index.ts';
-import { type Builder, createLocalBuilder } from '../builders/index.ts';
+import { type Builder, createBuilderFleet, createLocalBuilder } from '../builders/index.ts';
 import { nixesUnderTest, openTestNix, type TestNix } from '../nix/test-nix.ts';
 import { registerProcess } from '../postgres/index.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
 import { claimBuilds } from './claim.ts';
-import { releaseAttempts } from './complete.ts';
 import { type Dispatcher, startDispatcher } from './dispatcher.ts';
 import { enqueueBuilds } from './enqueue.ts';
+import { releaseAttempts } from './leases.ts';
 
 const log = silentLogger();
 const graceMs = 10_000;
+const fleet = createBuilderFleet();
 
 let database: TestDatabase;
 let nix: TestNix;
@@ -23,16 +24,22 @@ beforeAll(async () => {
   const [under] = nixesUnderTest;
   if (!under) throw new Error('there is no Nix');
   [database, nix] = await Promise.all([createTestDatabase(), openTestNix(under)]);
-  builder = createLocalBuilder({ store: nix.openStore(), nix: nix.nix, name: 'here', slots: 2 });
   const registration = await registerProcess(database, { roles: [], taskWorkerIds: [], log });
   processId = registration.id;
-  await database.knex('builders').insert({
-    name: builder.name,
-    kind: 'local',
-    systems: [...builder.systems],
-    features: [...builder.features],
-    slots: 2,
-  });
+  const [row] = await database
+    .knex('builders')
+    .insert({
+      name: 'here',
+      kind: 'local',
+      systems: [nix.nix.system],
+      features: [...nix.nix.systemFeatures],
+      slots: 2,
+      process_id: processId,
+    })
+    .returning('id');
+  const store = nix.openStore();
+  builder = createLocalBuilder({ id: row.id, store, nix: nix.nix, name: 'here', slots: 2 });
+  fleet.add(builder);
 });
 beforeEach(() => database.knex.raw('TRUNCATE builds, attempts, build_inputs CASCADE'));
 afterEach(() => dispatcher?.stop(graceMs));
@@ -44,7 +51,9 @@ afterAll(async () => {
 
 test('a build that was claimed but never begun, because the answer was lost, is built all the same', async () => {
   await enqueue('echo > $out');
-  await database.knex.transaction((trx) => claimBuilds(trx, { builder, processId, count: 1 }));
+  await database.knex.transaction((trx) =>
+    claimBuilds(trx, { builders: [{ ...builder, free: 1 }], processId }),
+  );
   dispatcher = start();
   await expect.poll(states, { timeout: 20_000 }).toEqual(['succeeded']);
   expect(await attempts()).toEqual(['lost', 'ended']);
@@ -87,7 +96,7 @@ test('a build that takes longer than a stopping server waits is queued again and
 function start(): Dispatcher {
   return startDispatcher({
     db: database.knex,
-    builder,
+    fleet,
     processId,
     timeoutSeconds: 60,
     maxSilentSeconds: 0,

@@ -1,30 +1,35 @@
 /**
- * Keeps one builder busy: claims ready builds for its free slots, runs them, records how they ended.
+ * Keeps the builders of this process busy: claims ready builds for their free slots, runs them,
+ * records how they ended.
  *
  * States of a dispatcher: running -> stopping (claims nothing, lets attempts finish for a while)
- * -> stopped (what still ran is given back to the queue).
+ * -> stopped (what still ran is given back to the queue; agents' attempts are left to the next server).
  */
 import type { Knex } from 'knex';
-import { type Logger, messageOf } from '../basics/index.ts';
-import type { AttemptResult, Builder } from '../builders/index.ts';
-import { openLogWriter } from '../logs/index.ts';
-import { untilDatabaseAnswers } from '../postgres/index.ts';
-import { cancelRequested, endCancelledInQueue } from './cancel.ts';
-import { type ClaimedBuild, claimBuilds } from './claim.ts';
-import { completeAttempt, type OnBuildsChanged } from './complete.ts';
-import { releaseForgotten, takenAway } from './forgotten.ts';
+import { createWorkLoop, type Logger, messageOf } from '../basics/index.ts';
+import { type Builder, type BuilderFleet, createBuilderHealth } from '../builders/index.ts';
+import { cancelRequested } from './cancel.ts';
+import { type Claim, type ClaimingBuilder, claimBuilds } from './claim.ts';
+import type { OnBuildsChanged } from './complete.ts';
+import { createCompletions } from './completions.ts';
+import { adoptAttempt, letGoOfLeased, releaseForgotten, takenAway } from './leases.ts';
+import { createRunner } from './runner.ts';
 
 /** Builds that rest are looked at this often; everything else is woken by a notification. */
 const lookAgainMs = 5_000;
 const retryMs = 1_000;
+/** Milliseconds until the next looks when others were claiming what this process could take. */
+const contendedMs = [20, 100, 500];
 
 export interface DispatcherOptions {
   readonly db: Knex;
-  readonly builder: Builder;
+  readonly fleet: BuilderFleet;
   readonly processId: number;
-  /** Seconds; 0 means no limit. */
+  /** Seconds; 0 means no limit. Of builds that do not say it themselves. */
   readonly timeoutSeconds: number;
   readonly maxSilentSeconds: number;
+  /** Seconds of a builder's first rest after its machine failed. */
+  readonly firstRestSeconds?: number;
   readonly onBuildsChanged: OnBuildsChanged;
   readonly log: Logger;
 }
@@ -32,178 +37,165 @@ export interface DispatcherOptions {
 export interface Dispatcher {
   /** Looks for ready builds now. */
   wake(): void;
-  /** Stops those attempts whose builds are to be cancelled. Call it when told on `cancelChannel`. */
+  /** Stops what runs here and is to be cancelled. */
   stopCancelled(): void;
+  /** Reads what operators decided on builders. */
+  lookAtBuilders(): void;
   /** Attempts under way. */
   readonly running: number;
+  /**
+   * Takes over attempts that a builder says it is running, begun under another server; returns those
+   * that it is to go on with. `builder.attempt` is called for each of them.
+   */
+  adopt(builder: Builder, attemptIds: readonly number[]): Promise<readonly number[]>;
   /** Claims no more, waits up to `graceMs` for what runs, and gives the rest back to the queue. */
   stop(graceMs: number): Promise<void>;
 }
 
 export function startDispatcher(options: DispatcherOptions): Dispatcher {
-  const { db, builder, log } = options;
-  const holder = { processId: options.processId, builder: builder.name };
-  const attempts = new Map<number, Attempt>();
-  const graceOver = new AbortController();
-  let stopping = false;
-  let filling: Promise<void> | undefined;
-  let again = false;
-  /** When this process and the database last agreed on what runs here; milliseconds. */
-  let agreedAt = Number.NEGATIVE_INFINITY;
-  let timer: NodeJS.Timeout | undefined;
-
-  function wake(): void {
-    again = true;
-    filling ??= fill();
-  }
-
-  /** Claims until the slots are full or nothing is ready. One at a time; a wake meanwhile repeats it. */
-  async function fill(): Promise<void> {
-    clearTimeout(timer);
-    let wait = lookAgainMs;
-    try {
-      while (again && !stopping) {
-        again = false;
-        if (performance.now() - agreedAt >= lookAgainMs) await compareWithDatabase();
-        await claimForFreeSlots();
-      }
-    } catch (error) {
-      log.warn({ err: error, builder: builder.name }, 'the build queue does not answer, trying again');
-      wait = retryMs;
-    } finally {
-      filling = undefined;
-      if (!stopping) timer = setTimeout(wake, wait);
-    }
-  }
+  const { db, fleet, processId, log } = options;
+  const completions = createCompletions(options);
+  const health = createBuilderHealth({
+    db,
+    firstRestSeconds: options.firstRestSeconds ?? 60,
+    onRecovered: () => loop.wake(),
+    log,
+  });
+  const runner = createRunner({ ...options, completions, health, onSlotFree: () => loop.wake() });
+  /** Being adopted: the database may already say that they run here. */
+  const adopting = new Set<number>();
+  let contentions = 0;
+  let retry: NodeJS.Timeout | undefined;
 
   async function compareWithDatabase(): Promise<void> {
-    const running = [...attempts.keys()];
+    await health.refresh(fleet.list());
+    const running = runner.attemptIds();
     for (const attemptId of await takenAway(db, running)) {
-      const attempt = attempts.get(attemptId);
-      // One that has just ended is not running either.
-      if (!attempt || attempt.built) continue;
-      log.warn({ attempt: attemptId }, 'an attempt was given to another process meanwhile, stopping it');
-      attempt.cancel.abort();
+      if (runner.stopAttempt(attemptId, 'taken-away')) {
+        log.warn({ attempt: attemptId }, 'an attempt was given to another process meanwhile, stopping it');
+      }
     }
-    const released = await db.transaction((trx) => releaseForgotten(trx, holder, running));
+    await stopThoseCancelled();
+    const here = [...runner.attemptIds(), ...adopting];
+    const released = await db.transaction((trx) => releaseForgotten(trx, processId, here));
     if (released.length > 0) log.warn({ builds: released }, 'gave back builds that nobody was building');
-    await db.transaction(async (trx) => {
-      const ended = await endCancelledInQueue(trx);
-      if (ended.length > 0) await options.onBuildsChanged(trx, ended);
-    });
-    await abortCancelled();
-    agreedAt = performance.now();
   }
 
-  async function abortCancelled(): Promise<void> {
-    for (const attemptId of await cancelRequested(db, [...attempts.keys()])) {
-      const attempt = attempts.get(attemptId);
-      if (!attempt || attempt.built) continue;
-      attempt.asked = true;
-      attempt.cancel.abort();
+  async function stopThoseCancelled(): Promise<void> {
+    for (const attemptId of await cancelRequested(db, runner.attemptIds())) {
+      runner.stopAttempt(attemptId, 'cancelled');
     }
   }
 
   async function claimForFreeSlots(): Promise<void> {
-    const count = builder.slots - attempts.size;
-    if (stopping || count <= 0) return;
-    // Flushed to disk, unlike a log: an attempt that a crashed database forgets goes on here, and
-    // its number may be given to another one.
-    const claimed = await db.transaction(async (trx) => {
-      const builds = await claimBuilds(trx, { builder, processId: options.processId, count });
-      if (builds.length > 0) {
+    clearTimeout(retry);
+    for (let more = true; more && !loop.stopping; ) {
+      const builders = fleet.list().filter((builder) => health.accepts(builder));
+      const capacities = builders.map(capacityOf);
+      if (!capacities.some((builder) => builder.free > 0)) return;
+      const claim = await claimFor(capacities);
+      // What was claimed while the end began is given back by `stop`.
+      if (loop.stopping) return;
+      const byId = new Map(builders.map((builder) => [builder.id, builder]));
+      for (const build of claim.builds) {
+        const builder = byId.get(build.builderId);
+        if (builder) runner.start(builder, build);
+      }
+      lookAgainSoon(claim);
+      more = claim.more;
+    }
+  }
+
+  /** Flushed to disk, unlike a log: an attempt that a crashed database forgets goes on here, and its number may be given to another one. */
+  function claimFor(builders: readonly ClaimingBuilder[]): Promise<Claim> {
+    return db.transaction(async (trx) => {
+      const claim = await claimBuilds(trx, { builders, processId });
+      if (claim.builds.length > 0) {
         await options.onBuildsChanged(
           trx,
-          builds.map((build) => build.buildId),
+          claim.builds.map((build) => build.buildId),
         );
       }
-      return builds;
+      return claim;
     });
-    // What was claimed while the end began is given back by `stop`.
-    if (!stopping) for (const build of claimed) start(build);
   }
 
-  function start(build: ClaimedBuild): void {
-    const attempt: Attempt = {
-      cancel: new AbortController(),
-      built: false,
-      asked: false,
-      done: Promise.resolve(),
+  function lookAgainSoon(claim: Claim): void {
+    contentions = claim.contended ? contentions + 1 : 0;
+    const wait = claim.contended ? contendedMs[contentions - 1] : undefined;
+    if (wait !== undefined) retry = setTimeout(() => loop.wake(), wait * (0.5 + Math.random()));
+  }
+
+  function capacityOf(builder: Builder): ClaimingBuilder {
+    const { id, name, systems, features, mandatoryFeatures, trustDomains, slots, kind } = builder;
+    const free = Math.max(0, slots - runner.runningOn(id));
+    const speed = health.speedOf(builder);
+    return {
+      id,
+      name,
+      systems,
+      features,
+      mandatoryFeatures,
+      trustDomains,
+      slots,
+      free,
+      speed,
+      leased: kind === 'agent',
     };
-    attempts.set(build.attemptId, attempt);
-    attempt.done = run(build, attempt)
-      .catch((error: unknown) =>
-        log.error({ err: error, build: build.buildId }, 'an attempt was not recorded'),
-      )
-      .finally(() => {
-        attempts.delete(build.attemptId);
-        wake();
-      });
   }
 
-  async function run(build: ClaimedBuild, attempt: Attempt): Promise<void> {
-    const { signal } = attempt.cancel;
-    const logWriter = openLogWriter({ db, attemptId: build.attemptId, log });
-    const result = await builder.attempt({
-      attemptId: build.attemptId,
-      drvPath: build.drvPath,
-      outputs: build.outputs,
-      signal,
-      timeoutSeconds: options.timeoutSeconds,
-      maxSilentSeconds: options.maxSilentSeconds,
-      onLogLine: (line) => logWriter.line(line),
-    });
-    attempt.built = true;
-    await logWriter.finish(signal);
-    // Stopped by us, not by the build: its build is given back, or has been.
-    if (signal.aborted && result.status === 'cancelled' && !attempt.asked) return;
-    await record(build, result, attempt.asked ? graceOver.signal : signal);
+  function background(what: string, work: () => Promise<void>): void {
+    work().catch((error: unknown) => log.warn({ reason: messageOf(error) }, what));
   }
 
-  /** The result of hours of work is not thrown away because the database is away for a minute. */
-  async function record(build: ClaimedBuild, result: AttemptResult, signal: AbortSignal): Promise<void> {
-    await untilDatabaseAnswers(log, signal, () =>
-      db.transaction((trx) => completeAttempt(trx, build, result, options.onBuildsChanged)),
-    );
-    log.info(
-      { build: build.buildId, name: build.name, builder: builder.name, status: result.status },
-      'attempt ended',
-    );
-  }
-
-  wake();
+  const loop = createWorkLoop({
+    lookAgainMs,
+    retryMs,
+    compare: compareWithDatabase,
+    take: claimForFreeSlots,
+    onError: (error) => log.warn({ err: error }, 'the build queue does not answer, trying again'),
+  });
+  const unsubscribe = fleet.onChange(() => loop.compareSoon());
   return {
-    wake,
-    stopCancelled() {
-      abortCancelled().catch((error: unknown) =>
-        log.warn({ reason: messageOf(error) }, 'looking for cancelled builds failed, to be done again'),
-      );
-    },
+    wake: () => loop.wake(),
+    stopCancelled: () => background('builds to be cancelled could not be looked for', stopThoseCancelled),
+    lookAtBuilders: () =>
+      background('the states of the builders could not be read', async () => {
+        await health.refresh(fleet.list());
+        loop.wake();
+      }),
     get running() {
-      return attempts.size;
+      return runner.attemptIds().length;
+    },
+    async adopt(builder, attemptIds) {
+      const taken: number[] = [];
+      for (const attemptId of attemptIds) {
+        adopting.add(attemptId);
+        try {
+          const build = await db.transaction((trx) => adoptAttempt(trx, attemptId, builder.id, processId));
+          if (!build || loop.stopping) continue;
+          runner.start(builder, build);
+          taken.push(attemptId);
+        } finally {
+          adopting.delete(attemptId);
+        }
+      }
+      return taken;
     },
     async stop(graceMs) {
-      stopping = true;
-      clearTimeout(timer);
+      const stopped = loop.stop();
+      unsubscribe();
+      clearTimeout(retry);
       const grace = setTimeout(() => {
-        graceOver.abort();
-        for (const attempt of attempts.values()) attempt.cancel.abort();
+        runner.stopAll();
+        completions.giveUp();
       }, graceMs);
-      await filling;
-      await Promise.all([...attempts.values()].map((attempt) => attempt.done));
+      await stopped;
+      await runner.untilLocalOnesEnded();
       clearTimeout(grace);
-      await db.transaction((trx) => releaseForgotten(trx, holder, [], 'The server was stopped.'));
+      health.stop();
+      await letGoOfLeased(db, processId);
+      await db.transaction((trx) => releaseForgotten(trx, processId, [], 'The server was stopped.'));
     },
   };
-}
-
-/** One attempt under way. */
-interface Attempt {
-  readonly cancel: AbortController;
-  /** The builder is through with it; its end is being recorded. */
-  built: boolean;
-  /** Somebody asked for its end. */
-  asked: boolean;
-  /** Resolves when it was recorded, or could not be. */
-  done: Promise<void>;
 }

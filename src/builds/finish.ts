@@ -6,40 +6,156 @@ import { z } from 'zod';
 import type { FinishedState } from './states.ts';
 
 export interface BuildEnd {
+  readonly buildId: number;
   readonly state: FinishedState;
   /** Nix's or our words for a bad end; empty for a good one. */
   readonly message: string;
 }
 
+export interface BuildsEnded {
+  /** All builds that ended, those that ended with others included. */
+  readonly ended: readonly number[];
+  /** How many builds became ready. */
+  readonly ready: number;
+}
+
 const idRows = z.object({ rows: z.array(z.object({ id: z.number() })) });
 
 /**
- * Ends a build: a good end releases the builds that waited for it alone, a bad one ends all that
- * depend on it, however far away, as `dependency-failed` naming the culprit. Returns the ids of all
- * builds that ended with it, itself first; empty when it had ended before.
+ * Ends builds: a good end releases the builds that waited for it alone, a bad one ends all that
+ * depend on it, however far away, as `dependency-failed` naming the culprit. A build that has ended
+ * before stays as it is. The statements are as many for a thousand builds as for one.
  *
- * The caller's transaction holds the graph lock, for planning or for finishing.
+ * The caller's transaction holds the graph lock, for planning or for finishing. All rows that change
+ * are locked first, in the order of their ids: builds that end at the same time share dependents.
+ * `alsoLock` are builds that the caller is going to change.
  */
-export async function finishBuild(
+export async function finishBuilds(
   trx: Knex.Transaction,
-  buildId: number,
-  end: BuildEnd,
-): Promise<readonly number[]> {
-  const ended = await trx('builds')
-    .where({ id: buildId })
-    .whereNull('finished_at')
-    .update({ state: end.state, message: end.message, finished_at: trx.fn.now() });
-  if (ended === 0) return [];
-  if (end.state === 'succeeded') {
-    return [buildId, ...(await releaseDependents(trx, buildId))];
-  }
-  return [buildId, ...(await failDependents(trx, buildId))];
+  ends: readonly BuildEnd[],
+  alsoLock: readonly number[] = [],
+): Promise<BuildsEnded> {
+  const edges = await edgesFrom(
+    trx,
+    ends.map((end) => end.buildId),
+  );
+  const good = new Set(ends.filter((end) => end.state === 'succeeded').map((end) => end.buildId));
+  const doomed = await doomedBy(
+    trx,
+    edges.filter((edge) => !good.has(edge.input)).map((edge) => edge.input),
+  );
+  await lockBuilds(trx, [
+    ...ends.map((end) => end.buildId),
+    ...edges.map((edge) => edge.build),
+    ...doomed.map((build) => build.id),
+    ...alsoLock,
+  ]);
+  const ended = new Set(await endBuilds(trx, ends));
+  const released = await release(
+    trx,
+    edges.filter((edge) => ended.has(edge.input) && good.has(edge.input)).map((edge) => edge.build),
+  );
+  const failed = await failWith(
+    trx,
+    doomed.filter((build) => ended.has(build.culprit)),
+  );
+  return { ended: [...ended, ...released.ended, ...failed], ready: released.ready };
+}
+
+interface Edge {
+  readonly build: number;
+  readonly input: number;
+}
+
+async function edgesFrom(trx: Knex.Transaction, inputs: readonly number[]): Promise<readonly Edge[]> {
+  if (inputs.length === 0) return [];
+  const result: unknown = await trx.raw(
+    'SELECT build_id AS build, input_build_id AS input FROM build_inputs WHERE input_build_id = ANY (?)',
+    [[...inputs]],
+  );
+  const row = z.object({ build: z.number(), input: z.number() });
+  return z.object({ rows: z.array(row) }).parse(result).rows;
+}
+
+interface Doomed {
+  readonly id: number;
+  readonly culprit: number;
+}
+
+/** All that depends on the given builds, near and far, each with one of them that it depends on. */
+async function doomedBy(trx: Knex.Transaction, culprits: readonly number[]): Promise<readonly Doomed[]> {
+  if (culprits.length === 0) return [];
+  const result: unknown = await trx.raw(
+    `WITH RECURSIVE doomed (id, culprit) AS (
+       SELECT build_id, input_build_id FROM build_inputs WHERE input_build_id = ANY (?)
+       UNION
+       SELECT e.build_id, d.culprit FROM doomed d JOIN build_inputs e ON e.input_build_id = d.id
+     )
+     SELECT id, min(culprit) AS culprit FROM doomed GROUP BY id`,
+    [[...new Set(culprits)]],
+  );
+  const row = z.object({ id: z.number(), culprit: z.number() });
+  return z.object({ rows: z.array(row) }).parse(result).rows;
+}
+
+async function lockBuilds(trx: Knex.Transaction, buildIds: readonly number[]): Promise<void> {
+  if (buildIds.length === 0) return;
+  await trx.raw(
+    'SELECT FROM builds WHERE id = ANY (?) AND finished_at IS NULL ORDER BY id FOR NO KEY UPDATE',
+    [[...new Set(buildIds)]],
+  );
+}
+
+/** Returns those that had not ended before. */
+async function endBuilds(trx: Knex.Transaction, ends: readonly BuildEnd[]): Promise<readonly number[]> {
+  if (ends.length === 0) return [];
+  const result: unknown = await trx.raw(
+    `UPDATE builds b SET state = e.state, message = e.message, finished_at = now()
+     FROM unnest(?::bigint[], ?::text[], ?::text[]) AS e (id, state, message)
+     WHERE b.id = e.id AND b.finished_at IS NULL RETURNING b.id`,
+    [ends.map((end) => end.buildId), ends.map((end) => end.state), ends.map((end) => end.message)],
+  );
+  return idRows.parse(result).rows.map((row) => row.id);
 }
 
 /**
- * Ends builds that nobody can build, each with its own message, and what depends on them. Statements
- * grow with the builds that others wait for, not with all: a big repository has thousands of jobs
- * for systems that a server does not have.
+ * Takes one from what each of the builds waits for, for every time it is named. Those that end with
+ * it wanted nothing but their inputs.
+ */
+async function release(trx: Knex.Transaction, waiting: readonly number[]): Promise<BuildsEnded> {
+  if (waiting.length === 0) return { ended: [], ready: 0 };
+  const result: unknown = await trx.raw(
+    `UPDATE builds b SET pending_inputs = pending_inputs - w.count,
+            state = CASE WHEN pending_inputs > w.count THEN state WHEN inputs_only THEN 'succeeded' ELSE 'queued' END,
+            finished_at = CASE WHEN pending_inputs <= w.count AND inputs_only THEN now() END
+     FROM (SELECT id, count(*)::int AS count FROM unnest(?::bigint[]) AS u (id) GROUP BY id) w
+     WHERE b.id = w.id AND b.state = 'blocked'
+     RETURNING b.id, b.state`,
+    [[...waiting]],
+  );
+  const row = z.object({ id: z.number(), state: z.string() });
+  const { rows } = z.object({ rows: z.array(row) }).parse(result);
+  return {
+    ended: rows.filter(({ state }) => state === 'succeeded').map(({ id }) => id),
+    ready: rows.filter(({ state }) => state === 'queued').length,
+  };
+}
+
+async function failWith(trx: Knex.Transaction, doomed: readonly Doomed[]): Promise<readonly number[]> {
+  if (doomed.length === 0) return [];
+  const result: unknown = await trx.raw(
+    `UPDATE builds b SET state = 'dependency-failed', culprit_build_id = k.id, finished_at = now(),
+            message = 'The dependency ' || k.name || ' did not build.'
+     FROM unnest(?::bigint[], ?::bigint[]) AS d (id, culprit) JOIN builds k ON k.id = d.culprit
+     WHERE b.id = d.id AND b.finished_at IS NULL RETURNING b.id`,
+    [doomed.map((build) => build.id), doomed.map((build) => build.culprit)],
+  );
+  return idRows.parse(result).rows.map((row) => row.id);
+}
+
+/**
+ * Ends builds that nobody can build, each with its own message, and what depends on them: a big
+ * repository has thousands of jobs for systems that a server does not have.
  */
 export async function refuseBuilds(
   trx: Knex.Transaction,
@@ -55,56 +171,12 @@ export async function refuseBuilds(
   await failDependentsOf(trx, ids);
 }
 
-/** Ends what depends on builds that ended badly, in as many statements as are needed by others. */
+/** Ends what depends on builds that ended badly. */
 export async function failDependentsOf(trx: Knex.Transaction, buildIds: readonly number[]): Promise<void> {
-  const result: unknown = await trx.raw(
-    `SELECT DISTINCT e.input_build_id AS id
-     FROM build_inputs e JOIN builds d ON d.id = e.build_id AND d.finished_at IS NULL
-     WHERE e.input_build_id = ANY (?) ORDER BY id`,
-    [[...buildIds]],
+  const doomed = await doomedBy(trx, buildIds);
+  await lockBuilds(
+    trx,
+    doomed.map((build) => build.id),
   );
-  for (const { id } of idRows.parse(result).rows) await failDependents(trx, id);
-}
-
-/**
- * Returns those that ended with it: they wanted nothing but their inputs. Rows are locked in the
- * order of their ids, here and below: builds that end at the same time share dependents.
- */
-async function releaseDependents(trx: Knex.Transaction, buildId: number): Promise<readonly number[]> {
-  await trx.raw(
-    `SELECT b.id FROM builds b JOIN build_inputs e ON e.build_id = b.id
-     WHERE e.input_build_id = ? AND b.state = 'blocked' ORDER BY b.id FOR NO KEY UPDATE OF b`,
-    [buildId],
-  );
-  const result: unknown = await trx.raw(
-    `UPDATE builds SET pending_inputs = pending_inputs - 1,
-            state = CASE WHEN pending_inputs > 1 THEN state WHEN inputs_only THEN 'succeeded' ELSE 'queued' END,
-            finished_at = CASE WHEN pending_inputs = 1 AND inputs_only THEN now() END
-     WHERE id IN (SELECT build_id FROM build_inputs WHERE input_build_id = ?) AND state = 'blocked'
-     RETURNING id, finished_at IS NOT NULL AS ended`,
-    [buildId],
-  );
-  const { rows } = z
-    .object({ rows: z.array(z.object({ id: z.number(), ended: z.boolean() })) })
-    .parse(result);
-  return rows.filter((row) => row.ended).map((row) => row.id);
-}
-
-async function failDependents(trx: Knex.Transaction, culprit: number): Promise<readonly number[]> {
-  const result: unknown = await trx.raw(
-    `WITH RECURSIVE doomed (id) AS (
-       SELECT build_id FROM build_inputs WHERE input_build_id = :culprit
-       UNION
-       SELECT e.build_id FROM build_inputs e JOIN doomed d ON e.input_build_id = d.id
-     ), locked AS (
-       SELECT id FROM builds WHERE id IN (SELECT id FROM doomed) AND finished_at IS NULL
-       ORDER BY id FOR NO KEY UPDATE
-     )
-     UPDATE builds SET state = 'dependency-failed', culprit_build_id = :culprit, finished_at = now(),
-            message = (SELECT 'The dependency ' || name || ' did not build.' FROM builds WHERE id = :culprit)
-     WHERE id IN (SELECT id FROM locked) AND finished_at IS NULL
-     RETURNING id`,
-    { culprit },
-  );
-  return idRows.parse(result).rows.map((row) => row.id);
+  await failWith(trx, doomed);
 }

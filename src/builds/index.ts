@@ -7,24 +7,51 @@ export {
   takeBackCancelRequests,
 } from './cancel.ts';
 export { buildsChannel, cancelChannel } from './channels.ts';
-export { type ClaimedBuild, claimBuilds } from './claim.ts';
-export { completeAttempt, type OnBuildsChanged, releaseAttempts } from './complete.ts';
+export {
+  type Claim,
+  type ClaimedBuild,
+  type ClaimingBuilder,
+  type ClaimRequest,
+  claimBuilds,
+  leaseSeconds,
+} from './claim.ts';
+export { type AttemptEnd, completeAttempt, completeAttempts, type OnBuildsChanged } from './complete.ts';
 export { type Dispatcher, type DispatcherOptions, startDispatcher } from './dispatcher.ts';
-export { type EnqueuedBuilds, type EnqueueOptions, enqueueBuilds, type WantedBuild } from './enqueue.ts';
+export {
+  type BuildsPart,
+  createEnqueuer,
+  type EnqueuedBuilds,
+  type EnqueueOptions,
+  type Enqueuer,
+  enqueueBuilds,
+  type WantedBuild,
+} from './enqueue.ts';
 export {
   type FailuresOptions,
   failuresKnown,
   forgetFailures,
   type KnownFailure,
 } from './failure-cache.ts';
+export { type GcRootsOptions, type KeptResults, updateGcRoots } from './gc-roots.ts';
 export { lockGraphForPlanning } from './graph-lock.ts';
+export { adoptAttempt, releaseAttempts, renewLeases } from './leases.ts';
 export {
   type LocalBuildFinished,
   type LocalRunEvent,
   type LocalRunOptions,
-  type LocalRunWish,
   runLocally,
 } from './local-run.ts';
-export { type BuildPlan, type BuildWish, planMissing } from './missing.ts';
+export {
+  type BuildLimits,
+  type BuildPlan,
+  type BuildWish,
+  createMissingPlanner,
+  type MissingPlanner,
+  type Outputs,
+  planMissing,
+} from './missing.ts';
 export { bumpPriority, bumpStep } from './priority.ts';
+export { type AttemptRecord, type BuildRecord, findBuildRecord, listBuildRecords } from './records.ts';
+export { type RemovedHistory, removeOldHistory } from './retention.ts';
 export * from './states.ts';
+export { refuseWaiting } from './unsupported.ts';

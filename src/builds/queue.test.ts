@@ -3,16 +3,26 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { RealiseStatus } from '../nix/index.ts';
 import { createTestDatabase, type TestDatabase, testServers } from '../postgres/test-database.ts';
 import { claimBuilds } from './claim.ts';
-import { completeAttempt, releaseAttempts } from './complete.ts';
+import { completeAttempt } from './complete.ts';
 import { enqueueBuilds, type WantedBuild } from './enqueue.ts';
 import { lockGraphForPlanning } from './graph-lock.ts';
+import { releaseAttempts } from './leases.ts';
 import { infrastructureTries } from './states.ts';
 
-const builder = { name: 'local', systems: ['x86_64-linux'], features: ['kvm'] };
+const builder = {
+  name: 'local',
+  systems: ['x86_64-linux'],
+  features: ['kvm'],
+  mandatoryFeatures: [],
+  trustDomains: ['trusted'],
+  slots: 100,
+  speed: 1,
+};
 
 describe.each(testServers)('the build queue on $name', (server) => {
   let database: TestDatabase;
   let processId: number;
+  let builderId: number;
 
   beforeAll(async () => {
     database = await createTestDatabase(server);
@@ -29,13 +39,18 @@ describe.each(testServers)('the build queue on $name', (server) => {
       })
       .returning('id');
     processId = row.id;
-    await database.knex('builders').insert({
-      name: 'local',
-      kind: 'local',
-      systems: builder.systems,
-      features: builder.features,
-      slots: 2,
-    });
+    const [inserted] = await database
+      .knex('builders')
+      .insert({
+        name: 'local',
+        kind: 'local',
+        systems: builder.systems,
+        features: builder.features,
+        slots: 2,
+        process_id: processId,
+      })
+      .returning('id');
+    builderId = inserted.id;
   });
   beforeEach(async () => {
     await database.knex.raw('TRUNCATE builds, attempts, build_inputs CASCADE');
@@ -236,8 +251,9 @@ describe.each(testServers)('the build queue on $name', (server) => {
   }
 
   async function claim(count: number): Promise<string[]> {
-    const claimed = await database.knex.transaction((trx) => claimBuilds(trx, { builder, processId, count }));
-    return claimed.map((build) => build.name);
+    const builders = [{ ...builder, id: builderId, free: count }];
+    const claim = await database.knex.transaction((trx) => claimBuilds(trx, { builders, processId }));
+    return claim.builds.map((build) => build.name);
   }
 
   function claimAll(): Promise<string[]> {

@@ -41,6 +41,11 @@ export function isFailure(state: BuildState): state is FailureState {
   return failureStates.some((failure) => failure === state);
 }
 
+/** Whether the machine is to blame, and not the build. */
+export function isMachineFailure(status: AttemptStatus): boolean {
+  return status === 'infrastructure' || status === 'out-of-disk' || status === 'builder-lost';
+}
+
 /** What the end of an attempt means for its build: it is over, or it must be tried again. */
 export type AttemptVerdict =
   | { readonly kind: 'finished'; readonly state: FinishedState }

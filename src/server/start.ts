@@ -6,6 +6,7 @@
  */
 import type { ServerRole } from '../basics/config/index.ts';
 import type { Logger } from '../basics/index.ts';
+import { buildersChannel } from '../builders/index.ts';
 import { buildsChannel, cancelChannel } from '../builds/index.ts';
 import { evaluationsChannel } from '../evaluations/index.ts';
 import { missingGitHubSettings, openGitHubApp } from '../github/index.ts';
@@ -119,7 +120,7 @@ async function assemble(settings: ServerSettings, log: Logger, shutdown: Shutdow
     const tasks = startTasks({ settings, database, workerId, github, publicUrl, log });
     shutdown.add('background tasks', () => tasks.stop());
   }
-  const wake = { evaluations: () => {}, builds: () => {}, cancelled: () => {} };
+  const wake = { evaluations: () => {}, builds: () => {}, cancelled: () => {}, builders: () => {} };
   if (has('evaluator') || has('scheduler')) {
     workers = startWorkers({ settings, database, processId: registration.id, github, log, shutdown, wake });
   }
@@ -134,6 +135,10 @@ async function assemble(settings: ServerSettings, log: Logger, shutdown: Shutdow
   await listener.subscribe(
     cancelChannel,
     wakeUp(() => wake.cancelled()),
+  );
+  await listener.subscribe(
+    buildersChannel,
+    wakeUp(() => wake.builders()),
   );
   return { url: web?.url, stop: () => shutdown.run() };
 }

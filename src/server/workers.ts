@@ -3,7 +3,8 @@
  * reason, and building starts as soon as it is there.
  */
 import type { Logger } from '../basics/index.ts';
-import { startDispatcher } from '../builds/index.ts';
+import { type BuilderFleet, createBuilderFleet } from '../builders/index.ts';
+import { type Dispatcher, startDispatcher } from '../builds/index.ts';
 import {
   type ClaimedEvaluation,
   type Coordinator,
@@ -11,8 +12,9 @@ import {
   startCoordinator,
 } from '../evaluations/index.ts';
 import { createGitAccess, type GitHubApp } from '../github/index.ts';
-import { type Database, untilDatabaseAnswers } from '../postgres/index.ts';
+import type { Database } from '../postgres/index.ts';
 import { createCheckouts, findProject } from '../projects/index.ts';
+import { type Driving, startDrivingBuilders } from './builders.ts';
 import { startGcRoots } from './gc-roots.ts';
 import { createNixMachine, type WorkingNix } from './nix-machine.ts';
 import { announceRevision } from './revision-changes.ts';
@@ -27,7 +29,12 @@ export interface WorkersOptions {
   readonly log: Logger;
   readonly shutdown: Shutdown;
   /** Set to functions that look for work at once. */
-  readonly wake: { evaluations: () => void; builds: () => void; cancelled: () => void };
+  readonly wake: {
+    evaluations: () => void;
+    builds: () => void;
+    cancelled: () => void;
+    builders: () => void;
+  };
 }
 
 export interface Workers {
@@ -35,12 +42,29 @@ export interface Workers {
   readonly problem: Error | undefined;
   /** The Nix of this machine; rejects while there is none. */
   readonly nix: () => Promise<WorkingNix>;
+  /** The builders that this process drives. */
+  readonly fleet: BuilderFleet;
+  /** With the role `scheduler`. */
+  readonly dispatcher: Dispatcher | undefined;
 }
 
 export function startWorkers(options: WorkersOptions): Workers {
   const { log, shutdown, wake } = options;
   const { config, environment } = options.settings;
   const drains: Drain[] = [];
+  const fleet = createBuilderFleet();
+  let dispatcher: Dispatcher | undefined;
+  let driving: Driving | undefined;
+  if (config.server.roles.includes('scheduler')) {
+    const started = startBuilding(options, fleet);
+    dispatcher = started;
+    // Connections to builders end when nothing runs there any more.
+    drains.push(() => started.stop(drainMs).finally(() => driving?.stop()));
+  }
+  wake.builders = () => {
+    driving?.look();
+    dispatcher?.lookAtBuilders();
+  };
   const machine = createNixMachine({
     config,
     environment,
@@ -48,10 +72,8 @@ export function startWorkers(options: WorkersOptions): Workers {
     onReady: (working) => {
       if (!config.server.roles.includes('scheduler') || shutdown.draining) return;
       drains.push(startGcRoots({ db: options.database.knex, config, working, log }));
-      if (config.builds.slots === 0) return;
-      startBuilding(options, working, drains).catch((error: unknown) => {
-        log.error({ err: error }, 'building could not start');
-      });
+      const own = config.builds.slots === 0 ? undefined : working.builder;
+      driving = startDrivingBuilders({ ...options, db: options.database.knex, fleet, working, own });
     },
   });
   shutdown.add('Nix', () => machine.close());
@@ -67,6 +89,8 @@ export function startWorkers(options: WorkersOptions): Workers {
       return machine.problem;
     },
     nix: machine.get,
+    fleet,
+    dispatcher,
   };
 }
 
@@ -142,40 +166,21 @@ async function endAll(drains: readonly Drain[]): Promise<void> {
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
-async function startBuilding(
-  options: WorkersOptions,
-  { builder }: WorkingNix,
-  drains: Drain[],
-): Promise<void> {
-  const { database, log, shutdown } = options;
+/** The builders that this process drives, and what keeps them busy. */
+function startBuilding(options: WorkersOptions, fleet: BuilderFleet): Dispatcher {
+  const { database, log } = options;
   const { builds } = options.settings.config;
-  await untilDatabaseAnswers(log, undefined, () =>
-    database
-      .knex('builders')
-      .insert({
-        name: builder.name,
-        kind: builder.kind,
-        systems: [...builder.systems],
-        features: [...builder.features],
-        slots: builder.slots,
-        process_id: options.processId,
-        seen_at: database.knex.fn.now(),
-      })
-      .onConflict('name')
-      .merge(),
-  );
-  // The server may have been told to stop while it was looking for Nix.
-  if (shutdown.draining) return;
   const dispatcher = startDispatcher({
     db: database.knex,
-    builder,
+    fleet,
     processId: options.processId,
     timeoutSeconds: builds.timeout,
     maxSilentSeconds: builds.maxSilent,
+    firstRestSeconds: builds.builderRest,
     onBuildsChanged: (trx, buildIds) => settleAfterBuilds(trx, buildIds, announceRevision),
     log,
   });
-  drains.push(() => dispatcher.stop(drainMs));
   options.wake.builds = dispatcher.wake;
   options.wake.cancelled = dispatcher.stopCancelled;
+  return dispatcher;
 }
