@@ -21,11 +21,3 @@ export function findErrorText(lines: readonly string[]): string | undefined {
     .join('\n')
     .trimEnd();
 }
-
-const noticePrefixes = ['trace: ', 'evaluation warning: '];
-
-/** The words of a line that the code under evaluation printed, or undefined for any other line. */
-export function noticeIn(line: string): string | undefined {
-  const plain = stripAnsi(line);
-  return noticePrefixes.some((prefix) => plain.startsWith(prefix)) ? plain : undefined;
-}

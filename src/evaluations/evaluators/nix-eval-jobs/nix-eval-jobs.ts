@@ -15,10 +15,11 @@ import { join } from 'node:path';
 import type { Logger } from '../../../basics/index.ts';
 import type { AttributePath } from '../../events.ts';
 import { type Containment, evaluatorCommandLine } from '../command-line.ts';
-import { noticeIn, stripAnsi } from '../error-text.ts';
+import { stripAnsi } from '../error-text.ts';
 import { startEvaluator } from '../evaluator-process.ts';
 import { collectLastWords } from '../last-words.ts';
 import { readLines } from '../lines.ts';
+import { collectNotices } from '../notices.ts';
 import { restrictionArguments } from '../restrictions.ts';
 import { commitUsed } from '../traversal-rules.ts';
 import type { AttributeFinding, Finding, Walk, WalkRequest } from '../walk.ts';
@@ -133,13 +134,15 @@ async function* runOnce(
     evaluator.kill();
   });
   const lastWords = collectLastWords(limits.messageBytes);
+  const notices = collectNotices(limits.messageBytes);
   const traces: string[] = [];
   const ofCommit = `trace: ${request.nonce}${commitUsed}`;
   const heard = readStderr(evaluator.child.stderr, (plain) => {
-    if (plain === ofCommit) return request.onCommitUsed?.();
-    lastWords.add(plain);
-    const notice = noticeIn(plain);
+    const ours = plain === ofCommit;
+    const notice = ours ? notices.end() : notices.add(plain);
     if (notice !== undefined && traces.length < maxTraces) traces.push(notice);
+    if (ours) request.onCommitUsed?.();
+    else lastWords.add(plain);
   });
   try {
     for await (const line of readLines(evaluator.child.stdout, maxLineBytes)) {
@@ -159,6 +162,8 @@ async function* runOnce(
       watchdog.resume();
     }
     await heard;
+    const last = notices.end();
+    if (last !== undefined) traces.push(last);
     for (const text of traces.splice(0)) yield { kind: 'notice', text };
     const end = await evaluator.ended;
     if (end.startError) throw end.startError;

@@ -10,11 +10,12 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Logger, messageOf } from '../../../basics/index.ts';
 import { type Containment, evaluatorCommandLine } from '../command-line.ts';
-import { findErrorText, noticeIn, stripAnsi } from '../error-text.ts';
+import { findErrorText, stripAnsi } from '../error-text.ts';
 import { describeEnd, type ProcessEnd, startEvaluator } from '../evaluator-process.ts';
 import { collectLastWords } from '../last-words.ts';
 import { readLines } from '../lines.ts';
 import { nixIndices, nixString } from '../nix-literals.ts';
+import { collectNotices } from '../notices.ts';
 import { restrictionArguments } from '../restrictions.ts';
 import type { Finding, WalkRequest } from '../walk.ts';
 import { startWatchdog } from '../watchdog.ts';
@@ -96,6 +97,7 @@ export async function* walkInProcess(
     evaluator.kill();
   });
   const lastWords = collectLastWords(Math.max(limits.messageBytes, minimumWords));
+  const notices = collectNotices(limits.messageBytes);
   let at: Entered | undefined;
   let answered = false;
   /** Held back until the next record, since its limits come after it. */
@@ -108,15 +110,14 @@ export async function* walkInProcess(
   try {
     for await (const line of readLines(stderr, maxLineBytes)) {
       const record = readRecord(line.text, nonce);
-      if (record === undefined) {
-        lastWords.add(line.text);
-        const notice = noticeIn(line.text);
-        if (notice === undefined) continue;
+      if (record === undefined) lastWords.add(line.text);
+      const notice = record === undefined ? notices.add(line.text) : notices.end();
+      if (notice !== undefined) {
         watchdog.pause();
         yield { kind: 'notice', text: notice };
         watchdog.resume();
-        continue;
       }
+      if (record === undefined) continue;
       if (record.kind === 'commit-used') {
         request.onCommitUsed?.();
         continue;
@@ -161,6 +162,8 @@ export async function* walkInProcess(
         stdin.write(sessionCommand(nonce, at.cursor));
       }
     }
+    const notice = notices.end();
+    if (notice !== undefined) yield { kind: 'notice', text: notice };
     const end = await evaluator.ended;
     if (finished && end.exitCode === 0) return { kind: 'finished' };
     if (at === undefined && repl !== undefined) return { kind: 'never-started' };

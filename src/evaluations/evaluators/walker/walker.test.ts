@@ -169,6 +169,16 @@ describe.each(nixesUnderTest)('the built-in evaluator with $name', (under) => {
     expect(notices.at(-1)).toMatch(/\d+ more/);
   });
 
+  test('a trace is said with all of its lines, and at the place that it names', async () => {
+    const code =
+      '{ a = builtins.trace "old\\nsince at ${toString ./lib/a.nix}:7:3" (d "a"); b = (builtins.warn or builtins.trace) "soon" (d "b"); }';
+    const events = await evaluateAll(evaluator, await writeCheckout(folder.path, code));
+    const notices = events.filter((event) => event.type === 'notice');
+    expect(notices[0]?.message).toBe('trace: old\nsince at lib/a.nix:7:3');
+    expect(notices[0]?.location).toEqual({ file: 'lib/a.nix', line: 7, column: 3 });
+    expect(notices[1]?.message).toMatch(/^(trace|evaluation warning): soon$/);
+  });
+
   test.each([
     ['regular', ''],
     ['effect', 'isEffect = true; ignoreFailure = true;'],
