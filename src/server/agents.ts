@@ -9,8 +9,12 @@ import { type AgentHub, createAgentService } from '../builders/index.ts';
 const maxMessageBytes = 1024 * 1024;
 
 /** Registers the service. The hub's streams end when the server closes, before it waits for requests. */
-export async function mountAgents(app: FastifyInstance, hub: AgentHub, log: Logger): Promise<void> {
-  app.addHook('preClose', () => hub.close());
+export async function mountAgents(
+  app: FastifyInstance,
+  hub: () => AgentHub | undefined,
+  log: Logger,
+): Promise<void> {
+  app.addHook('preClose', async () => hub()?.close());
   await app.register(fastifyConnectPlugin, {
     prefix: agentPath,
     grpc: false,

@@ -53,7 +53,7 @@ export async function startSessionServer(
     ...options,
   });
   const app = fastify();
-  await mountAgents(app, hub, silentLogger());
+  await mountAgents(app, () => hub, silentLogger());
   const url = await app.listen({ host: '127.0.0.1', port: options.port ?? 0 });
   return { url, hub, fleet, close: () => app.close() };
 }

@@ -46,24 +46,33 @@ const statusSchema = z.enum([
 /** Characters of what Nix says of a failure. */
 const maxMessage = 64 * 1024;
 
-export function createAgentService(hub: AgentHub, log: Logger): ServiceImpl<typeof AgentService> {
+/** `current`: undefined until the process can serve agents. */
+export function createAgentService(
+  current: () => AgentHub | undefined,
+  log: Logger,
+): ServiceImpl<typeof AgentService> {
+  const hub = () => {
+    const found = current();
+    if (!found) throw new ConnectError('This server process does not serve agents yet.', Code.Unavailable);
+    return found;
+  };
   return {
     register: (request, context) =>
       answering(log, async () => {
         checkVersion(request);
         const running = request.attempts.map(({ attempt }) => Number(attempt));
-        const opened = await hub.register(tokenOf(context), claimsOf(request), running);
+        const opened = await hub().register(tokenOf(context), claimsOf(request), running);
         return {
           ...opened,
-          heartbeatInterval: durationFromMs(hub.heartbeatSeconds * 1000),
+          heartbeatInterval: durationFromMs(hub().heartbeatSeconds * 1000),
           serverTime: timestampNow(),
           cachePath: '/cache',
-          lease: durationFromMs(hub.leaseSeconds * 1000),
+          lease: durationFromMs(hub().leaseSeconds * 1000),
         };
       }),
     async *assignments({ session }, context) {
       try {
-        for await (const message of hub.messages(tokenOf(context), session, context.signal)) {
+        for await (const message of hub().messages(tokenOf(context), session, context.signal)) {
           yield create(AssignmentsResponseSchema, message);
         }
       } catch (error) {
@@ -72,7 +81,7 @@ export function createAgentService(hub: AgentHub, log: Logger): ServiceImpl<type
     },
     heartbeat: (request, context) =>
       answering(log, async () => {
-        const cancel = hub.heartbeat(tokenOf(context), request.session, {
+        const cancel = hub().heartbeat(tokenOf(context), request.session, {
           load: loadOf(request.load),
           running: request.attempts.map(({ attempt }) => Number(attempt)),
           draining: request.draining,
@@ -84,7 +93,7 @@ export function createAgentService(hub: AgentHub, log: Logger): ServiceImpl<type
         if (request.data.length > maxLogPieceBytes) {
           throw new AgentRefusal('invalid', `A piece of a log has at most ${maxLogPieceBytes} bytes.`);
         }
-        const next = hub.appendLog(tokenOf(context), request.session, {
+        const next = hub().appendLog(tokenOf(context), request.session, {
           attemptId: Number(request.attempt),
           offset: Number(request.offset),
           bytes: request.data,
@@ -95,7 +104,7 @@ export function createAgentService(hub: AgentHub, log: Logger): ServiceImpl<type
     completeBuild: (request, context) =>
       answering(log, async () => {
         const known = statusSchema.safeParse(request.status);
-        const accepted = await hub.complete(tokenOf(context), request.session, Number(request.attempt), {
+        const accepted = await hub().complete(tokenOf(context), request.session, Number(request.attempt), {
           status: known.success ? known.data : 'infrastructure',
           message: known.success
             ? request.message.slice(0, maxMessage)
@@ -106,7 +115,7 @@ export function createAgentService(hub: AgentHub, log: Logger): ServiceImpl<type
       }),
     deregister: (request, context) =>
       answering(log, async () => {
-        await hub.deregister(tokenOf(context), request.session);
+        await hub().deregister(tokenOf(context), request.session);
         return {};
       }),
   };
