@@ -9,6 +9,12 @@ export {
   type Identity,
   type MayUpload,
 } from './identity.ts';
-export { type CacheKeyOptions, cacheKeyFile, defaultKeyName, findCacheKey, openCacheKey } from './key-file.ts';
+export {
+  type CacheKeyOptions,
+  cacheKeyFile,
+  defaultKeyName,
+  findCacheKey,
+  openCacheKey,
+} from './key-file.ts';
 export { type Cache, type CacheOptions, openCache } from './open-cache.ts';
 export { createVerifier, parseSecretKey, type SigningKey, type Verifier } from './signing.ts';

@@ -10,7 +10,9 @@ export function addCacheCommands(program: Command, perform: Perform): void {
   const key = command
     .command('key')
     .summary('print the public key that its paths are signed with')
-    .description('Prints the public key that its paths are signed with, for `trusted-public-keys` of nix.conf.')
+    .description(
+      'Prints the public key that its paths are signed with, for `trusted-public-keys` of nix.conf.',
+    )
     .option('--json', 'print one JSON document')
     .action((options: { json?: boolean }) =>
       perform(async (context) => {
