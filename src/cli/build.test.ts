@@ -115,8 +115,8 @@ async function finished(args: readonly string[], env: NodeJS.ProcessEnv) {
 function startWith(args: readonly string[], env: NodeJS.ProcessEnv) {
   const [stdout, stderr] = [collect(), collect()];
   const status = runCommandLine(args, {
-    stdout: stdout.stream as never,
-    stderr: stderr.stream as never,
+    stdout: stdout.stream,
+    stderr: stderr.stream,
     env: { ...env, NO_COLOR: '1' },
     cwd: () => '/',
     on: () => undefined,
@@ -129,7 +129,8 @@ function startWith(args: readonly string[], env: NodeJS.ProcessEnv) {
 }
 
 function collect() {
-  const stream = new PassThrough();
+  // Not a terminal; the program asks for nothing else that a pipe lacks.
+  const stream: NodeJS.WriteStream = Object.setPrototypeOf(new PassThrough(), PassThrough.prototype);
   let text = '';
   stream.on('data', (chunk: Buffer) => {
     text += chunk.toString('utf8');

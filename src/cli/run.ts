@@ -1,9 +1,22 @@
 /** `ringmaster run`: evaluates and builds a checkout here, as the server would. */
 import { exitStatus } from '../basics/index.ts';
 import { createLocalBuilder } from '../builders/index.ts';
-import { type LocalRunEvent, runLocally } from '../builds/index.ts';
-import { createEvaluator, type Evaluator, type EvaluatorNix } from '../evaluations/index.ts';
-import { detectNix, type LocalNix, openLocalStore } from '../nix/index.ts';
+import { type BuildWish, createMissingPlanner, type LocalRunEvent, runLocally } from '../builds/index.ts';
+import {
+  createEvaluator,
+  type EvaluationEvent,
+  type Evaluator,
+  type EvaluatorNix,
+  readInBatches,
+} from '../evaluations/index.ts';
+import {
+  createPendingDerivations,
+  createTextWriter,
+  detectNix,
+  type LocalNix,
+  openLocalStore,
+  type PendingDerivations,
+} from '../nix/index.ts';
 import type { CommandContext } from './context.ts';
 import { findCheckout, type LocalCheckout } from './run/checkout.ts';
 import { createJournal, type Journal } from './run/journal.ts';
@@ -52,12 +65,11 @@ export async function run(context: CommandContext, options: RunOptions): Promise
       revision: checkout.revision,
       readLog: readLogCommand(nix),
     });
-    await evaluate({ evaluator, checkout, settings, signal, journal, reporter });
-    reporter.evaluationEnded((performance.now() - begin) / 1000);
-    if (options.build && !signal.aborted) {
+    const evaluating = { evaluator, checkout, settings, signal, journal, reporter, begin };
+    if (options.build) {
       const slots = options.jobs ?? settings.slots;
-      await build({ context, settings, nix, slots, journal, reporter, tails });
-    }
+      await build({ evaluating, context, settings, nix, slots, journal, reporter, tails });
+    } else await evaluate(evaluating, undefined);
     const summary = summarise(journal, options.build, signal.aborted, (performance.now() - begin) / 1000);
     await reporter.ended(summary);
     return context.interruption.status() ?? (summary.good ? exitStatus.ok : exitStatus.failed);
@@ -98,11 +110,21 @@ interface Evaluating {
   readonly signal: AbortSignal;
   readonly journal: Journal;
   readonly reporter: RunReporter;
+  /** When the run began; milliseconds. */
+  readonly begin: number;
+}
+
+/** Evaluates all of it and builds nothing. */
+async function evaluate(work: Evaluating, derivations: PendingDerivations | undefined): Promise<void> {
+  for await (const _ of evaluationEvents(work, derivations));
 }
 
 /** What lies in one's own checkout is trusted, as a branch of the repository is on the server. */
-async function evaluate(work: Evaluating): Promise<void> {
-  const { evaluator, checkout, settings, signal, journal, reporter } = work;
+async function* evaluationEvents(
+  work: Evaluating,
+  derivations: PendingDerivations | undefined,
+): AsyncGenerator<EvaluationEvent> {
+  const { evaluator, checkout, settings, signal, journal, reporter, begin } = work;
   const { files, source } = checkout;
   const staged = files && (await stageFiles(checkout.directory, files, settings.nix.home));
   try {
@@ -111,11 +133,13 @@ async function evaluate(work: Evaluating): Promise<void> {
       source,
       trusted: true,
       limits: settings.limits,
+      ...(derivations && { derivations }),
       signal,
     };
     for await (const event of evaluator.evaluate(request)) {
       journal.evaluated(event);
       reporter.evaluated(event);
+      yield event;
     }
   } catch (error) {
     // Cancelled evaluations throw; the summary tells of it.
@@ -123,9 +147,11 @@ async function evaluate(work: Evaluating): Promise<void> {
   } finally {
     await staged?.remove();
   }
+  reporter.evaluationEnded((performance.now() - begin) / 1000);
 }
 
 interface Building {
+  readonly evaluating: Evaluating;
   readonly context: CommandContext;
   readonly settings: RunSettings;
   readonly nix: LocalNix;
@@ -135,37 +161,62 @@ interface Building {
   readonly tails: LogTails;
 }
 
+/** Evaluates, and builds what was found while the evaluation goes on. */
 async function build(work: Building): Promise<void> {
-  const { context, settings, nix, slots, journal, reporter, tails } = work;
-  const onEvent = (event: LocalRunEvent) => {
-    if (event.type === 'log') tails.add(event.drvPath, event.line);
-    if (event.type === 'planned') {
-      reporter.building(
-        event,
-        event.cached.flatMap((drvPath) => journal.wasThere(drvPath)),
-      );
-    } else reporter.building(event, event.type === 'finished' ? journal.ended(event) : []);
-    if (event.type === 'finished' && event.state === 'succeeded') tails.forget(event.drvPath);
-  };
+  const { context, settings, nix, slots, evaluating } = work;
+  const { layout, access, environment: env, programs } = nix;
   const store = openLocalStore({ nix, logger: context.log, maxLogBytes: settings.maxLogBytes });
+  const texts = createTextWriter({ access, nixDaemon: programs['nix-daemon'], env });
+  const derivations = createPendingDerivations(texts);
   const builder = createLocalBuilder({ store, nix, name: 'local', slots, maxLogBytes: settings.maxLogBytes });
+  const given = new AbortController();
+  const signal = AbortSignal.any([evaluating.signal, given.signal]);
+  const reader = readInBatches(evaluationEvents({ ...evaluating, signal }, derivations));
   try {
     await runLocally({
-      store,
+      planner: createMissingPlanner({ store, layout, derivations }),
+      derivations,
       builder,
-      layout: nix.layout,
-      wishes: journal.jobs.map(({ drvPath, mark }) => ({
-        drvPath,
-        // Effects change the world; only the server runs them.
-        itself: mark !== 'dependencies-only' && mark !== 'effect',
-      })),
+      wishes: wishesOf(reader.batches),
       timeoutSeconds: settings.timeoutSeconds,
       maxSilentSeconds: settings.maxSilentSeconds,
       signal: context.interruption.signal,
-      onEvent,
+      onEvent: (event) => tellBuild(work, event),
     });
   } finally {
+    given.abort();
+    await reader.ended;
+    await texts.close();
     await builder.close();
+  }
+}
+
+function tellBuild({ journal, reporter, tails }: Building, event: LocalRunEvent): void {
+  if (event.type === 'log') tails.add(event.drvPath, event.line);
+  if (event.type === 'planned') {
+    reporter.building(
+      event,
+      event.cached.flatMap((drvPath) => journal.wasThere(drvPath)),
+    );
+  } else if (event.type === 'finished') {
+    const results = journal.ended(event);
+    // The jobs that have asked meanwhile may have got their result with the first end.
+    if (!event.again || results.length > 0) reporter.building(event, results);
+    if (event.state === 'succeeded') tails.forget(event.drvPath);
+  } else reporter.building(event, []);
+}
+
+async function* wishesOf(
+  batches: AsyncIterable<readonly EvaluationEvent[]>,
+): AsyncGenerator<readonly BuildWish[]> {
+  for await (const events of batches) {
+    yield events.flatMap((event) => {
+      if (event.type !== 'job') return [];
+      const { drvPath, mark, limits } = event;
+      // Effects change the world; only the server runs them.
+      const itself = mark !== 'dependencies-only' && mark !== 'effect';
+      return [{ drvPath, itself, ...(limits && { limits }) }];
+    });
   }
 }
 

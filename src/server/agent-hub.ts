@@ -6,10 +6,10 @@ import {
   type BuilderFleet,
   createAgentHub,
   createAgentStore,
-  type ServerNix,
 } from '../builders/index.ts';
 import { renewLeases } from '../builds/index.ts';
 import type { Database } from '../postgres/index.ts';
+import type { WorkingNix } from './nix-machine.ts';
 import type { ServerSettings } from './settings.ts';
 
 /** Between the heartbeats that agents are asked for. */
@@ -21,7 +21,7 @@ export interface ServerAgentsOptions {
   readonly processId: number;
   readonly fleet: BuilderFleet;
   /** Rejects while Nix is missing here: then nothing can be sent to agents either. */
-  readonly nix: () => Promise<ServerNix>;
+  readonly nix: () => Promise<WorkingNix>;
   readonly adopt: AgentHubOptions['adopt'];
   readonly log: Logger;
 }
@@ -34,7 +34,10 @@ export function openAgentHub(options: ServerAgentsOptions): AgentHub {
     db,
     processId,
     fleet,
-    store: createAgentStore(options.nix),
+    store: createAgentStore(async () => {
+      const { store, nix } = await options.nix();
+      return { store, layout: nix.layout };
+    }),
     maxLogBytes: builds.logLimit,
     leaseSeconds: builds.agentLease,
     heartbeatSeconds,

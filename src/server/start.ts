@@ -6,11 +6,12 @@
  */
 import type { ServerRole } from '../basics/config/index.ts';
 import type { Logger } from '../basics/index.ts';
-import { buildersChannel } from '../builders/index.ts';
+import { type AgentHub, buildersChannel } from '../builders/index.ts';
 import { buildsChannel, cancelChannel } from '../builds/index.ts';
 import { evaluationsChannel } from '../evaluations/index.ts';
 import { missingGitHubSettings, openGitHubApp } from '../github/index.ts';
 import { createListener, lockDataDirectory, newTaskWorkerId, registerProcess } from '../postgres/index.ts';
+import { openAgentHub } from './agent-hub.ts';
 import { noStoreHere, openServerCache } from './cache.ts';
 import { startMaintenance } from './maintenance.ts';
 import { createMetrics } from './metrics.ts';
@@ -84,6 +85,7 @@ async function assemble(settings: ServerSettings, log: Logger, shutdown: Shutdow
   // Ended in the reverse order: builds and evaluations finish while pages are served and their
   // results are reported.
   let workers: Workers | undefined;
+  let agents: AgentHub | undefined;
   const cache = await openServerCache({
     settings,
     database,
@@ -101,6 +103,7 @@ async function assemble(settings: ServerSettings, log: Logger, shutdown: Shutdow
         listener,
         github,
         cache: cache.handle,
+        agents: () => agents,
         metrics: createMetrics(database.knex),
         nixProblem: () => workers?.problem,
         draining: () => shutdown.draining,
@@ -122,7 +125,15 @@ async function assemble(settings: ServerSettings, log: Logger, shutdown: Shutdow
   }
   const wake = { evaluations: () => {}, builds: () => {}, cancelled: () => {}, builders: () => {} };
   if (has('evaluator') || has('scheduler')) {
-    workers = startWorkers({ settings, database, processId: registration.id, github, log, shutdown, wake });
+    const processId = registration.id;
+    const started = startWorkers({ settings, database, processId, github, log, shutdown, wake });
+    workers = started;
+    const { dispatcher, fleet, nix } = started;
+    // Agents are built with where they are connected: that takes both roles.
+    if (web && dispatcher) {
+      const adopt = dispatcher.adopt;
+      agents = openAgentHub({ settings, database, processId, fleet, nix, adopt, log });
+    }
   }
   await listener.subscribe(
     evaluationsChannel,
@@ -138,7 +149,10 @@ async function assemble(settings: ServerSettings, log: Logger, shutdown: Shutdow
   );
   await listener.subscribe(
     buildersChannel,
-    wakeUp(() => wake.builders()),
+    wakeUp(() => {
+      wake.builders();
+      agents?.look();
+    }),
   );
   return { url: web?.url, stop: () => shutdown.run() };
 }

@@ -2,10 +2,12 @@
 import type { Registry } from 'prom-client';
 import type { Config } from '../basics/config/index.ts';
 import { type Logger, OperatorError } from '../basics/index.ts';
+import type { AgentHub } from '../builders/index.ts';
 import type { CacheHandler } from '../cache/index.ts';
 import { type GitHubApp, missingGitHubSettings, webhooks } from '../github/index.ts';
 import { type Database, type Listener, migrationStatus } from '../postgres/index.ts';
 import { buildWebServer, type SetupNotice } from '../web/index.ts';
+import { mountAgents } from './agents.ts';
 import { announceRevision } from './revision-changes.ts';
 import type { ServerSettings } from './settings.ts';
 
@@ -14,6 +16,8 @@ export interface WebOptions {
   readonly database: Database;
   readonly listener: Listener;
   readonly github: GitHubApp | undefined;
+  /** The agents of this process, once it can serve them. */
+  readonly agents: () => AgentHub | undefined;
   readonly cache: CacheHandler;
   readonly metrics: Registry;
   readonly nixProblem: () => Error | undefined;
@@ -62,6 +66,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
       onDelivery: () => settings.setup?.heard(),
     }),
   });
+  await mountAgents(app, options.agents, log);
   try {
     url = await app.listen({ host: server.host, port: server.port });
   } catch (error) {

@@ -57,6 +57,8 @@ export interface AgentHub {
   appendLog(token: string, session: string, piece: LogPiece): number | undefined;
   complete(token: string, session: string, attemptId: number, result: AgentResult): Promise<boolean>;
   deregister(token: string, session: string): Promise<void>;
+  /** Looks at what operators have decided, now. */
+  look(): void;
   /** Writes what was heard and looks at what operators decided; also done every few seconds. */
   report(): Promise<void>;
   /** Ends all streams. What runs goes on with the agents, for the server that comes after. */
@@ -301,6 +303,11 @@ export function createAgentHub(options: AgentHubOptions): AgentHub {
     complete: async (token, name, attemptId, result) => find(token, name).builder.complete(attemptId, result),
     async deregister(token, name) {
       await drop(find(token, name), 'The agent was ended.');
+    },
+    look() {
+      look().catch((error: unknown) =>
+        log.warn({ reason: messageOf(error) }, 'agents could not be looked at'),
+      );
     },
     report,
     async close() {

@@ -56,8 +56,12 @@ export function createJournal(): Journal {
   const failedInputs: LocalBuildFinished[] = [];
   const byDerivation = new Map<string, JobFound[]>();
 
+  /** Jobs that have no result yet, by derivation. */
+  const waiting = new Map<string, JobFound[]>();
+
   const record = (drvPath: string, resultOf: (job: JobFound) => JobResult): readonly JobResult[] => {
-    const added = (byDerivation.get(drvPath) ?? []).map(resultOf);
+    const added = (waiting.get(drvPath) ?? []).map(resultOf);
+    waiting.delete(drvPath);
     results.push(...added);
     return added;
   };
@@ -70,13 +74,16 @@ export function createJournal(): Journal {
       if (event.type === 'error') errors.push(event);
       if (event.type !== 'job') return;
       jobs.push(event);
-      const sharing = byDerivation.get(event.drvPath) ?? [];
-      sharing.push(event);
-      byDerivation.set(event.drvPath, sharing);
+      for (const jobsByDerivation of [byDerivation, waiting]) {
+        const sharing = jobsByDerivation.get(event.drvPath) ?? [];
+        sharing.push(event);
+        jobsByDerivation.set(event.drvPath, sharing);
+      }
     },
     ended(end) {
       const { state, message, seconds, culprit } = end;
-      if (!byDerivation.has(end.drvPath) && culprit === undefined && isBad(state)) failedInputs.push(end);
+      if (!end.again && !byDerivation.has(end.drvPath) && culprit === undefined && isBad(state))
+        failedInputs.push(end);
       return record(end.drvPath, (job) => ({
         job,
         status: statusOf(state),

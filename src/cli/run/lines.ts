@@ -73,7 +73,9 @@ export function createLineReporter(options: LinesOptions): RunReporter {
       }
       switch (event.type) {
         case 'planned':
-          return say('accent', 'to build', count(event.toBuild, 'derivation'));
+          // Building begins while the evaluation goes on: how much it is, is known at the end.
+          if (event.complete) say('accent', 'to build', count(event.toBuild, 'derivation'));
+          return;
         case 'started':
           return say('accent', 'building', label(event.drvPath));
         case 'retrying':

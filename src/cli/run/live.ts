@@ -32,6 +32,7 @@ export function createLiveReporter({ stream, style, journal, tails }: LiveOption
   let begun: RunStart | undefined;
   let doing = 'starting';
   let toBuild: number | undefined;
+  let planned = false;
   let builtInputs = 0;
 
   const label = (drvPath: string) => buildLabel(drvPath, journal.jobsOf(drvPath));
@@ -49,7 +50,11 @@ export function createLiveReporter({ stream, style, journal, tails }: LiveOption
       return line('accent', `${style.shapes.working} ${doing}`, `  ${found}  ${elapsed}`, columns);
     }
     const bad = failed + timedOut + dependencyFailed;
-    const parts = [`${running.size} building`, `${succeeded + builtInputs} of ${toBuild} built`];
+    const parts = [
+      ...(planned ? [] : [`evaluating, ${count(jobs, 'job')}`]),
+      `${running.size} building`,
+      `${succeeded + builtInputs} of ${toBuild} built`,
+    ];
     if (cached > 0) parts.push(`${cached} cached`);
     if (bad > 0) parts.push(`${bad} failed`);
     if (errors > 0) parts.push(count(errors, 'evaluation error'));
@@ -98,8 +103,10 @@ export function createLiveReporter({ stream, style, journal, tails }: LiveOption
       area.refresh();
     },
     building(event, results) {
-      if (event.type === 'planned') toBuild = event.toBuild;
-      else if (event.type === 'started') {
+      if (event.type === 'planned') {
+        if (event.toBuild > 0 || event.complete) toBuild = event.toBuild;
+        planned ||= event.complete;
+      } else if (event.type === 'started') {
         running.set(event.drvPath, { drvPath: event.drvPath, since: performance.now(), phase: '' });
       } else if (event.type === 'phase') {
         const build = running.get(event.drvPath);
