@@ -1,5 +1,7 @@
 /** Machines behind ssh: each is a store of its own, reached through an sshd of ours on this machine. */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -221,6 +223,39 @@ describe.skipIf(sshdMissing).each(nixesUnderTest)('machines behind ssh with $nam
       message: expect.stringMatching(/not responding/),
     });
     (await thaw)?.();
+  });
+
+  test('that do not trust us build all that is needed themselves', async () => {
+    const socket = join(sshd.folder, 'socket');
+    const daemon = spawn(it.nix.programs['nix-daemon'], [], {
+      env: {
+        ...it.nix.environment,
+        NIX_REMOTE: storeOf('untrusting'),
+        NIX_DAEMON_SOCKET_PATH: socket,
+        NIX_CONFIG: `${it.nix.environment.NIX_CONFIG}\ntrusted-users = nobody\n`,
+      },
+      stdio: 'ignore',
+    });
+    try {
+      await expect.poll(() => existsSync(socket), { timeout: 20_000 }).toBe(true);
+      const builder = machine('untrusting', {
+        'remote-store': `unix://${socket}?root=${storeOf('untrusting')}`,
+      });
+      const [top = ''] = await it.instantiate(`let
+        make = name: input: derivation {
+          inherit name input; system = builtins.currentSystem; builder = "/bin/sh";
+          args = [ "-c" "cat $input; echo \${name} > $out" ];
+        };
+      in make "untrusted-top" (make "untrusted-bottom" (builtins.toFile "untrusted-source" "source\n"))`);
+      const result = await attempt(builder, top);
+      expect(result).toMatchObject({ status: 'built' });
+      expect(result.lines).toContain('untrusted-bottom');
+      expect(await read(result.outputs.out)).toBe('untrusted-top\n');
+    } finally {
+      const gone = once(daemon, 'exit');
+      daemon.kill();
+      await gone;
+    }
   });
 
   test('are not believed when what they send is not what they announce', async () => {

@@ -64,6 +64,8 @@ interface Batch {
 export function createClosureCopier(to: PathSink): ClosureCopier {
   const streams = new PQueue({ concurrency: parallelStreams });
   const underWay = new Set<Batch>();
+  /** For each search for what is missing: what has arrived since it began, whatever it found. */
+  const arrivals = new Set<Set<string>>();
 
   const send = async (request: CopyRequest, missing: ReadonlyMap<string, PathInfo>) => {
     const entries = referencesFirst(missing).map(([path, info]) => ({
@@ -79,10 +81,21 @@ export function createClosureCopier(to: PathSink): ClosureCopier {
     return { paths: entries.length, bytes };
   };
 
+  const search = async (request: CopyRequest) => {
+    const arrived = new Set<string>();
+    arrivals.add(arrived);
+    try {
+      const missing = await findMissing(to, request);
+      return new Map([...missing].filter(([path]) => !arrived.has(path)));
+    } finally {
+      arrivals.delete(arrived);
+    }
+  };
+
   return {
     async copy(request) {
       for (;;) {
-        const missing = await findMissing(to, request);
+        const missing = await search(request);
         if (missing.size === 0) return { paths: 0, bytes: 0 };
         // What somebody else is sending is waited for before anything of our own is announced: so
         // nobody who is waited for waits, and what did not arrive is found missing again.
@@ -97,7 +110,9 @@ export function createClosureCopier(to: PathSink): ClosureCopier {
         const batch = { paths: new Set(missing.keys()), ended };
         underWay.add(batch);
         try {
-          return await ended;
+          const result = await ended;
+          for (const arrived of arrivals) for (const path of batch.paths) arrived.add(path);
+          return result;
         } finally {
           underWay.delete(batch);
         }
