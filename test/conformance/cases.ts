@@ -9,7 +9,7 @@
 // One line a case reads best, and ${} in the cases is Nix's:
 // biome-ignore-all format: a table
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Nix
-import type { JobLimits } from '../../src/evaluations/index.ts';
+import type { JobLimits, JobMark } from '../../src/evaluations/index.ts';
 
 export type Path = readonly string[];
 
@@ -25,6 +25,8 @@ export interface NodeCase extends Expectation {
   readonly value: string;
   /** Of the jobs; default none. */
   readonly limits?: JobLimits;
+  /** Of the jobs; default regular. */
+  readonly mark?: JobMark;
 }
 
 /** A whole repository. */
@@ -57,6 +59,18 @@ export const nodeCases: readonly NodeCase[] = [
   { checks: 'a derivation without a drvPath is an error', value: '{ type = "derivation"; name = "x"; }', errors: [[here, /drvPath/]] },
   { checks: 'a drvPath that is no derivation of the store is an error', value: '{ type = "derivation"; name = "x"; drvPath = "/nix/store/00000000000000000000000000000000-x.drv"; }', errors: [here] },
   { checks: 'a drvPath that fails is an error', value: 'derivation { name = "nobuilder"; system = "x86_64-linux"; }', errors: [[here, /builder/]] },
+  { checks: 'the built-in <nix/fetchurl.nix> makes a job and fetches nothing', value: 'import <nix/fetchurl.nix> { url = "https://unreachable.invalid/x"; sha256 = "0000000000000000000000000000000000000000000000000000"; }', jobs: [here] },
+  { checks: 'an output may have a name that means something elsewhere', value: 'derivation { name = "proto"; system = "x86_64-linux"; builder = "/bin/sh"; outputs = [ "out" "__proto__" "constructor" ]; }', jobs: [here] },
+  { checks: 'a type that throws is an error of a functor too, which is not called', value: '{ type = throw "typed"; __functor = self: throw "called"; }', errors: [[here, /typed/]] },
+  // Its marks; the first that matches counts.
+  { checks: 'an effect', value: 'd "a" // { isEffect = true; ignoreFailure = true; }', jobs: [here], mark: 'effect' },
+  { checks: 'only the dependencies are wanted', value: 'd "a" // { buildDependenciesOnly = true; requireFailure = true; }', jobs: [here], mark: 'dependencies-only' },
+  { checks: 'an old mkShell, of which only the dependencies are wanted', value: 'd "a" // { phases = [ "nobuildPhase" ]; ignoreFailure = true; }', jobs: [here], mark: 'dependencies-only' },
+  { checks: 'it may fail', value: 'd "a" // { ignoreFailure = true; requireFailure = true; }', jobs: [here], mark: 'may-fail' },
+  { checks: 'it must fail', value: 'd "a" // { requireFailure = true; }', jobs: [here], mark: 'must-fail' },
+  { checks: 'marks of another type than they should be are not set', value: 'd "a" // { isEffect = "true"; buildDependenciesOnly = 1; phases = "nobuildPhase"; ignoreFailure = null; requireFailure = { }; }', jobs: [here] },
+  { checks: 'two phases are no mark', value: 'd "a" // { phases = [ "nobuildPhase" "x" ]; }', jobs: [here] },
+  { checks: 'a mark that throws is an error', value: 'd "a" // { isEffect = throw "marked"; }', errors: [[here, /marked/]] },
   // What its meta asks of the build.
   { checks: 'the limits of a job are those of its meta', value: 'd "a" // { meta = { timeout = 60; maxSilent = 7; schedulingPriority = -5; description = throw "d"; }; }', jobs: [here], limits: { timeoutSeconds: 60, maxSilentSeconds: 7, priority: -5 } },
   { checks: 'a limit that is no good number is not set', value: 'd "a" // { meta = { timeout = "60"; maxSilent = 0; schedulingPriority = 3000000000; }; }', jobs: [here] },
@@ -79,6 +93,8 @@ export const nodeCases: readonly NodeCase[] = [
   { checks: 'a functor whose pattern needs an argument is an error', value: '{ __functor = self: { needed }: d "a"; }', errors: [[here, /needed/]] },
   { checks: 'sets in the result of a functor need their own flags', value: '{ __functor = self: { s = { a = d "a"; }; t = walk { b = d "b"; }; }; }', jobs: [['t', 'b']] },
   { checks: 'a functor that gives a string is ignored', value: '{ __functor = self: "text"; }' },
+  { checks: 'the result of a functor is walked even if its flag says no', value: '{ __functor = self: { recurseForDerivations = false; a = d "a"; }; }', jobs: [['a']] },
+  { checks: 'the flag of the result of a functor is an ordinary child', value: '{ __functor = self: { recurseForDerivations = throw "odd"; a = d "a"; }; }', jobs: [['a']], errors: [[['recurseForDerivations'], /odd/]] },
   // An attribute set.
   { checks: 'a set with the flag is walked', value: 'walk { a = d "a"; b = d "b"; }', jobs: [['a'], ['b']] },
   { checks: 'a set without the flag is ignored, and nothing in it is forced', value: '{ a = d "a"; b = throw "b"; }' },
@@ -111,6 +127,9 @@ export const nodeCases: readonly NodeCase[] = [
   { checks: 'spaces, tabs and line ends in names survive', value: String.raw`walk { " " = d "a"; "a b" = d "b"; "\n" = d "c"; "\t\r" = d "d"; }`, jobs: [[' '], ['a b'], ['\n'], ['\t\r']] },
   { checks: 'percent signs and what looks encoded survive', value: 'walk { "%" = d "a"; "%2E" = d "b"; "_%2E." = d "c"; }', jobs: [['%'], ['%2E'], ['_%2E.']] },
   { checks: 'names in any script survive', value: 'walk { "ü" = d "a"; "日本" = d "b"; "🦭" = d "c"; }', jobs: [['ü'], ['日本'], ['🦭']] },
+  { checks: 'names that mean something in JavaScript are names', value: 'walk { "__proto__" = d "a"; constructor = d "b"; toString = walk { "__proto__" = d "c"; hasOwnProperty = throw "own"; }; }', jobs: [['__proto__'], ['constructor'], ['toString', '__proto__']], errors: [[['toString', 'hasOwnProperty'], /own/]] },
+  { checks: 'names that begin with dashes, and very long ones, are names', value: 'walk { "--help" = d "a"; "-" = d "b"; ${builtins.concatStringsSep "" (builtins.genList (_: "long") 500)} = d "c"; }', jobs: [['--help'], ['-'], ['long'.repeat(500)]] },
+  { checks: 'herculesCI is an ordinary attribute', value: 'walk { herculesCI = { ... }: throw "called"; a = d "a"; }', jobs: [['a']] },
   { checks: 'an error under a strange name has exactly that path', value: String.raw`walk { "a.\"1\" %\n" = throw "x"; }`, errors: [['a."1" %\n']] },
   // Errors.
   { checks: 'an attribute that throws is an error and its siblings go on', value: 'walk { a = d "a"; b = throw "broken b"; c = d "c"; }', jobs: [['a'], ['c']], errors: [[['b'], /broken b/]] },
@@ -121,6 +140,7 @@ export const nodeCases: readonly NodeCase[] = [
   { checks: 'a file that is not there is an error', value: 'walk { a = import ./absent.nix; b = d "b"; }', jobs: [['b']], errors: [[['a'], /absent\.nix/]] },
   { checks: 'infinite recursion is an error', value: 'walk { a = let x = x; in x; b = d "b"; }', jobs: [['b']], errors: [[['a'], /infinite recursion/]] },
   { checks: 'a call that never returns is an error of its attribute only', value: 'walk { a = let f = x: 1 + f x; in f 0; b = d "b"; }', jobs: [['b']], errors: [[['a'], /stack overflow/]] },
+  { checks: 'errors that Nix code cannot catch are errors like all others', value: 'walk { a = 1 / 0; b = builtins.fromJSON "{"; c = builtins.head [ ]; d = ({ x }: x) { }; e = { }.a.b; f = builtins.readFile ./absent; g = "a" + 1; z = d "z"; }', jobs: [['z']], errors: [['a'], ['b'], ['c'], ['d'], ['e'], ['f'], ['g']] },
   { checks: '<nixpkgs> is not found', value: 'walk { a = import <nixpkgs> { }; b = d "b"; }', jobs: [['b']], errors: [[['a'], /nixpkgs/]] },
   { checks: 'an error inside a derivation is the error of its job', value: 'derivation { name = "x"; system = "x86_64-linux"; builder = "/bin/sh"; dep = throw "in the dependency"; }', errors: [[here, /in the dependency/]] },
   { checks: 'an error in a nested set has the whole path', value: 'walk { s = walk { t = throw "far down"; a = d "a"; }; }', jobs: [['s', 'a']], errors: [[['s', 't'], /far down/]] },
@@ -157,6 +177,9 @@ export const treeCases: readonly TreeCase[] = [
   { checks: 'no file is an error of the evaluation that names what was looked for', files: { 'other.nix': '{ }' }, file: '', errors: [[here, /nix\/ci\.nix.*ci\.nix.*default\.nix.*flake\.nix/]] },
   { checks: 'a syntax error in the chosen file does not fall through to the next', files: { 'ci.nix': '{ a = ', 'default.nix': '{ a = d "a"; }' }, errors: [[here, /syntax error/]] },
   { checks: 'an empty file is an error', files: '', errors: [[here, /syntax error/]] },
+  { checks: 'names are case sensitive, and nix/default.nix and ci/default.nix do not count', files: { 'CI.nix': 'throw "no"', 'nix/default.nix': 'throw "no"', 'ci/default.nix': 'throw "no"', 'default.nix': '{ a = d "a"; }' }, file: 'default.nix', jobs: [['a']] },
+  { checks: 'nix/ci.nix that is a directory does not count', files: { 'nix/ci.nix/default.nix': 'throw "no"', 'ci.nix': '{ a = d "a"; }' }, jobs: [['a']] },
+  { checks: 'a folder nix that is a link in the repository counts', files: { nix: '-> build', 'build/ci.nix': '{ a = import ./a.nix; }', 'build/a.nix': 'd "a"' }, file: 'nix/ci.nix', jobs: [['a']] },
   // The top level.
   { checks: 'the root is walked without a flag', files: '{ a = d "a"; s = { b = d "b"; }; }', jobs: [['a']] },
   { checks: 'a root flag that is false does not stop the walk', files: '{ recurseForDerivations = false; a = d "a"; }', jobs: [['a']] },
@@ -186,6 +209,11 @@ export const treeCases: readonly TreeCase[] = [
   { checks: 'an endless recursion at the root is the error of the evaluation', files: 'let f = x: f x + 1; in f 0', errors: [[here, /stack overflow/]] },
   { checks: 'an empty root has no jobs and no errors', files: '{ }' },
   { checks: 'twenty thousand values that throw in an ignored set cost nothing', files: '{ a = d "a"; s = builtins.listToAttrs (builtins.genList (n: { name = toString n; value = throw "x"; }) 20000); }', jobs: [['a']] },
+  { checks: 'twenty thousand values that throw in a thousand ignored sets are not forced', files: 'builtins.listToAttrs (builtins.genList (n: { name = "s" + toString n; value = builtins.listToAttrs (builtins.genList (m: { name = toString m; value = throw "x"; }) 20); }) 1000) // { a = d "a"; }', jobs: [['a']] },
+  { checks: 'a function that gives a derivation is a job with the empty path', files: '{ }: d "root"', jobs: [here] },
+  { checks: 'a functor at the root that returns itself is the error of the evaluation', files: '{ __functor = self: self; }', errors: [[here, /stack overflow/]] },
+  { checks: 'an abort at the root is the error of the evaluation', files: 'abort "stopped"', errors: [[here, /stopped/]] },
+  { checks: 'the same name twice is an error of the evaluation', files: '{ a = d "a"; a = d "b"; }', errors: [[here, /already defined/]] },
   { checks: 'the whole document example: recurseIntoAttrs two layers deep', files: '{ myDrvs = walk { hello = d "hello"; more = walk { world = d "world"; }; }; }', jobs: [ ['myDrvs', 'hello'], ['myDrvs', 'more', 'world'], ] },
   // Depth.
   { checks: 'a job may lie ten attributes deep', files: chain(10, 'd "a"'), jobs: [ten] },
@@ -198,6 +226,8 @@ export const treeCases: readonly TreeCase[] = [
   { checks: 'import from derivation works in trusted code', files: '{ ${builtins.readFile (derivation { name = "ifd"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo -n built > $out" ]; })} = d "a"; }', jobs: [['built']] },
   { checks: 'import from derivation is refused in untrusted code, and only there', trusted: false, files: '{ a = builtins.readFile (derivation { name = "ifd-u"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo -n built > $out" ]; }); b = d "b"; }', jobs: [['b']], errors: [['a']] },
   { checks: 'a failed import from derivation is the error of its attribute', files: '{ a = builtins.readFile (derivation { name = "ifd-failing"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo broken tool; exit 3" ]; }); b = d "b"; }', jobs: [['b']], errors: [[['a'], /ifd-failing/]] },
+  // Files that are imported.
+  { checks: 'a file with a syntax error is the error of who imports it', files: { 'ci.nix': '{ a = import ./broken.nix; b = d "b"; }', 'broken.nix': '{ a = ' }, jobs: [['b']], errors: [[['a'], /syntax error/]] },
   // Links inside.
   { checks: 'a link out of the repository is not followed', files: { 'ci.nix': '{ a = builtins.readFile ./leak; b = d "b"; }', leak: '-> /etc/hostname' }, jobs: [['b']], errors: [['a']] },
 ];

@@ -59,7 +59,9 @@ describe.each(nixesUnderTest)('with $name', (under) => {
       test(one.checks, () => {
         const mine = events.filter((event) => 'path' in event && event.path[0] === name(index));
         expectFindings(mine, one, [name(index)]);
-        for (const job of jobsOf(mine)) expect(job.limits).toEqual(one.limits);
+        for (const { limits, mark } of jobsOf(mine)) {
+          expect({ limits, mark }).toEqual({ limits: one.limits, mark: one.mark ?? 'regular' });
+        }
       });
     }
 
@@ -104,7 +106,7 @@ function expectFindings(events: readonly EvaluationEvent[], expected: Expectatio
   }
   for (const job of jobs) {
     expect(job.drvPath).toMatch(/^\/nix\/store\/[a-z0-9]{32}-.+\.drv$/);
-    expect(job.system).toMatch(/^(x86_64|aarch64)-linux$/);
+    expect(job.system).toMatch(/^(x86_64|aarch64)-linux$|^builtin$/);
     expect(job.outputs.out).toMatch(/^\/nix\/store\//);
   }
 }
