@@ -1,12 +1,13 @@
 /**
  * The order of one in-memory run: which derivation is next, and what the end of one means for the
- * others. Pure bookkeeping, no clock and no processes; `local-run.ts` drives it.
+ * others. More may be added while it runs. Pure bookkeeping, no clock and no processes; `local-run.ts` drives it.
  *
  *     blocked ──last input succeeded──> queued ──takeNext──> building ──finish──> a finished state
  *        └──an input ended badly──> dependency-failed           └──retry──> queued
  *     any unfinished ──cancel──> cancelled
  */
 import { type BuildState, type FinishedState, isFinished } from './states.ts';
+import { createWeightedGraph } from './weights.ts';
 
 /** One derivation that has to be built, and what it needs of the others that have to be. */
 export interface PlanNode {
@@ -31,7 +32,9 @@ export interface PlanCounts {
   readonly finished: number;
 }
 
-export interface BuildPlan {
+export interface LocalPlan {
+  /** Adds to the plan; returns those that fall at once, because what they need has failed already. */
+  add(nodes: readonly PlanNode[]): readonly Fallen[];
   /** Takes the queued derivation with the longest path of unfinished work behind it. */
   takeNext(): string | undefined;
   /** Ends a derivation that is building. Returns the ones that fall with it, nearest first. */
@@ -46,18 +49,24 @@ export interface BuildPlan {
 
 interface Entry {
   state: BuildState;
+  /** Of one that fell. */
+  culprit: string | undefined;
   missingInputs: number;
   readonly dependents: string[];
-  /** Derivations on the longest path from here to an end of the graph, itself included. */
-  height: number;
 }
 
-/** Lays out the plan. Throws for a graph with a cycle, which no Nix store can hold. */
-export function createBuildPlan(nodes: readonly PlanNode[]): BuildPlan {
-  const entries = layOut(nodes);
-  /** Queued derivations by height: heights are small, so the highest is found by counting down. */
+/** Lays out the plan. Throws, here and in `add`, for a graph with a cycle, which no Nix store can hold. */
+export function createBuildPlan(nodes: readonly PlanNode[]): LocalPlan {
+  const entries = new Map<string, Entry>();
+  /** Its `remaining` is the number of derivations on the longest path of unfinished work from here. */
+  const weights = createWeightedGraph();
+  /**
+   * Queued derivations by that number: it is small, so the highest is found by counting down. One whose
+   * number has risen is in several queues, and counts in the highest.
+   */
   const queues: string[][] = [];
-  const totals = { blocked: entries.size, queued: 0, building: 0, finished: 0 };
+  const totals = { blocked: 0, queued: 0, building: 0, finished: 0 };
+  const heightOf = (drvPath: string) => weights.weightOf(drvPath)?.remaining ?? 0;
 
   const entryOf = (drvPath: string): Entry => {
     const entry = entries.get(drvPath);
@@ -69,34 +78,69 @@ export function createBuildPlan(nodes: readonly PlanNode[]): BuildPlan {
     totals[countedAs(state)] += 1;
     entry.state = state;
   };
+  const putInQueue = (drvPath: string) => {
+    const height = heightOf(drvPath);
+    const queue = queues[height] ?? [];
+    queue.push(drvPath);
+    queues[height] = queue;
+  };
   const enqueue = (drvPath: string, entry: Entry) => {
     move(entry, 'queued');
-    const queue = queues[entry.height] ?? [];
-    queue.push(drvPath);
-    queues[entry.height] = queue;
+    putInQueue(drvPath);
   };
   const takeBuilding = (drvPath: string): Entry => {
     const entry = entryOf(drvPath);
     if (entry.state !== 'building') throw new Error(`${drvPath} is ${entry.state}, not building`);
     return entry;
   };
-  const fell = (culprit: string): Fallen[] => {
+  /** Lets these fall, and what waits for them. */
+  const fall = (culprit: string, first: readonly string[]): Fallen[] => {
     const fallen: Fallen[] = [];
-    const open = [...entryOf(culprit).dependents];
+    const open = [...first];
     for (let at = 0; at < open.length; at += 1) {
       const drvPath = open[at]!;
       const entry = entryOf(drvPath);
       if (entry.state !== 'blocked') continue;
       move(entry, 'dependency-failed');
+      entry.culprit = culprit;
       fallen.push({ drvPath, state: 'dependency-failed', culprit });
       open.push(...entry.dependents);
     }
     return fallen;
   };
 
-  for (const [drvPath, entry] of entries) if (entry.missingInputs === 0) enqueue(drvPath, entry);
+  const connect = ({ drvPath, inputs }: PlanNode): Fallen[] => {
+    const entry = entryOf(drvPath);
+    for (const input of new Set(inputs)) {
+      const needed = entries.get(input);
+      if (!needed || needed.state === 'succeeded') continue;
+      if (isFinished(needed.state)) return fall(needed.culprit ?? input, [drvPath]);
+      needed.dependents.push(drvPath);
+      entry.missingInputs += 1;
+    }
+    return [];
+  };
+  const add = (added: readonly PlanNode[]): Fallen[] => {
+    for (const { drvPath } of added) {
+      if (entries.has(drvPath)) throw new Error(`${drvPath} is twice in the plan`);
+      entries.set(drvPath, { state: 'blocked', culprit: undefined, missingInputs: 0, dependents: [] });
+    }
+    totals.blocked += added.length;
+    const risen = weights.add(
+      added.map(({ drvPath, inputs }) => ({ key: drvPath, inputs, cost: 1, priority: 0 })),
+    );
+    const fallen = added.flatMap(connect);
+    for (const drvPath of risen) if (entryOf(drvPath).state === 'queued') putInQueue(drvPath);
+    for (const { drvPath } of added) {
+      const entry = entryOf(drvPath);
+      if (entry.state === 'blocked' && entry.missingInputs === 0) enqueue(drvPath, entry);
+    }
+    return fallen;
+  };
+  add(nodes);
 
   return {
+    add,
     takeNext() {
       while (queues.length > 0) {
         const drvPath = queues.at(-1)?.shift();
@@ -104,6 +148,7 @@ export function createBuildPlan(nodes: readonly PlanNode[]): BuildPlan {
           queues.pop();
           continue;
         }
+        if (entryOf(drvPath).state !== 'queued') continue;
         move(entryOf(drvPath), 'building');
         return drvPath;
       }
@@ -112,7 +157,7 @@ export function createBuildPlan(nodes: readonly PlanNode[]): BuildPlan {
     finish(drvPath, state) {
       const entry = takeBuilding(drvPath);
       move(entry, state);
-      if (state !== 'succeeded') return fell(drvPath);
+      if (state !== 'succeeded') return fall(drvPath, entry.dependents);
       for (const dependent of entry.dependents) {
         const waiting = entryOf(dependent);
         waiting.missingInputs -= 1;
@@ -140,37 +185,4 @@ export function createBuildPlan(nodes: readonly PlanNode[]): BuildPlan {
 
 function countedAs(state: BuildState): 'blocked' | 'queued' | 'building' | 'finished' {
   return isFinished(state) ? 'finished' : state;
-}
-
-/** Edges both ways and heights, by removing derivations nobody needs any more, layer by layer. */
-function layOut(nodes: readonly PlanNode[]): Map<string, Entry> {
-  const entries = new Map<string, Entry>();
-  const inputsOf = new Map<string, readonly string[]>();
-  for (const { drvPath } of nodes) {
-    if (entries.has(drvPath)) throw new Error(`${drvPath} is twice in the plan`);
-    entries.set(drvPath, { state: 'blocked', missingInputs: 0, dependents: [], height: 1 });
-  }
-  const unplaced = new Map<string, number>();
-  for (const { drvPath, inputs } of nodes) {
-    const inside = [...new Set(inputs)].filter((input) => entries.has(input));
-    inputsOf.set(drvPath, inside);
-    entries.get(drvPath)!.missingInputs = inside.length;
-    for (const input of inside) {
-      entries.get(input)!.dependents.push(drvPath);
-      unplaced.set(input, (unplaced.get(input) ?? 0) + 1);
-    }
-  }
-  const open = nodes.map((node) => node.drvPath).filter((drvPath) => !unplaced.has(drvPath));
-  for (let at = 0; at < open.length; at += 1) {
-    const { height } = entries.get(open[at]!)!;
-    for (const input of inputsOf.get(open[at]!)!) {
-      const entry = entries.get(input)!;
-      entry.height = Math.max(entry.height, height + 1);
-      const left = unplaced.get(input)! - 1;
-      unplaced.set(input, left);
-      if (left === 0) open.push(input);
-    }
-  }
-  if (open.length < entries.size) throw new Error('the derivation graph has a cycle');
-  return entries;
 }

@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runProcess, silentLogger } from '../basics/index.ts';
 import { type Builder, createLocalBuilder } from '../builders/index.ts';
 import { detectNix, type LocalNix, type NixStore, openLocalStore } from '../nix/index.ts';
-import { type LocalBuildFinished, type LocalRunEvent, type LocalRunWish, runLocally } from './local-run.ts';
+import { type LocalBuildFinished, type LocalRunEvent, runLocally } from './local-run.ts';
+import { type BuildWish, createMissingPlanner } from './missing.ts';
 
 let folder: string;
 let nix: LocalNix;
@@ -47,9 +48,10 @@ interface Outcome {
 }
 
 async function runAll(
-  wishes: readonly LocalRunWish[],
+  wishes: readonly BuildWish[],
   options: {
     readonly slots?: number;
+    readonly parts?: AsyncIterable<readonly BuildWish[]>;
     readonly signal?: AbortSignal;
     readonly onEvent?: (event: LocalRunEvent) => void;
     readonly wrap?: (builder: Builder) => Builder;
@@ -58,10 +60,9 @@ async function runAll(
   const events: LocalRunEvent[] = [];
   const builder = createLocalBuilder({ store, nix, name: 'local', slots: options.slots ?? 2 });
   await runLocally({
-    store,
+    planner: createMissingPlanner({ store, layout: nix.layout }),
     builder: options.wrap?.(builder) ?? builder,
-    layout: nix.layout,
-    wishes,
+    wishes: options.parts ?? [wishes],
     timeoutSeconds: 120,
     maxSilentSeconds: 120,
     signal: options.signal ?? new AbortController().signal,
@@ -78,7 +79,7 @@ async function runAll(
   };
 }
 
-const itself = (drvPath: string | undefined): LocalRunWish => ({ drvPath: drvPath ?? '', itself: true });
+const itself = (drvPath: string | undefined): BuildWish => ({ drvPath: drvPath ?? '', itself: true });
 
 describe('a local run', () => {
   it('starts the long chain first, and every build after its inputs', async () => {
@@ -108,7 +109,42 @@ describe('a local run', () => {
     const wishes = [...all.values()].map(itself);
     await runAll(wishes);
     const { events } = await runAll(wishes);
-    expect(events).toEqual([{ type: 'planned', cached: [...all.values()], toBuild: 0 }]);
+    expect(events).toEqual([
+      { type: 'planned', cached: [...all.values()], toBuild: 0, complete: false },
+      { type: 'planned', cached: [], toBuild: 0, complete: true },
+    ]);
+  });
+
+  it('builds the first part while the second is not known yet, and each derivation once', async () => {
+    const all = await derivations(`rec {
+      bad = sh "bad-base" "exit 1" []; first = sh "first-part" "echo > $out" [];
+      top = sh "on-both" "echo > $out" [ first bad ]; }`);
+    const path = (name: string) => all.get(name) ?? '';
+    let firstEnded = () => {};
+    const ended = new Promise<void>((resolve) => {
+      firstEnded = resolve;
+    });
+    async function* parts() {
+      yield [itself(path('first-part')), itself(path('bad-base'))];
+      await ended;
+      yield [itself(path('on-both')), itself(path('first-part'))];
+    }
+    let ends = 0;
+    const { events, started } = await runAll([], {
+      parts: parts(),
+      onEvent: (event) => {
+        if (event.type !== 'finished') return;
+        ends += 1;
+        if (ends === 2) firstEnded();
+      },
+    });
+    expect([...started].sort()).toEqual([path('first-part'), path('bad-base')].sort());
+    const finished = events.flatMap((event) => (event.type === 'finished' ? [event] : []));
+    expect(finished.slice(2).map(({ drvPath, state, again }) => [drvPath, state, again ?? false])).toEqual([
+      [path('first-part'), 'succeeded', true],
+      [path('on-both'), 'dependency-failed', false],
+    ]);
+    expect(finished.at(-1)?.culprit).toBe(path('bad-base'));
   });
 
   it('names the first failure for everything above it, and builds the rest', async () => {

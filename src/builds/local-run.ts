@@ -6,13 +6,19 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AttemptResult, Builder } from '../builders/index.ts';
-import { derivationGraph, type NixStore, type StoreLayout } from '../nix/index.ts';
-import { type BuildPlan, createBuildPlan, type PlanNode } from './local-run-plan.ts';
+import { createBuildPlan, type LocalPlan } from './local-run-plan.ts';
+import type { BuildLimits, BuildPlan, BuildWish, DerivationTexts, MissingPlanner } from './missing.ts';
 import { type FinishedState, verdictOf } from './states.ts';
 
 export type LocalRunEvent =
-  /** Always the first: what is there already, and how much is to be done. */
-  | { readonly type: 'planned'; readonly cached: readonly string[]; readonly toBuild: number }
+  /** Comes with each part of the wishes: which of them are there already, and all there is to do so far. */
+  | {
+      readonly type: 'planned';
+      readonly cached: readonly string[];
+      readonly toBuild: number;
+      /** There is no more to come. */
+      readonly complete: boolean;
+    }
   | { readonly type: 'started'; readonly drvPath: string }
   | { readonly type: 'phase'; readonly drvPath: string; readonly phase: string }
   | { readonly type: 'log'; readonly drvPath: string; readonly line: Buffer }
@@ -31,20 +37,17 @@ export interface LocalBuildFinished {
   readonly culprit?: string;
   /** Of the last attempt; 0 for builds that never started. */
   readonly seconds: number;
-}
-
-export interface LocalRunWish {
-  readonly drvPath: string;
-  /** False: everything it needs is built, it itself is not. */
-  readonly itself: boolean;
+  /** It ended before, and is told again because of another wish for it. */
+  readonly again?: boolean;
 }
 
 export interface LocalRunOptions {
-  readonly store: Pick<NixStore, 'queryMissing'>;
+  readonly planner: MissingPlanner;
+  /** Where derivations are that may have to be written before they can be built. */
+  readonly derivations?: Pick<DerivationTexts, 'write'>;
   readonly builder: Builder;
-  /** Where the store's `.drv` files are. */
-  readonly layout: StoreLayout;
-  readonly wishes: readonly LocalRunWish[];
+  /** What is wanted, as it becomes known; building starts with the first part. */
+  readonly wishes: AsyncIterable<readonly BuildWish[]> | Iterable<readonly BuildWish[]>;
   /** Seconds; 0 means no limit. */
   readonly timeoutSeconds: number;
   readonly maxSilentSeconds: number;
@@ -55,85 +58,143 @@ export interface LocalRunOptions {
   readonly retryDelayMs?: number;
 }
 
-/** Runs all of it. Rejects only when the store cannot be asked or the graph not be read. */
+/** Runs all of it. Rejects only when the wishes do, the store cannot be asked or the graph not be read. */
 export async function runLocally(options: LocalRunOptions): Promise<void> {
-  const targets = [...new Set(options.wishes.map((wish) => wish.drvPath))];
-  const missing = await options.store.queryMissing(targets);
-  // A derivation nobody knows how to make is tried all the same, so that Nix says what is wrong.
-  const toMake = new Set([...missing.willBuild, ...missing.unknown]);
-  const cached = targets.filter((drvPath) => !toMake.has(drvPath));
-  const { dependencies } = await derivationGraph(options.layout, missing.willBuild, targets);
-  const nodes: PlanNode[] = [...dependencies].map(([drvPath, inputs]) => ({ drvPath, inputs }));
-  for (const drvPath of targets) {
-    if (missing.unknown.has(drvPath) && !dependencies.has(drvPath)) nodes.push({ drvPath, inputs: [] });
+  const run = createRun(options);
+  const { signal } = options;
+  // At once, so that nothing counts as failed because a build it needs was cancelled.
+  signal.addEventListener('abort', run.cancelWaiting, { once: true });
+  try {
+    await Promise.all([takeWishes(options, run), run.drive()]);
+  } finally {
+    signal.removeEventListener('abort', run.cancelWaiting);
   }
-  const plan = createBuildPlan(nodes);
-  const inert = onlyForTheirInputs(options.wishes, nodes);
-  options.onEvent({ type: 'planned', cached, toBuild: nodes.length - inert.size });
-  await drive(options, plan, inert);
 }
 
-/** Nobody needs these themselves: no wish and no other derivation. */
-function onlyForTheirInputs(
-  wishes: readonly LocalRunWish[],
-  nodes: readonly PlanNode[],
-): ReadonlySet<string> {
-  const needed = new Set(nodes.flatMap((node) => node.inputs));
-  for (const wish of wishes) if (wish.itself) needed.add(wish.drvPath);
-  return new Set(nodes.map((node) => node.drvPath).filter((drvPath) => !needed.has(drvPath)));
+/** Plans the wishes as they come. Those that come after the run was cancelled are not looked at. */
+async function takeWishes(options: LocalRunOptions, run: Run): Promise<void> {
+  const { planner, signal, derivations } = options;
+  try {
+    for await (const wishes of options.wishes) {
+      if (signal.aborted) continue;
+      const plan = await planner.plan(wishes);
+      await derivations?.write(
+        plan.wanted.filter((build) => !build.inputsOnly).map(({ drvPath }) => drvPath),
+      );
+      if (!signal.aborted) run.add(wishes, plan);
+    }
+  } catch (error) {
+    run.cancelWaiting();
+    throw error;
+  } finally {
+    run.close();
+  }
 }
 
 type End = Omit<LocalBuildFinished, 'type' | 'drvPath'>;
 
 const neverStarted = { outputs: {}, message: '', seconds: 0 } as const;
 
-/** Keeps the builder's slots full until everything has ended. */
-async function drive(options: LocalRunOptions, plan: BuildPlan, inert: ReadonlySet<string>): Promise<void> {
-  const { signal, onEvent } = options;
-  const slots = Math.max(1, options.builder.slots);
-  const running = new Map<string, Promise<void>>();
+interface Run {
+  add(wishes: readonly BuildWish[], plan: BuildPlan): void;
+  /** No more will be added. */
+  close(): void;
+  cancelWaiting(): void;
+  /** Keeps the builder's slots full until everything has ended. */
+  drive(): Promise<void>;
+}
 
-  const finish = (drvPath: string, end: End) => {
-    const fallen = plan.finish(drvPath, end.state);
-    onEvent({ type: 'finished', drvPath, ...end });
-    for (const { drvPath: above, state, culprit } of fallen) {
-      onEvent({ type: 'finished', drvPath: above, ...neverStarted, state, culprit });
-    }
+/** Nodes that stand for no build, only for the inputs of a derivation. */
+const inputsOf = (drvPath: string) => `${drvPath}!inputs`;
+
+function createRun(options: LocalRunOptions): Run {
+  const { onEvent } = options;
+  const slots = Math.max(1, options.builder.slots);
+  const plan: LocalPlan = createBuildPlan([]);
+  const running = new Map<string, Promise<void>>();
+  const limits = new Map<string, BuildLimits>();
+  /** Nodes that are not built, by what they are in the plan. */
+  const inert = new Map<string, string>();
+  const ends = new Map<string, End>();
+  let toBuild = 0;
+  let open = true;
+  let wake = () => {};
+
+  const tell = (node: string, end: End) => {
+    ends.set(node, end);
+    onEvent({ type: 'finished', drvPath: inert.get(node) ?? node, ...end });
+  };
+  const finish = (node: string, end: End) => {
+    const fallen = plan.finish(node, end.state);
+    tell(node, end);
+    for (const { drvPath, state, culprit } of fallen) tell(drvPath, { ...neverStarted, state, culprit });
   };
   const run = async (drvPath: string) => {
-    finish(drvPath, await attemptUntilEnd(options, drvPath));
+    finish(drvPath, await attemptUntilEnd(options, drvPath, limits.get(drvPath) ?? {}));
     running.delete(drvPath);
   };
-  const cancelWaiting = () => {
-    for (const drvPath of plan.cancelWaiting()) {
-      onEvent({ type: 'finished', drvPath, ...neverStarted, state: 'cancelled' });
-    }
-  };
 
-  // At once, so that nothing counts as failed because a build it needs was cancelled.
-  signal.addEventListener('abort', cancelWaiting, { once: true });
-  if (signal.aborted) cancelWaiting();
-  try {
-    for (;;) {
-      while (running.size < slots) {
-        const drvPath = plan.takeNext();
-        if (drvPath === undefined) break;
-        if (inert.has(drvPath)) finish(drvPath, { ...neverStarted, state: 'succeeded' });
-        else running.set(drvPath, run(drvPath));
+  return {
+    add(wishes, { wanted, missing, impossible, limits: asked }) {
+      for (const [drvPath, limit] of asked) limits.set(drvPath, limit);
+      const nodes = wanted.map(({ drvPath, inputs, inputsOnly }) => {
+        if (inputsOnly) inert.set(inputsOf(drvPath), drvPath);
+        return { drvPath: inputsOnly ? inputsOf(drvPath) : drvPath, inputs };
+      });
+      toBuild += wanted.filter((build) => !build.inputsOnly).length;
+      const before = new Map(ends);
+      const fallen = plan.add(nodes);
+      const cached = new Set<string>();
+      const again = new Map<string, End>();
+      for (const { drvPath, itself } of wishes) {
+        const node = itself ? drvPath : inputsOf(drvPath);
+        const end = before.get(node);
+        if (end) again.set(drvPath, end);
+        const reason = impossible.get(drvPath);
+        if (reason !== undefined) again.set(drvPath, { ...neverStarted, state: 'failed', message: reason });
+        else if (!missing.has(drvPath)) cached.add(drvPath);
+        // All its inputs are there, and it itself is not wanted.
+        else if (plan.stateOf(node) === undefined)
+          again.set(drvPath, { ...neverStarted, state: 'succeeded' });
       }
-      if (running.size === 0) break;
-      await Promise.race(running.values());
-    }
-  } finally {
-    signal.removeEventListener('abort', cancelWaiting);
-  }
-  const { finished, total } = plan.counts();
-  if (finished < total) throw new Error(`${total - finished} builds are left that cannot start`);
+      onEvent({ type: 'planned', cached: [...cached], toBuild, complete: false });
+      for (const [drvPath, end] of again) onEvent({ type: 'finished', drvPath, ...end, again: true });
+      for (const { drvPath, state, culprit } of fallen) tell(drvPath, { ...neverStarted, state, culprit });
+      wake();
+    },
+    close() {
+      open = false;
+      onEvent({ type: 'planned', cached: [], toBuild, complete: true });
+      wake();
+    },
+    cancelWaiting() {
+      for (const node of plan.cancelWaiting()) tell(node, { ...neverStarted, state: 'cancelled' });
+    },
+    async drive() {
+      for (;;) {
+        const woken = new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        while (running.size < slots) {
+          const node = plan.takeNext();
+          if (node === undefined) break;
+          if (inert.has(node)) finish(node, { ...neverStarted, state: 'succeeded' });
+          else running.set(node, run(node));
+        }
+        if (running.size === 0 && !open) break;
+        await Promise.race(open ? [woken, ...running.values()] : running.values());
+      }
+      const { finished, total } = plan.counts();
+      if (finished < total) throw new Error(`${total - finished} builds are left that cannot start`);
+    },
+  };
 }
 
 /** Tries one build until there is a verdict on it. */
-async function attemptUntilEnd(options: LocalRunOptions, drvPath: string): Promise<End> {
-  const { builder, signal, onEvent, timeoutSeconds, maxSilentSeconds } = options;
+async function attemptUntilEnd(options: LocalRunOptions, drvPath: string, limits: BuildLimits): Promise<End> {
+  const { builder, signal, onEvent } = options;
+  const timeoutSeconds = limits.timeoutSeconds ?? options.timeoutSeconds;
+  const maxSilentSeconds = limits.maxSilentSeconds ?? options.maxSilentSeconds;
   for (let failures = 0; ; failures += 1) {
     onEvent({ type: 'started', drvPath });
     const result = await builder.attempt({

@@ -1,6 +1,8 @@
 /** From a checkout to its jobs: what other parts of the program use of evaluation. */
 
 export { attributePathFromUrl, attributePathToUrl, formatAttributePath } from './attribute-path.ts';
+export { createProvenance, type Provenance, type ProvenanceOptions } from './audit/provenance.ts';
+export { type BatchReader, type BatchRhythm, readInBatches } from './batches.ts';
 export {
   type CancelOptions,
   cancelBuild,
