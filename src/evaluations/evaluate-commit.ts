@@ -3,6 +3,7 @@ import type { Knex } from 'knex';
 import { z } from 'zod';
 import type { BuildPlan } from '../builds/index.ts';
 import type { CheckoutResult, CommitResult, NotHad } from '../projects/index.ts';
+import type { Provenance } from './audit/provenance.ts';
 import { readInBatches } from './batches.ts';
 import type { Evaluate, EvaluationError, EvaluationLimits, SourceArgument } from './events.ts';
 import type { OpenPlanning, Planning } from './planning.ts';
@@ -27,6 +28,8 @@ export interface EvaluateCommitOptions extends StoreOptions {
   readonly look: (evaluation: ClaimedEvaluation, signal: AbortSignal) => Promise<CommitResult>;
   readonly checkOut: (evaluation: ClaimedEvaluation, signal: AbortSignal) => Promise<CheckoutResult>;
   readonly openPlanning: OpenPlanning;
+  /** Answers for paths that an evaluation uses and did not make. Without it, all may be used. */
+  readonly openProvenance?: ((evaluation: ClaimedEvaluation) => Promise<Provenance>) | undefined;
 }
 
 export type Outcome =
@@ -66,8 +69,9 @@ export async function evaluateCommit(
   const { checkout } = checkedOut;
   try {
     const planning = await options.openPlanning();
+    const provenance = await options.openProvenance?.(evaluation);
     return await evaluateCheckout(
-      { ...options, evaluator, evaluation, planning, source, keys },
+      { ...options, evaluator, evaluation, planning, provenance, source, keys },
       checkout.path,
       signal,
     );
@@ -80,6 +84,7 @@ interface Evaluating extends Omit<EvaluateCommitOptions, 'evaluator'> {
   readonly evaluator: EvaluatorInUse;
   readonly evaluation: ClaimedEvaluation;
   readonly planning: Planning;
+  readonly provenance: Provenance | undefined;
   readonly source: SourceArgument;
   readonly keys: ReuseKeys;
 }
@@ -98,6 +103,7 @@ async function evaluateCheckout(work: Evaluating, checkout: string, signal: Abor
         key = keys.ofCommit;
       },
       ...(planning.derivations && { derivations: planning.derivations }),
+      ...(work.provenance && { provenance: work.provenance }),
       signal: AbortSignal.any([signal, given.signal]),
     }),
   );

@@ -5,9 +5,11 @@
 import type { Logger } from '../basics/index.ts';
 import { type BuilderFleet, createBuilderFleet } from '../builders/index.ts';
 import { type Dispatcher, startDispatcher } from '../builds/index.ts';
+import { createVerifier } from '../cache/index.ts';
 import {
   type ClaimedEvaluation,
   type Coordinator,
+  createProvenance,
   settleAfterBuilds,
   startCoordinator,
 } from '../evaluations/index.ts';
@@ -97,6 +99,7 @@ export function startWorkers(options: WorkersOptions): Workers {
 function startEvaluating(options: WorkersOptions, getNix: () => Promise<WorkingNix>): Coordinator {
   const { settings, database, log } = options;
   const { evaluation } = settings.config;
+  const isSigned = createVerifier(evaluation.publicKeys);
   const checkouts = createCheckouts({
     dataDir: settings.config.dataDir,
     openAccess: createGitAccess(options.github, log),
@@ -137,10 +140,22 @@ function startEvaluating(options: WorkersOptions, getNix: () => Promise<WorkingN
         ...allowedUris,
         '',
         ...systems,
+        evaluation.audit,
       ];
       return { evaluate: evaluator.evaluate, identity };
     },
     openPlanning: async () => (await getNix()).openPlanning(),
+    openProvenance:
+      evaluation.audit === 'off'
+        ? undefined
+        : async ({ projectId }) =>
+            createProvenance({
+              db: database.knex,
+              projectId,
+              trusted: true,
+              pathInfos: (await getNix()).store.pathInfos,
+              isPublic: (path, info) => isSigned(path, info, info.signatures),
+            }),
     look: async (evaluation, signal) => {
       const request = await requestOf(evaluation, signal);
       return request ? checkouts.look(request) : removed;

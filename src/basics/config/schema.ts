@@ -196,6 +196,18 @@ const evaluation = z.object({
       'Whether evaluations are locked in with bubblewrap. `auto`: where that works; elsewhere trusted code is evaluated with a notice, and untrusted code is refused. `required`: nothing is evaluated without. `off`: trusted code only, and never locked in.',
     expects: 'auto, required or off',
   }),
+  audit: z.enum(['enforce', 'off']).default('enforce').register(settingNotes, {
+    about:
+      'Whether a derivation is refused that takes in a store path which its own evaluation did not make, no earlier evaluation of its project added, and no public cache has signed. `off` lets every project use what is in the store of all.',
+    expects: 'enforce or off',
+  }),
+  publicKeys: z
+    .array(text)
+    .default(['cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY='])
+    .register(settingNotes, {
+      about: 'Keys of caches that everybody may read: what they have signed, every project may use.',
+      expects: 'a list of public keys of binary caches',
+    }),
   readablePaths: z.array(text).default([]).register(settingNotes, {
     about:
       'More files and folders that evaluators may read, for example what a nix-eval-jobs of your own consists of.',

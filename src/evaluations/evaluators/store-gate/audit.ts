@@ -41,8 +41,7 @@ export function createAudit({ derivations, trail, provenance }: AuditOptions): A
     for (const path of unknown) allowed.set(path, found.has(path));
   }
 
-  const isForeign = (path: string) =>
-    !isOwn(path) && !(allowed.get(path) ?? false) && !outputs.has(path);
+  const isForeign = (path: string) => !isOwn(path) && !(allowed.get(path) ?? false) && !outputs.has(path);
 
   /** The derivations of a closure that have no verdict yet, each behind what it needs. */
   function unjudged(drvPath: string): Map<string, readonly string[]> {
