@@ -192,7 +192,7 @@ export function createBuilderHealth(options: HealthOptions): BuilderHealth {
         .select(db.raw('enabled AND NOT draining AND removed_at IS NULL AS open'))
         .select(
           db.raw(
-            "(extract(epoch FROM greatest(disabled_until - now(), interval '0')) * 1000)::float8 AS rest_ms",
+            "CASE WHEN disabled_until IS NOT NULL THEN (extract(epoch FROM greatest(disabled_until - now(), interval '0')) * 1000)::float8 END AS rest_ms",
           ),
         );
       const byId = new Map(builders.map((builder) => [builder.id, builder]));
