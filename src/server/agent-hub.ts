@@ -8,6 +8,7 @@ import {
   createAgentStore,
 } from '../builders/index.ts';
 import { renewLeases } from '../builds/index.ts';
+import { type NixStore, openLocalStore } from '../nix/index.ts';
 import type { Database } from '../postgres/index.ts';
 import type { WorkingNix } from './nix-machine.ts';
 import type { ServerSettings } from './settings.ts';
@@ -30,12 +31,16 @@ export function openAgentHub(options: ServerAgentsOptions): AgentHub {
   const { database, processId, fleet, adopt, log } = options;
   const { builds } = options.settings.config;
   const db = database.knex;
-  return createAgentHub({
+  let store: NixStore | undefined;
+  const hub = createAgentHub({
     db,
     processId,
     fleet,
     store: createAgentStore(async () => {
-      const { store, nix } = await options.nix();
+      const { nix } = await options.nix();
+      // A daemon process remembers for an hour what was absent, and the cache adds what agents upload.
+      const overrides = { 'narinfo-cache-negative-ttl': '0' };
+      store ??= openLocalStore({ nix, logger: log, name: 'agents', overrides });
       return { store, layout: nix.layout };
     }),
     maxLogBytes: builds.logLimit,
@@ -46,4 +51,11 @@ export function openAgentHub(options: ServerAgentsOptions): AgentHub {
     adopt,
     log,
   });
+  return {
+    ...hub,
+    async close() {
+      await hub.close();
+      await store?.close();
+    },
+  };
 }

@@ -1,0 +1,192 @@
+/** Agents as operators see them: real ones, with stores of their own, behind a server that builds nothing itself. */
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
+import { type GitHubDouble, startGitHubDouble } from './github-double/index.ts';
+import {
+  type AgentFolder,
+  type AgentProcess,
+  newAgentFolder,
+  ringmaster,
+  startAgentProcess,
+} from './support/agent-process.ts';
+import { ciNix } from './support/nix-files.ts';
+import { newDataDir, type Product, startProduct } from './support/product.ts';
+import { conclusions, verdictOn } from './support/verdict.ts';
+
+let double: GitHubDouble;
+let data: Awaited<ReturnType<typeof newDataDir>>;
+let product: Product;
+let port = '0';
+const agents: AgentProcess[] = [];
+const folders: AgentFolder[] = [];
+
+const env = { RINGMASTER_BUILDS_SLOTS: '0', RINGMASTER_BUILDS_AGENT_LEASE: '4', RINGMASTER_BUILDS_PSI_THRESHOLD: '101' };
+
+async function start(): Promise<void> {
+  product = await startProduct({ double, dataDir: data.path, env, args: ['--port', port] });
+  port = new URL(product.url).port;
+}
+
+beforeAll(async () => {
+  double = await startGitHubDouble();
+  data = await newDataDir();
+  await start();
+});
+afterEach(async () => {
+  const ending = agents.splice(0);
+  for (const agent of ending) agent.signal('SIGKILL');
+  await Promise.all(ending.map((agent) => agent.exited));
+  await Promise.all(folders.splice(0).map((folder) => folder.remove()));
+});
+afterAll(async () => {
+  await product?.stop();
+  await double?.close();
+  await data?.remove();
+});
+
+/** Registers a builder with the command line of the server's machine; returns its token. */
+async function addBuilder(name: string): Promise<string> {
+  const added = await ringmaster(['builder', 'add', name, '--json'], { RINGMASTER_DATA_DIR: data.path });
+  expect(added, added.stderr).toMatchObject({ status: 0 });
+  return z.object({ token: z.string() }).parse(JSON.parse(added.stdout)).token;
+}
+
+async function startAgent(
+  token: string,
+  options: { readonly args?: readonly string[]; readonly server?: string } = {},
+): Promise<AgentProcess> {
+  const folder = await newAgentFolder();
+  folders.push(folder);
+  const { server = product.url, args = [] } = options;
+  const agent = await startAgentProcess({ server, token, folder: folder.path, args });
+  agents.push(agent);
+  return agent;
+}
+
+async function push(repo: string, body: string): Promise<string> {
+  await double.createRepository({ name: repo });
+  const { sha } = await double.push({ repo, files: { 'ci.nix': ciNix(body) } });
+  return sha;
+}
+
+test('builds land on the agent with their inputs and logs; a dependency that it does not have comes from the cache', async () => {
+  const agent = await startAgent(await addBuilder('first'), { args: ['--max-builds', '3'] });
+  await agent.connected;
+  const sha = await push(
+    'lands/acme',
+    `rec {
+      base = build "base" "echo from the agent; echo base > $out";
+      top = build "top" "read line < \${base}; echo got $line; echo $line > $out";
+      bad = build "bad" "echo no; exit 3";
+    }`,
+  );
+  expect(conclusions(await verdictOn(double, sha))).toMatchObject({
+    'ringmaster / base': 'success',
+    'ringmaster / top': 'success',
+    'ringmaster / bad': 'failure',
+  });
+  expect(await logOf('top')).toBe('got base\n');
+  // It was made for three builds.
+  expect(await agent.exited).toBe(0);
+});
+
+test('an agent killed in the middle of a build: the build is done on another one', async () => {
+  const first = await startAgent(await addBuilder('killed'));
+  await first.connected;
+  const sha = await push('killed/acme', '{ a = build "killed-a" "echo begun; sleep 4; echo > $out"; }');
+  await logged('killed-a');
+  const second = await startAgent(await addBuilder('heir'));
+  await second.connected;
+  first.signal('SIGKILL');
+  expect(conclusions(await verdictOn(double, sha)).ringmaster).toBe('success');
+  const attempts = await attemptsOf('killed-a');
+  expect(attempts.map((attempt) => attempt.builder)).toEqual(['killed', 'heir']);
+});
+
+test('the server killed in the middle of a build: the agent goes on, and it is one attempt', async () => {
+  const agent = await startAgent(await addBuilder('steady'));
+  await agent.connected;
+  const sha = await push(
+    'restart/acme',
+    '{ a = build "steady-a" "echo begun; sleep 6; echo done; echo > $out"; }',
+  );
+  await logged('steady-a');
+  await product.kill();
+  await start();
+  expect(conclusions(await verdictOn(double, sha)).ringmaster).toBe('success');
+  expect(await attemptsOf('steady-a')).toMatchObject([{ builder: 'steady', state: 'ended' }]);
+  expect(await logOf('steady-a')).toBe('begun\ndone\n');
+});
+
+test('SIGTERM: the agent finishes what it has, through a proxy that knows HTTP/1.1 only', async () => {
+  const proxy = await startProxy(Number(port));
+  const agent = await startAgent(await addBuilder('drained'), { server: proxy.url });
+  await agent.connected;
+  const sha = await push('drain/acme', '{ a = build "drain-a" "echo begun; sleep 2; echo > $out"; }');
+  await logged('drain-a');
+  agent.signal('SIGTERM');
+  expect(await agent.exited).toBe(0);
+  expect(conclusions(await verdictOn(double, sha)).ringmaster).toBe('success');
+  await proxy.close();
+});
+
+test('a token of nobody is refused in words', async () => {
+  const agent = await startAgent('rma_nobody');
+  expect(await agent.exited).toBe(3);
+  expect(agent.log.join('\n')).toMatch(/does not take this token/);
+  const list = await ringmaster(['builder', 'list', '--json'], { RINGMASTER_DATA_DIR: data.path });
+  expect(JSON.parse(list.stdout)).toMatchObject({ builders: expect.arrayContaining([]) });
+});
+
+const itemsSchema = z.object({ items: z.array(z.object({ id: z.number(), name: z.string() })) });
+const buildSchema = z.object({
+  attempts: z.array(z.object({ id: z.number(), builder: z.string(), state: z.string(), startedAt: z.string() })),
+});
+
+const buildIds = new Map<string, number>();
+
+async function idOf(name: string): Promise<number | undefined> {
+  const { items } = itemsSchema.parse(await product.json('/api/v1/queue?limit=100'));
+  for (const item of items) buildIds.set(item.name, item.id);
+  return buildIds.get(name);
+}
+
+async function attemptsOf(name: string) {
+  const { attempts } = buildSchema.parse(await product.json(`/api/v1/builds/${await idOf(name)}`));
+  return attempts.sort((a, b) => a.startedAt.localeCompare(b.startedAt));
+}
+
+async function logOf(name: string): Promise<string> {
+  return (await product.get(`/api/v1/builds/${await idOf(name)}/log`)).text();
+}
+
+/** Waits until a running build has printed something. */
+async function logged(name: string): Promise<void> {
+  await expect
+    .poll(async () => ((await idOf(name)) === undefined ? '' : logOf(name)), { timeout: 30_000 })
+    .toMatch(/begun/);
+}
+
+/** Passes bytes on; what it does not understand of HTTP it cannot break. */
+async function startProxy(target: number): Promise<{ url: string; close(): Promise<void> }> {
+  const sockets = new Set<Socket>();
+  const server: Server = createServer((incoming) => {
+    const outgoing = connect(target, '127.0.0.1');
+    for (const socket of [incoming, outgoing]) {
+      sockets.add(socket);
+      socket.on('error', () => {});
+    }
+    incoming.pipe(outgoing).pipe(incoming);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  const port = typeof address === 'object' && address ? address.port : 0;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    close: async () => {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
