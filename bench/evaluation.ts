@@ -1,42 +1,65 @@
 /**
- * How long the evaluators take against one `nix-instantiate` of the same file, on new derivations
- * each time (cold: their .drv files are written). Prints medians and ratios.
+ * How long the evaluators take against one `nix-instantiate` of the same file, and Ringmaster over
+ * nix-eval-jobs against that program alone, on new derivations each time (cold). Medians and ratios:
  *
- *   npx tsx bench/evaluation.ts [RUNS]
+ *   npx tsx bench/evaluation.ts [RUNS] [PART]
  *
- * The ratio compares runs taken in turns, so that a busy machine slows both alike.
+ * PART: `walker`, `failures`, `common`, `jobs`; default all. A ratio compares runs taken in turns, so
+ * that a busy machine slows both alike. nix-instantiate writes every .drv; so does Ringmaster where it
+ * says `written`, while a server keeps them in memory until one is needed (`kept`).
  */
+import { createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { runProcess, silentLogger } from '../src/basics/index.ts';
-import { createEvaluator, defaultEvaluationLimits } from '../src/evaluations/index.ts';
-import { detectNix } from '../src/nix/index.ts';
+import { pipeline } from 'node:stream/promises';
+import { runProcess, silentLogger, startProcess } from '../src/basics/index.ts';
+import { createEvaluator, defaultEvaluationLimits, type Evaluator } from '../src/evaluations/index.ts';
+import { createPendingDerivations, detectNix } from '../src/nix/index.ts';
+import { median, row } from './report.ts';
 
 const runs = Number(process.argv[2] ?? '5');
+const part = process.argv[3];
 const folder = await mkdtemp(join(tmpdir(), 'ringmaster-bench-evaluation-'));
 const nix = await detectNix(process.env, {
   home: join(folder, 'home'),
   sandbox: 'off',
   store: join(folder, 'store'),
+  config: 'substituters =',
 });
-const evaluator = await createEvaluator({
-  nix: { env: nix.environment, store: nix.layout },
-  log: silentLogger(),
-});
+const double = join(import.meta.dirname, '../test/nix-eval-jobs-double/nix-eval-jobs.mjs');
 
-/** A file of `count` derivations that nobody has seen; the last `failing` of them throw. */
-async function newCheckout(count: number, failing: number): Promise<string> {
+function evaluatorFor(prefer: 'built-in' | 'nix-eval-jobs', jail: 'auto' | 'off'): Promise<Evaluator> {
+  return createEvaluator({
+    nix: { env: nix.environment, store: nix.layout, nixEvalJobs: double, readablePaths: [double] },
+    log: silentLogger(),
+    prefer,
+    jail,
+    workers: 1,
+  });
+}
+
+interface Shape {
+  readonly count: number;
+  /** Evenly spread over the tree. */
+  readonly failing?: number;
+  /** Additions that all attributes share. */
+  readonly common?: number;
+}
+
+/** A file of derivations that nobody has seen. */
+async function newCheckout({ count, failing = 0, common = 0 }: Shape): Promise<string> {
   const checkout = join(await mkdtemp(join(folder, 'checkout-')), 'source');
   await mkdir(checkout);
-  const unique = `${process.hrtime.bigint()}`;
+  const every = failing === 0 ? count + 1 : Math.floor(count / failing);
   await writeFile(
     join(checkout, 'ci.nix'),
-    `builtins.listToAttrs (builtins.genList (n: {
+    `let common = builtins.foldl' (sum: n: sum + n) 0 (builtins.genList (n: n) ${common}); in
+    builtins.listToAttrs (builtins.genList (n: {
       name = "job" + toString n;
-      value = if n >= ${count - failing} then throw "no" else derivation {
-        name = "job-\${toString n}-${unique}"; system = "x86_64-linux"; builder = "/bin/sh";
-      };
+      value = builtins.seq common (if (n + 1) / ${every} * ${every} == n + 1 then throw "no" else derivation {
+        name = "job-\${toString n}-${process.hrtime.bigint()}"; system = "x86_64-linux"; builder = "/bin/sh";
+      });
     }) ${count})`,
   );
   return checkout;
@@ -50,18 +73,31 @@ async function plain(checkout: string): Promise<void> {
   if (exitCode !== 0) throw new Error(stderr);
 }
 
-async function ours(checkout: string): Promise<void> {
+/** nix-eval-jobs by itself, into a file. */
+async function plainJobs(checkout: string): Promise<void> {
+  const args = ['--workers', '1', '--meta', '--show-trace', join(checkout, 'ci.nix')];
+  const child = startProcess(double, args, { env: { ...nix.environment } });
+  child.stdin.end();
+  child.stderr.resume();
+  await pipeline(child.stdout, createWriteStream(join(folder, 'lines.jsonl')));
+}
+
+type Keeping = 'kept' | 'written';
+
+async function ours(evaluator: Evaluator, checkout: string, keeping: Keeping, expected: number) {
   let answers = 0;
+  const derivations = createPendingDerivations({ addTexts: async () => {} });
   for await (const event of evaluator.evaluate({
     checkout,
     source: { rev: '0'.repeat(40), ref: 'refs/heads/main' },
     trusted: true,
     limits: defaultEvaluationLimits,
     signal: new AbortController().signal,
+    ...(keeping === 'kept' ? { derivations } : {}),
   })) {
     if (event.type === 'job' || event.type === 'error') answers += 1;
   }
-  if (answers === 0) throw new Error('the evaluator found nothing');
+  if (answers !== expected) throw new Error(`the evaluator found ${answers} instead of ${expected}`);
 }
 
 async function seconds(work: () => Promise<void>): Promise<number> {
@@ -70,33 +106,94 @@ async function seconds(work: () => Promise<void>): Promise<number> {
   return (performance.now() - start) / 1000;
 }
 
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+/** Takes the two in turns, and tells the ratio of their medians. */
+async function compare(
+  what: string,
+  wanted: number,
+  first: () => Promise<() => Promise<void>>,
+  second: () => Promise<() => Promise<void>>,
+): Promise<void> {
+  const times: { readonly first: number; readonly second: number }[] = [];
+  for (let run = 0; run < runs; run += 1) {
+    const [one, two] = [await first(), await second()];
+    times.push({ first: await seconds(one), second: await seconds(two) });
+  }
+  const [base, own] = [median(times.map((time) => time.first)), median(times.map((time) => time.second))];
+  const figure = `${own.toFixed(2)} s, x ${(own / base).toFixed(2)}`;
+  row(what, figure, `wanted: x ${wanted} of ${base.toFixed(2)} s`);
 }
 
-try {
-  console.log(`${evaluator.name}, median of ${runs} runs`);
-  for (const [count, failing] of [
-    [100, 0],
-    [100, 1],
-    [1000, 0],
-    [1000, 10],
-    [1000, 100],
-    [5000, 0],
-    [20_000, 0],
-  ] as const) {
-    const times: { readonly nix: number; readonly ours: number }[] = [];
-    for (let run = 0; run < runs; run += 1) {
-      // Plain nix-instantiate gives up at the first failure, so it gets the file without any.
-      const [forNix, forUs] = [await newCheckout(count, 0), await newCheckout(count, failing)];
-      times.push({ nix: await seconds(() => plain(forNix)), ours: await seconds(() => ours(forUs)) });
-    }
-    const [theirs, own] = [median(times.map((time) => time.nix)), median(times.map((time) => time.ours))];
-    const what = `${count} jobs${failing > 0 ? `, ${failing} of them failing` : ''}`;
-    console.log(
-      `${what}: ${own.toFixed(2)} s, nix-instantiate ${theirs.toFixed(2)} s, ratio ${(own / theirs).toFixed(2)}`,
+const ways = [
+  ['locked in, kept', await evaluatorFor('built-in', 'auto'), 'kept'],
+  ['locked in, written', await evaluatorFor('built-in', 'auto'), 'written'],
+  ['no jail, written', await evaluatorFor('built-in', 'off'), 'written'],
+] as const;
+
+/** Plain nix-instantiate gives up at the first failure, so it gets the file without any. */
+async function againstInstantiate(shape: Shape, wanted: number): Promise<void> {
+  for (const [way, evaluator, keeping] of ways) {
+    const failures = shape.failing === undefined ? '' : `, ${shape.failing} failing`;
+    await compare(
+      `${shape.count.toLocaleString('en')} jobs${failures}, ${way}`,
+      wanted,
+      async () => {
+        const checkout = await newCheckout({ ...shape, failing: 0 });
+        return () => plain(checkout);
+      },
+      async () => {
+        const checkout = await newCheckout(shape);
+        return () => ours(evaluator, checkout, keeping, shape.count);
+      },
     );
   }
+}
+
+/** The same file with failures against that without, by the walker itself. */
+async function commonPart(): Promise<void> {
+  const shape = { count: 200, common: 6_000_000 };
+  for (const [way, evaluator, keeping] of ways) {
+    const run = async (failing: number) => {
+      const checkout = await newCheckout({ ...shape, failing });
+      return () => ours(evaluator, checkout, keeping, shape.count);
+    };
+    await compare(
+      `costly common part, 10 failing, ${way}`,
+      2,
+      () => run(0),
+      () => run(10),
+    );
+  }
+}
+
+async function overJobs(): Promise<void> {
+  const evaluator = await evaluatorFor('nix-eval-jobs', 'off');
+  for (const count of [1000, 5000]) {
+    await compare(
+      `${count.toLocaleString('en')} jobs over nix-eval-jobs (${evaluator.name}, a double)`,
+      1.05,
+      async () => {
+        const checkout = await newCheckout({ count });
+        return () => plainJobs(checkout);
+      },
+      async () => {
+        const checkout = await newCheckout({ count });
+        return () => ours(evaluator, checkout, 'written', count);
+      },
+    );
+  }
+}
+
+const wants = (name: string) => part === undefined || part === name;
+try {
+  if (wants('walker')) {
+    for (const count of [100, 1000, 5000, 20_000]) await againstInstantiate({ count }, 1.2);
+  }
+  if (wants('failures')) {
+    await againstInstantiate({ count: 1000, failing: 10 }, 1.5);
+    await againstInstantiate({ count: 1000, failing: 100 }, 1.5);
+  }
+  if (wants('common')) await commonPart();
+  if (wants('jobs')) await overJobs();
 } finally {
   await rm(folder, { recursive: true, force: true });
 }

@@ -60,7 +60,8 @@ type RunEnd =
   | { readonly kind: 'done' }
   /** Some jobs are to be asked for again, without their limits. */
   | { readonly kind: 'bare' }
-  | { readonly kind: 'silent' } | JobsDeath;
+  | { readonly kind: 'silent' }
+  | JobsDeath;
 
 /** The walk over nix-eval-jobs. */
 export function createJobsWalk(options: JobsOptions): Walk {
