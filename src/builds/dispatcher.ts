@@ -8,6 +8,7 @@
 import type { Knex } from 'knex';
 import { createWorkLoop, type Logger, messageOf } from '../basics/index.ts';
 import { type Builder, type BuilderFleet, createBuilderHealth } from '../builders/index.ts';
+import type { Secrets } from '../logs/index.ts';
 import { cancelRequested } from './cancel.ts';
 import { type Claim, type ClaimingBuilder, claimBuilds } from './claim.ts';
 import type { OnBuildsChanged } from './complete.ts';
@@ -31,6 +32,8 @@ export interface DispatcherOptions {
   /** Seconds of a builder's first rest after its machine failed. */
   readonly firstRestSeconds?: number;
   readonly onBuildsChanged: OnBuildsChanged;
+  /** What must not be in logs; asked for each line. */
+  readonly secrets?: () => Secrets;
   readonly log: Logger;
 }
 

@@ -2,7 +2,7 @@
 import type { Knex } from 'knex';
 import type { Logger } from '../basics/index.ts';
 import type { AttemptResult, Builder, BuilderHealth } from '../builders/index.ts';
-import { type LogWriter, openLogWriter } from '../logs/index.ts';
+import { type LogWriter, openLogWriter, type Secrets } from '../logs/index.ts';
 import type { ClaimedBuild } from './claim.ts';
 import type { Completions } from './completions.ts';
 import { isMachineFailure } from './states.ts';
@@ -14,6 +14,8 @@ export interface RunnerOptions {
   readonly completions: Completions;
   readonly health: BuilderHealth;
   readonly onSlotFree: () => void;
+  /** What must not be in logs; asked for each line. */
+  readonly secrets?: (() => Secrets) | undefined;
   readonly log: Logger;
 }
 
@@ -66,6 +68,7 @@ export function createRunner(options: RunnerOptions): Runner {
       timeoutSeconds: build.timeoutSeconds ?? options.timeoutSeconds,
       maxSilentSeconds: build.maxSilentSeconds ?? options.maxSilentSeconds,
       onLogLine: (line) => logWriter.line(line),
+      onPhase: (phase) => logWriter.phase(phase),
     });
     attempt.built = true;
     await logWriter.finish(attempt.stopped === 'cancelled' ? quitting.signal : signal);
@@ -147,15 +150,20 @@ interface LazyLog extends LogWriter {
 }
 
 /** Most quick builds print nothing: then nothing is written, and the end of the attempt says so. */
-function lazyLog({ db, log }: RunnerOptions, attemptId: number): LazyLog {
+function lazyLog({ db, log, secrets }: RunnerOptions, attemptId: number): LazyLog {
   let writer: LogWriter | undefined;
+  const open = () => openLogWriter({ db, attemptId, log, ...(secrets && { secrets }) });
   return {
     get begun() {
       return writer !== undefined;
     },
     line(bytes) {
-      writer ??= openLogWriter({ db, attemptId, log });
+      writer ??= open();
       writer.line(bytes);
+    },
+    phase(name) {
+      writer ??= open();
+      writer.phase(name);
     },
     async finish(signal) {
       await writer?.finish(signal);

@@ -41,6 +41,8 @@ export interface GitHubApp {
   readonly webUrl: string;
   /** Whether the signature belongs to these bytes; takes the same time for every wrong one. */
   verify(body: string, signature: string): Promise<boolean>;
+  /** Tokens minted in the last hour, for keeping them out of logs; another list when it changes. */
+  tokensInForce(): readonly string[];
   /** Mints a token. Rejects with what `failureOf` understands. */
   mintToken(installationId: number, scope: TokenScope): Promise<InstallationToken>;
   /** A client that uses one token. */
@@ -98,8 +100,11 @@ export async function openGitHubApp(
   });
   await probot.ready();
 
+  let minted: readonly InstallationToken[] = [];
+  let tokens: readonly string[] = [];
   return {
     appId,
+    tokensInForce: () => tokens,
     webUrl,
     verify: (body, signature) => probot.webhooks.verify(body, signature),
     async mintToken(installationId, scope) {
@@ -110,7 +115,10 @@ export async function openGitHubApp(
         permissions: scope.permissions,
         ...(scope.repositoryIds ? { repository_ids: [...scope.repositoryIds] } : {}),
       });
-      return { token: data.token, expiresAt: new Date(data.expires_at) };
+      const token = { token: data.token, expiresAt: new Date(data.expires_at) };
+      minted = [...minted.filter(({ expiresAt }) => expiresAt.getTime() > Date.now()), token];
+      tokens = minted.map((one) => one.token);
+      return token;
     },
     clientFor: (token) => new Client({ ...common, ...quiet, auth: { token }, log: probotLog }),
     appClient: () => probot.auth(),

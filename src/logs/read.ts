@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import { z } from 'zod';
+import { unpack } from './pack.ts';
 
 /** A stretch of a log. */
 export interface LogSlice {
@@ -18,7 +19,11 @@ export interface LogTail {
 }
 
 const attemptRow = z.object({ log_bytes: z.number(), log_lines: z.number(), log_complete: z.boolean() });
-const chunkRow = z.object({ position: z.number(), first_line: z.number(), bytes: z.instanceof(Buffer) });
+const chunkRow = z.object({
+  position: z.number(),
+  bytes: z.instanceof(Buffer),
+  packing: z.string().nullable(),
+});
 
 /** Reads up to `maxBytes` of an attempt's log from a byte offset. Empty for an unknown attempt. */
 export async function readLog(
@@ -29,7 +34,7 @@ export async function readLog(
   // Read before the chunks: bytes that arrive in between are then seen by the next call.
   const attempt = await readAttempt(db, attemptId);
   const rows = await db('log_chunks')
-    .select('position', 'first_line', 'bytes')
+    .select('position', 'bytes', 'packing')
     .where('attempt_id', attemptId)
     // The piece that holds `fromByte` starts at or before it.
     .andWhere('position', '>=', (query: Knex.QueryBuilder) =>
@@ -44,7 +49,8 @@ export async function readLog(
   const parts: Buffer[] = [];
   let size = 0;
   for (const row of z.array(chunkRow).parse(rows)) {
-    const part = row.bytes.subarray(Math.max(0, fromByte - row.position), undefined);
+    const bytes = await unpack(row.bytes, row.packing);
+    const part = bytes.subarray(Math.max(0, fromByte - row.position), undefined);
     parts.push(part.subarray(0, maxBytes - size));
     size += parts.at(-1)?.length ?? 0;
   }

@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { silentLogger } from '../basics/index.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
-import { readLog } from './read.ts';
+import { packLogs } from './pack.ts';
+import { readPhases } from './phases.ts';
+import { readLog, tailLog } from './read.ts';
+import { secretsOf } from './redactor.ts';
 import { type LogWriter, openLogWriter } from './writer.ts';
 
 let database: TestDatabase;
@@ -74,6 +77,69 @@ test('a log whose attempt is gone keeps nobody waiting', async () => {
   writer.line(Buffer.from('to nobody'));
   await writer.finish();
   expect(await wholeLog()).toBe('');
+});
+
+test('a log that is over takes less room, and every range of it reads as before', async () => {
+  const lines = Array.from({ length: 30_000 }, (_, line) => `line ${line} of many`);
+  for (const [index, line] of lines.entries()) {
+    writer.line(Buffer.from(line));
+    // Several pieces, as a build makes that takes a while.
+    if (index % 5_000 === 0) await new Promise(setImmediate);
+  }
+  await writer.finish();
+  const { knex } = database;
+  const size = async () =>
+    (await knex('log_chunks').where({ attempt_id: attemptId }).select('bytes')).reduce(
+      (sum, row) => sum + row.bytes.length,
+      0,
+    );
+  const before = await size();
+  expect(await packLogs(knex, 1_000), 'one that runs may still grow').toBe(0);
+  await knex('attempts').update({ state: 'ended' });
+  expect(await packLogs(knex, 1_000)).toBeGreaterThan(0);
+  const after = await size();
+  expect(after).toBeLessThan(before / 4);
+  const text = await wholeLog();
+  expect(text).toBe(`${lines.join('\n')}\n`);
+  for (const [fromByte, maxBytes] of [
+    [0, 10],
+    [131_060, 50],
+    [300_000, 16_384],
+    [text.length - 5, 99],
+  ] as const) {
+    const { bytes } = await readLog(knex, attemptId, { fromByte, maxBytes });
+    expect(bytes.toString()).toBe(text.slice(fromByte, fromByte + maxBytes));
+  }
+  const tail = await tailLog(knex, attemptId, { lines: 1, maxBytes: 1_000 });
+  expect(tail).toEqual({ lines: ['line 29999 of many'], totalLines: 30_000 });
+  expect(await packLogs(knex, 1_000), 'once').toBe(0);
+});
+
+test('phases are marked at the line that comes after their beginning', async () => {
+  writer.phase('unpackPhase');
+  writer.line(Buffer.from('one'));
+  writer.line(Buffer.from('two'));
+  writer.phase('build\0Phase');
+  writer.line(Buffer.from('three'));
+  await writer.finish();
+  expect(await readPhases(database.knex, [attemptId])).toEqual([
+    { attemptId, name: 'unpackPhase', line: 0, position: 0 },
+    { attemptId, name: 'build\u{fffd}Phase', line: 2, position: 8 },
+  ]);
+  expect(await database.knex('attempts').where({ id: attemptId }).pluck('phase')).toEqual([
+    'build\u{fffd}Phase',
+  ]);
+});
+
+test('secrets are not in the log, those that came later neither', async () => {
+  const known = ['first-secret'];
+  const secrets = () => secretsOf(known);
+  const redacting = openLogWriter({ db: database.knex, attemptId, secrets, log: silentLogger() });
+  redacting.line(Buffer.from('a first-secret, second-secret'));
+  known.push('second-secret');
+  redacting.line(Buffer.from('b first-secret, second-secret'));
+  await redacting.finish();
+  expect(await wholeLog()).toBe('a ***, second-secret\nb ***, ***\n');
 });
 
 async function wholeLog(): Promise<string> {

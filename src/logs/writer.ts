@@ -9,6 +9,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import { type Logger, messageOf } from '../basics/index.ts';
 import { isPassingError } from '../postgres/index.ts';
+import type { Secrets } from './redactor.ts';
 
 /** NOTIFY channel that tells readers of new bytes; the payload is the attempt's id. */
 export const logChannel = 'ringmaster_log';
@@ -26,6 +27,8 @@ const maxLineBytes = 4 * 1024 * 1024;
 export interface LogWriter {
   /** Takes one line without its newline. Returns at once. */
   line(bytes: Buffer): void;
+  /** Notes that a phase of the build begins here. */
+  phase(name: string): void;
   /** Writes what is left and marks the log complete. Waits for the database as long as `signal` allows. */
   finish(signal?: AbortSignal): Promise<void>;
 }
@@ -33,14 +36,17 @@ export interface LogWriter {
 export interface LogWriterOptions {
   readonly db: Knex;
   readonly attemptId: number;
+  /** What must not be in it, asked for each line: secrets come and go. */
+  readonly secrets?: () => Secrets;
   readonly log: Logger;
 }
 
 /** Starts a writer. One attempt has one writer, so the positions are its own count. */
-export function openLogWriter({ db, attemptId, log }: LogWriterOptions): LogWriter {
+export function openLogWriter({ db, attemptId, secrets, log }: LogWriterOptions): LogWriter {
   let waiting: Buffer[] = [];
   let waitingBytes = 0;
   let waitingLines = 0;
+  let phases: Phase[] = [];
   let dropped = 0;
   let position = 0;
   let lineNumber = 0;
@@ -57,6 +63,7 @@ export function openLogWriter({ db, attemptId, log }: LogWriterOptions): LogWrit
     const piece = Buffer.concat(waiting);
     const lines = waitingLines;
     const pieces = waiting.length;
+    const begun = phases.length;
     try {
       await db.transaction(async (trx) => {
         // What a database that crashes forgets of a log, half a second at most, is no harm.
@@ -68,9 +75,15 @@ export function openLogWriter({ db, attemptId, log }: LogWriterOptions): LogWrit
             .onConflict(['attempt_id', 'position'])
             .merge();
         }
+        const phase = phases.at(-1);
+        if (phase) {
+          const marks = phases.map((mark) => ({ attempt_id: attemptId, ...mark }));
+          await trx('log_phases').insert(marks).onConflict(['attempt_id', 'position', 'name']).ignore();
+        }
         await trx('attempts')
           .where({ id: attemptId })
           .update({
+            ...(phase && { phase: phase.name }),
             log_bytes: position + piece.length,
             log_lines: lineNumber + lines,
             log_complete: complete,
@@ -92,6 +105,7 @@ export function openLogWriter({ db, attemptId, log }: LogWriterOptions): LogWrit
     away = false;
     position += piece.length;
     lineNumber += lines;
+    phases = phases.slice(begun);
     waiting = waiting.slice(pieces);
     waitingBytes -= piece.length + lines * lineCost;
     waitingLines -= lines;
@@ -134,7 +148,7 @@ export function openLogWriter({ db, attemptId, log }: LogWriterOptions): LogWrit
   return {
     line(bytes) {
       if (refused) return;
-      const kept = shortened(bytes);
+      const kept = shortened(secrets ? secrets().redact(bytes) : bytes);
       if (waitingBytes + kept.length > maxWaitingBytes) {
         dropped += 1;
         return;
@@ -148,6 +162,14 @@ export function openLogWriter({ db, attemptId, log }: LogWriterOptions): LogWrit
       } else {
         schedule(flushAfterMs);
       }
+    },
+
+    phase(name) {
+      if (refused || phases.length >= maxWaitingPhases) return;
+      const written = waitingBytes - waitingLines * lineCost;
+      const line = lineNumber + waitingLines;
+      phases.push({ name: storableName(name), position: position + written, line });
+      schedule(flushAfterMs);
     },
 
     async finish(signal) {
@@ -165,6 +187,19 @@ export function openLogWriter({ db, attemptId, log }: LogWriterOptions): LogWrit
 }
 
 const newline = Buffer.from('\n');
+
+/** The beginning of a phase that is not written yet. */
+interface Phase {
+  readonly name: string;
+  readonly position: number;
+  readonly line: number;
+}
+
+/** Builders print anything, as the name of a phase, too. */
+const maxWaitingPhases = 1_000;
+function storableName(name: string): string {
+  return name.replaceAll('\0', '\u{fffd}').slice(0, 100);
+}
 
 /** Progress bars that never end a line, and binary data: nobody reads that much of one. */
 function shortened(line: Buffer): Buffer {

@@ -6,6 +6,7 @@ import { type Logger, messageOf } from '../basics/index.ts';
 import { endCancelledInQueue, releaseAttempts, removeOldHistory } from '../builds/index.ts';
 import { type OnRevisionChanged, releaseEvaluations, settleAfterBuilds } from '../evaluations/index.ts';
 import { removeOldDeliveries } from '../github/index.ts';
+import { packLogs } from '../logs/index.ts';
 import {
   type Database,
   deadAfterSeconds,
@@ -16,6 +17,8 @@ import {
 import { sweepReports } from '../reports/index.ts';
 
 const everyMs = 10_000;
+/** Logs packed each time: more than a busy server writes meanwhile. */
+const logsAtOnce = 200;
 
 export interface MaintenanceOptions {
   readonly database: Database;
@@ -74,6 +77,7 @@ async function maintain(options: MaintenanceOptions, silenceIsDeath: boolean): P
   });
   await sweepReports(database.knex);
   await removeOldDeliveries(database.knex);
+  await packLogs(database.knex, logsAtOnce);
   await removeOldHistory(database.knex, options.historyDays);
 }
 

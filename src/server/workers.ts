@@ -20,6 +20,7 @@ import { type Driving, startDrivingBuilders } from './builders.ts';
 import { startGcRoots } from './gc-roots.ts';
 import { createNixMachine, type WorkingNix } from './nix-machine.ts';
 import { announceRevision } from './revision-changes.ts';
+import { serverSecrets } from './secrets.ts';
 import { drainMs, type ServerSettings } from './settings.ts';
 import type { Shutdown } from './shutdown.ts';
 
@@ -192,6 +193,7 @@ function startBuilding(options: WorkersOptions, fleet: BuilderFleet): Dispatcher
     timeoutSeconds: builds.timeout,
     maxSilentSeconds: builds.maxSilent,
     firstRestSeconds: builds.builderRest,
+    secrets: serverSecrets(options.settings.config, options.github),
     onBuildsChanged: (trx, buildIds) => settleAfterBuilds(trx, buildIds, announceRevision),
     log,
   });
