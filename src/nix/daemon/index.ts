@@ -39,14 +39,8 @@ export {
 } from './path-operations.ts';
 export { ConnectionPool, type Lease, type PoolOptions } from './pool.ts';
 export { addTree, queryOutputs } from './serve-operations.ts';
-export type { ServedOptions } from './serve-requests.ts';
-export {
-  type AddedTree,
-  type ServeOptions,
-  type StoredPath,
-  type StoreService,
-  serveClient,
-} from './serve-session.ts';
+export type { AddedTree, ServedOptions, StoredPath, StoreService } from './serve-service.ts';
+export { type ServeOptions, serveClient } from './serve-session.ts';
 export { describeText } from './serve-text.ts';
 export { type ChildTransportOptions, openChildTransport, openSocketTransport } from './transports.ts';
 export { ProtocolError, wireLimits } from './wire.ts';

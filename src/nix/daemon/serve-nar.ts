@@ -3,7 +3,7 @@
  * nobody vouches for does not take their word: the store is given the content, and names it itself.
  */
 import type { PathInfo } from './path-operations.ts';
-import type { AddedTree } from './serve-session.ts';
+import type { AddedTree } from './serve-service.ts';
 import { encode, ProtocolError } from './wire.ts';
 
 /** A path as a client wants it to be. */

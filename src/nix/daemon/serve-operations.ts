@@ -1,7 +1,7 @@
 /** Operations that only whoever serves evaluations performs, on a daemon behind it. */
 import type { Operation } from './operations.ts';
 import { validPathInfo } from './path-operations.ts';
-import type { AddedTree, StoredPath } from './serve-session.ts';
+import type { AddedTree, StoredPath } from './serve-service.ts';
 import { type Decoder, list, path, word } from './wire.ts';
 
 /** Adds a file tree as a client of ours sends it. */

@@ -7,6 +7,7 @@
  */
 import { validPathInfo } from './path-operations.ts';
 import type { ClaimedPath } from './serve-nar.ts';
+import type { ServedOptions } from './serve-service.ts';
 import {
   boolean,
   bytes,
@@ -44,16 +45,6 @@ interface AddedContent {
   readonly references: readonly string[];
 }
 
-/** Of the many options of a client, those that are listened to. */
-export interface ServedOptions {
-  readonly keepGoing: boolean;
-  readonly fallback: boolean;
-  readonly maxJobs: number;
-  readonly maxSilentSeconds: number;
-  readonly cores: number;
-  readonly useSubstitutes: boolean;
-}
-
 /** The operation is not served: its parameters cannot be skipped, so the connection ends with it. */
 export class RefusedOperation extends Error {
   constructor(code: number) {
@@ -67,17 +58,25 @@ const requestBytes = wireLimits.textBytes + 16 * 1024 * 1024;
 /** Most paths in one request. */
 const requestPaths = 100_000;
 
-/** Reads the next request. */
-export function* servedRequest(): Decoder<ServedRequest> {
+/**
+ * Reads the next request. What is wrong with it is a value, so that the client can be told; the
+ * connection cannot be used any more then.
+ */
+export function* servedRequest(): Decoder<ServedRequest | RefusedOperation | ProtocolError> {
   let left = requestBytes;
   const decoder = anyRequest();
-  let step = decoder.next();
-  while (!step.done) {
-    left -= step.value;
-    if (left < 0) throw new ProtocolError('a request is too large', 'limit');
-    step = decoder.next(yield step.value);
+  try {
+    let step = decoder.next();
+    while (!step.done) {
+      left -= step.value;
+      if (left < 0) throw new ProtocolError('a request is too large', 'limit');
+      step = decoder.next(yield step.value);
+    }
+    return step.value;
+  } catch (error) {
+    if (error instanceof RefusedOperation || error instanceof ProtocolError) return error;
+    throw error;
   }
-  return step.value;
 }
 
 function* anyRequest(): Decoder<ServedRequest> {

@@ -8,54 +8,12 @@
 import { messageOf } from '../../basics/index.ts';
 import { Channel, ConnectionLost, type Transport } from './channel.ts';
 import type { DaemonEvent } from './events.ts';
-import type { MissingReply } from './operations.ts';
-import type { PathInfo } from './path-operations.ts';
 import { treeOfClaim } from './serve-nar.ts';
 import { errorReply, eventMessage, missingParts, pathInfoParts, replyWith } from './serve-replies.ts';
-import {
-  clientGreeting,
-  clientPreamble,
-  RefusedOperation,
-  type ServedOptions,
-  type ServedRequest,
-  servedRequest,
-} from './serve-requests.ts';
+import { clientGreeting, clientPreamble, type ServedRequest, servedRequest } from './serve-requests.ts';
+import type { StoreService } from './serve-service.ts';
 import { encodeVersion, has, magic, newestVersion, oldestMinor } from './versions.ts';
 import { encode, integer, ProtocolError, wireLimits } from './wire.ts';
-
-/** A path with what is known of it. */
-export interface StoredPath {
-  readonly path: string;
-  readonly info: PathInfo;
-}
-
-export interface AddedTree {
-  readonly fileName: string;
-  /** How the path follows from the content: `fixed:r:sha256`, `text:sha256`, … */
-  readonly method: string;
-  readonly references: readonly string[];
-  /** To be read to its end. */
-  readonly content: AsyncIterable<Buffer>;
-}
-
-/** Answers one client. What it throws is told to the client, which may go on. */
-export interface StoreService {
-  setOptions(options: ServedOptions): void;
-  isValidPath(path: string): Promise<boolean>;
-  pathInfo(path: string): Promise<PathInfo | undefined>;
-  pathFromHashPart(hashPart: string): Promise<string | undefined>;
-  validPaths(paths: readonly string[], substitute: boolean): Promise<ReadonlySet<string>>;
-  substitutablePaths(paths: readonly string[]): Promise<ReadonlySet<string>>;
-  missing(paths: readonly string[]): Promise<MissingReply>;
-  outputs(drvPath: string): Promise<ReadonlyMap<string, string | undefined>>;
-  ensurePath(path: string): Promise<void>;
-  addTempRoot(path: string): Promise<void>;
-  addIndirectRoot(link: string): Promise<void>;
-  build(paths: readonly string[], onEvent: (event: DaemonEvent) => void): Promise<void>;
-  /** Not a promise, because there are tens of thousands of them. */
-  addDerivation(fileName: string, content: Buffer, references: readonly string[]): StoredPath;
-  addTree(tree: AddedTree, onEvent: (event: DaemonEvent) => void): Promise<StoredPath>;
-}
 
 export interface ServeOptions {
   /** What the client is told. */
@@ -77,14 +35,14 @@ export async function serveClient(transport: Transport, options: ServeOptions): 
     await greet(channel, options);
     for (;;) {
       const request = await channel.read(servedRequest());
+      if (request instanceof Error) {
+        channel.write(errorReply(request.message));
+        throw request;
+      }
       await answer(channel, options.service, request);
     }
   } catch (error) {
     if (error instanceof ConnectionLost) return;
-    if (error instanceof RefusedOperation || error instanceof ProtocolError) {
-      channel.write(errorReply(error.message));
-      await channel.send(Buffer.alloc(0));
-    }
     throw error;
   } finally {
     await channel.destroy();

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { textStorePath } from '../store-path.ts';
 import { textAddress, textNar } from './add-texts.ts';
-import type { StoredPath } from './serve-session.ts';
+import type { StoredPath } from './serve-service.ts';
 
 /** What a daemon would answer if the text were added. */
 export function describeText(
