@@ -63,7 +63,8 @@ const candidateRows = z.object({
       id: z.number(),
       priority: z.number(),
       remaining_ms: z.number(),
-      excluded: z.array(z.number()),
+      // The driver hands arrays of bigint on as texts.
+      excluded: z.array(z.coerce.number()),
     }),
   ),
 });
