@@ -15,6 +15,7 @@ export {
   type HealthOptions,
 } from './health.ts';
 export { createLocalBuilder, type LocalBuilderOptions } from './local-builder.ts';
+export { type ConfiguredBuilder, describeConfigured, parseMachines } from './machines-file.ts';
 export {
   addBuilder,
   type BuilderRegistration,

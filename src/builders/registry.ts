@@ -116,7 +116,8 @@ export function columnsOf(builder: BuilderDescription) {
     kind: builder.kind,
     uri: builder.uri ?? null,
     systems: [...builder.systems],
-    features: [...builder.features],
+    // What is mandatory is there as well: whoever asks who could take a build looks at these.
+    features: [...new Set([...builder.features, ...builder.mandatoryFeatures])],
     mandatory_features: [...builder.mandatoryFeatures],
     slots: builder.slots,
     trust_domains: [...builder.trustDomains],

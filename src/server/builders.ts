@@ -2,17 +2,23 @@
  * The builders that this process drives besides agents: its own machine, and the ssh builders that no
  * other process has.
  */
+import { readFile } from 'node:fs/promises';
 import type { Knex } from 'knex';
-import { createWorkLoop, type Logger, messageOf } from '../basics/index.ts';
+import type { Config } from '../basics/config/index.ts';
+import { createWorkLoop, type Logger, messageOf, OperatorError } from '../basics/index.ts';
 import {
   type Builder,
+  type BuilderDescription,
   type BuilderFleet,
   createSshBuilder,
+  describeConfigured,
   type HeldBuilder,
   holdSshBuilders,
   letGoOfBuilders,
   noteSeenBuilders,
+  parseMachines,
   registerOwnMachine,
+  syncConfiguredBuilders,
 } from '../builders/index.ts';
 import type { WorkingNix } from './nix-machine.ts';
 import type { ServerSettings } from './settings.ts';
@@ -30,6 +36,24 @@ export interface DrivingOptions {
   readonly own: Builder | undefined;
   readonly settings: ServerSettings;
   readonly log: Logger;
+}
+
+/** The builders that the configuration names. Rejects with an OperatorError when it is wrong. */
+async function configuredBuilders(config: Config, system: string): Promise<readonly BuilderDescription[]> {
+  const file = config.builds.machinesFile;
+  const machines = file === undefined ? [] : parseMachines(await readMachines(file), file, system);
+  return [...config.builders.map(describeConfigured), ...machines];
+}
+
+async function readMachines(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new OperatorError({
+      code: 'machines-file-unreadable',
+      message: `The list of machines ${file} cannot be read: ${messageOf(cause)}`,
+      hint: 'It is named by builds.machines_file.',
+      cause,
+    });
+  });
 }
 
 export interface Driving {
@@ -50,11 +74,27 @@ export function startDrivingBuilders(options: DrivingOptions): Driving {
   /** Out of the fleet; what runs on them goes on until the end of the process. */
   const left: Builder[] = [];
   let own: Builder | undefined;
+  let configured = false;
 
   async function registerOwn(builder: Builder): Promise<void> {
     const { id, name } = await registerOwnMachine(db, builder, processId);
     own = { ...builder, id, name };
     fleet.add(own);
+  }
+
+  /** A wrong configuration of builders stops none of the others. */
+  async function configure(): Promise<void> {
+    try {
+      const wanted = await configuredBuilders(options.settings.config, working.nix.system);
+      await syncConfiguredBuilders(db, wanted);
+    } catch (error) {
+      if (!(error instanceof OperatorError)) throw error;
+      log.error(
+        { reason: error.message, hint: error.hint },
+        'the builders of the configuration are not used',
+      );
+    }
+    configured = true;
   }
 
   async function holdOthers(): Promise<void> {
@@ -103,6 +143,7 @@ export function startDrivingBuilders(options: DrivingOptions): Driving {
     compare: () => noteSeenBuilders(db, processId),
     take: async () => {
       if (options.own && !own) await registerOwn(options.own);
+      if (!configured) await configure();
       await holdOthers();
     },
     onError: (error) => log.warn({ reason: messageOf(error) }, 'builders could not be looked for'),

@@ -276,6 +276,10 @@ const builds = z.object({
       'Seconds that an agent may be away before what it builds is given to other builders; what it does when it comes back earlier goes on.',
     expects: 'a whole number of seconds from 1',
   }),
+  machinesFile: optionalText().register(settingNotes, {
+    about: "A list of machines in Nix's own format to build on over SSH, for example /etc/nix/machines.",
+    expects: 'a file name',
+  }),
   sandbox: z.enum(['required', 'off']).default('required').register(settingNotes, {
     about: "Whether builds must run in Nix's sandbox. `off` is only for machines where it cannot work.",
     expects: 'required or off',
@@ -339,6 +343,29 @@ const cache = z.object({
     }),
 });
 
+const names = z.array(z.string().regex(/^[\w.+-]{1,64}$/));
+const builders = z
+  .array(
+    z.strictObject({
+      name: z.string().regex(/^[A-Za-z0-9][\w.-]{0,62}$/),
+      uri: z.string().regex(/^ssh-ng:\/\/[^\s/]/),
+      systems: names.min(1),
+      features: names.default([]),
+      mandatory_features: names.default([]),
+      slots: wholeNumber(1, 1024).default(1),
+      speed: z.number().positive().default(1),
+      trust_domains: names.min(1).default(['trusted']),
+      ssh_key: text.optional(),
+      host_key: text.optional(),
+    }),
+  )
+  .default([])
+  .register(settingNotes, {
+    about:
+      'Machines to build on over SSH, a `[[builders]]` table each: `name`, `uri` (`ssh-ng://user@host`), `systems`, `features`, `mandatory_features`, `slots`, `speed`, `trust_domains`, `ssh_key` (a file) and `host_key` (`ssh-ed25519 AAAA…`). All schedulers are to have the same.',
+    expects: 'a list of tables with at least name, uri and systems',
+  });
+
 const web = z.object({
   privateProjects: z.enum(['hidden', 'visible']).default('hidden').register(settingNotes, {
     about: 'Whether visitors see projects whose repository is private.',
@@ -367,6 +394,7 @@ export const configSchema = z.object({
   github,
   evaluation,
   builds,
+  builders,
   retention,
   cache,
   web,
