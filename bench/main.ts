@@ -6,3 +6,4 @@ await import('./run.ts');
 await import('./evaluation.ts');
 await import('./evaluation-scale.ts');
 await import('./daemon-builds.ts');
+await import('./ssh.ts');

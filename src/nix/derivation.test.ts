@@ -35,7 +35,10 @@ const inputOutputs = z.union([
   z.object({ outputs: z.array(z.string()) }).transform(({ outputs }) => outputs),
 ]);
 
-/** Forty derivations of all kinds, the last of which depends on all others. */
+/** How many derivations are made. */
+const many = 300;
+
+/** Derivations of all kinds, the last of which depends on all others. */
 const manyDerivations = `let
   make = n: inputs: derivation ({
     name = "many-\${toString n}";
@@ -49,9 +52,9 @@ const manyDerivations = `let
     // (if n == 6 then { outputHashMode = "recursive"; outputHashAlgo = "sha256"; outputHash = "\${builtins.hashString "sha256" "x"}"; } else {})
     // (if n == 7 then { __structuredAttrs = true; requiredSystemFeatures = [ "kvm" "big-parallel" ]; nested.a = [ 1 "\\n" ]; } else {})
     // (if n == 8 then { requiredSystemFeatures = [ "kvm" ]; } else {}));
-  some = builtins.genList (n: make n (if n == 0 then [] else [ (builtins.elemAt some (n - 1)) ])) 39;
+  some = builtins.genList (n: make n (if n == 0 then [] else [ (builtins.elemAt some (n - 1)) ])) ${many - 1};
   five = builtins.elemAt some 5;
-in some ++ [ (make 39 (some ++ [ five.dev five.man ])) ]`;
+in some ++ [ (make ${many - 1} (some ++ [ five.dev five.man ])) ]`;
 
 describe.each(nixesUnderTest)('derivations made by $name', (under) => {
   let it: TestNix;
@@ -65,7 +68,7 @@ describe.each(nixesUnderTest)('derivations made by $name', (under) => {
   test('are read as Nix itself shows them', async () => {
     const command = it.nix.version.startsWith('2.8.') ? ['show-derivation'] : ['derivation', 'show'];
     const all = shown.parse(JSON.parse(await it.run('nix', [...command, '--recursive', ...paths])));
-    expect(Object.keys(all)).toHaveLength(40);
+    expect(Object.keys(all)).toHaveLength(many);
     for (const [drvPath, expected] of Object.entries(all)) {
       const actual = await readDerivation(it.nix.layout, drvPath);
       expect(Object.fromEntries([...actual.outputs].map(([name, { path }]) => [name, path]))).toEqual(
@@ -106,13 +109,13 @@ describe.each(nixesUnderTest)('derivations made by $name', (under) => {
   });
 
   test('make a graph of what must be built', async () => {
-    const last = paths[39] ?? '';
+    const last = paths[many - 1] ?? '';
     const { willBuild } = await it.store.queryMissing([last]);
     const graph = await derivationGraph(it.nix.layout, willBuild, [last]);
     expect(new Set(graph.derivations.keys())).toEqual(new Set(paths));
     expect(graph.dependencies.get(paths[0] ?? '')).toEqual([]);
     expect(graph.dependencies.get(paths[9] ?? '')).toEqual([paths[8]]);
-    expect(graph.dependencies.get(last)).toHaveLength(39);
+    expect(graph.dependencies.get(last)).toHaveLength(many - 1);
   });
 
   test('leave out of the graph what need not be built', async () => {
