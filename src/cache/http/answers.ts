@@ -34,17 +34,22 @@ export async function answerBytes(
   }
   // The first bytes before the headers: what cannot be read at all is answered as an error.
   const iterator = bytes()[Symbol.asyncIterator]();
-  const first = await iterator.next();
-  response.writeHead(200, headers);
-  if (first.done) {
-    response.end();
-    return;
+  try {
+    const first = await iterator.next();
+    response.writeHead(200, headers);
+    if (first.done) {
+      response.end();
+      return;
+    }
+    const rest = async function* () {
+      yield first.value;
+      yield* { [Symbol.asyncIterator]: () => iterator };
+    };
+    await pipeline(Readable.from(rest(), { objectMode: false }), response);
+  } finally {
+    // A client that left before the first byte never had the rest begun, nor ended.
+    await iterator.return?.();
   }
-  const rest = async function* () {
-    yield first.value;
-    yield* { [Symbol.asyncIterator]: () => iterator };
-  };
-  await pipeline(Readable.from(rest(), { objectMode: false }), response);
 }
 
 /** Says no. A body that is still coming is not worth waiting for. */
