@@ -7,6 +7,7 @@ import { buildsChannel } from './channels.ts';
 import { rememberDurations } from './durations.ts';
 import { type BuildEnd, finishBuilds } from './finish.ts';
 import { lockGraphForFinishing } from './graph-lock.ts';
+import { rememberHashMismatches } from './hash-mismatch.ts';
 import { putBack, troubleOf } from './put-back.ts';
 import { isMachineFailure, verdictOf } from './states.ts';
 
@@ -62,6 +63,7 @@ export async function completeAttempts(
     finished,
     again.map((end) => end.buildId),
   );
+  await rememberHashMismatches(trx, finished);
   await putBack(
     trx,
     again.map(({ buildId, attemptId, result }) => ({

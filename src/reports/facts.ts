@@ -48,6 +48,8 @@ export interface EvaluationFacts {
   readonly state: EvaluationState;
   /** Why it waits, for people: git or the disk was away. */
   readonly waitingFor: string | undefined;
+  /** Why it was cancelled: a sentence for people. */
+  readonly cancelReason?: string | undefined;
   readonly file: string | undefined;
   readonly evaluator: string | undefined;
   /** The commit whose evaluation this one was copied from, since it has the same files. */

@@ -53,6 +53,8 @@ function ended(evaluation: EvaluationFacts, judged: readonly JudgedJob[]): Outco
   if (root) return steady('bad', `Evaluation failed: ${headline(root.message)}`);
   if (counts.bad > 0) return steady('bad', summary(counts));
   if (evaluation.state === 'cancelled') {
+    const why = evaluation.cancelReason && firstLine(evaluation.cancelReason);
+    if (why) return steady('cancelled', /^cancelled/i.test(why) ? why : `Cancelled. ${why}`);
     return steady('cancelled', counts.all > 0 ? `Cancelled: ${countsInWords(counts)}` : 'Cancelled');
   }
   if (counts.cancelled > 0) return steady('cancelled', `Cancelled: ${countsInWords(counts)}`);
