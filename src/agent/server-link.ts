@@ -174,7 +174,7 @@ function refusal(error: unknown): OperatorError | undefined {
       });
     case Code.FailedPrecondition:
       return new OperatorError({ ...details, code: 'agent-version', message: rawMessage });
-    case Code.Aborted:
+    case Code.AlreadyExists:
       return new OperatorError({
         ...details,
         code: 'agent-replaced',

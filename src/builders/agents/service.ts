@@ -176,7 +176,8 @@ async function answering<T>(log: Logger, work: () => Promise<T>): Promise<T> {
 const codes = {
   unauthenticated: Code.Unauthenticated,
   'no-session': Code.NotFound,
-  replaced: Code.Aborted,
+  // Not Aborted: that is also what a cut connection looks like to the other side.
+  replaced: Code.AlreadyExists,
   elsewhere: Code.Unavailable,
   version: Code.FailedPrecondition,
   invalid: Code.InvalidArgument,

@@ -674,7 +674,7 @@ export const AgentService: GenService<{
     output: typeof RegisterResponseSchema;
   },
   /**
-   * What the server wants, for as long as the session lasts. ABORTED: another session replaced it.
+   * What the server wants, for as long as the session lasts. ALREADY_EXISTS: another session replaced it.
    *
    * @generated from rpc ringmaster.agent.v1.AgentService.Assignments
    */
