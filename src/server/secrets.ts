@@ -8,7 +8,8 @@ export function serverSecrets(
   { github, database }: Pick<Config, 'github' | 'database'>,
   app: Pick<GitHubApp, 'tokensInForce'> | undefined,
 ): () => Secrets {
-  const password = database.url === undefined ? '' : decodeURIComponent(new URL(database.url).password);
+  // Not with `new URL`: addresses of sockets have no host, which it does not take.
+  const password = decodeURIComponent(/^\w+:\/\/[^/?@]*?:([^/?@]*)@/.exec(database.url ?? '')?.[1] ?? '');
   const lasting = [github.privateKey ?? '', github.webhookSecret ?? '', password];
   let tokens: readonly string[] = [];
   let secrets = secretsOf(lasting);
