@@ -1,7 +1,7 @@
 /** The builder on this machine. */
-import { messageOf } from '../basics/index.ts';
 import { defaultMaxLogBytes, type LocalNix, type NixStore, type RealiseResult } from '../nix/index.ts';
-import type { AttemptRequest, AttemptResult, Builder } from './types.ts';
+import { withinLogLimit } from './log-limit.ts';
+import type { AttemptResult, Builder } from './types.ts';
 
 export interface LocalBuilderOptions {
   /** The builder owns it, and closes it. */
@@ -37,36 +37,13 @@ export function createLocalBuilder(options: LocalBuilderOptions): Builder {
     },
     attempt: async (request) => {
       const startedAt = new Date();
-      const result = await realiseWithin(store, request, maxLogBytes);
+      const result = await withinLogLimit(request, maxLogBytes, (limited) =>
+        store.realise({ ...request, ...limited }),
+      );
       return attemptResult(result, startedAt);
     },
     close: () => store.close(),
   };
-}
-
-/** Realises, and stops what prints more than it may. Does not reject. */
-async function realiseWithin(
-  store: NixStore,
-  request: AttemptRequest,
-  maxLogBytes: number,
-): Promise<RealiseResult> {
-  const tooMuch = new AbortController();
-  let printed = 0;
-  const onLogLine = (line: Buffer) => {
-    if (tooMuch.signal.aborted) return;
-    printed += line.length + 1;
-    if (printed > maxLogBytes) tooMuch.abort();
-    else request.onLogLine(line);
-  };
-  try {
-    const signal = AbortSignal.any([request.signal, tooMuch.signal]);
-    const result = await store.realise({ ...request, signal, onLogLine });
-    if (!tooMuch.signal.aborted || result.status !== 'cancelled') return result;
-    const message = `The build printed more than ${maxLogBytes} bytes and was stopped.`;
-    return { status: 'log-limit', message, outputs: {} };
-  } catch (error) {
-    return { status: 'infrastructure', message: messageOf(error), outputs: {} };
-  }
 }
 
 function attemptResult(result: RealiseResult, startedAt: Date): AttemptResult {

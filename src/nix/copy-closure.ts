@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import PQueue from 'p-queue';
 import { OperatorError } from '../basics/index.ts';
-import type { PathInfo } from './types.ts';
+import type { PathInfo } from './daemon/index.ts';
 
 /** Where paths come from. */
 export interface PathSource {
