@@ -11,6 +11,7 @@ import {
   jobsOf,
   makeTestFolder,
   noticesOf,
+  requestFor,
   type TestFolder,
   writeCheckout,
 } from '../test-evaluation.ts';
@@ -98,6 +99,17 @@ describe('a dead worker costs one attribute', () => {
     expect(sorted(jobsOf(events).map(({ path }) => path))).toEqual(['a', 'b', 's/c']);
     expect(sorted(errorsOf(events).map(({ path }) => path))).toEqual(['s/e', 's/x.y']);
   });
+});
+
+test('jobs arrive while it still works', async () => {
+  const evaluator = await evaluatorWith({ HANG_AT: 'r._b' });
+  const first: string[] = [];
+  for await (const event of evaluator.evaluate(requestFor(checkout))) {
+    if (event.type !== 'job') continue;
+    first.push(event.path.join('/'));
+    break;
+  }
+  expect(first).toEqual(['a']);
 });
 
 test('traces are notices', async () => {

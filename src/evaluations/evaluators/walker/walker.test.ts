@@ -169,6 +169,7 @@ describe.each(nixesUnderTest)('the built-in evaluator with $name', (under) => {
     expect(notices.at(-1)).toMatch(/\d+ more/);
   });
 
+  // biome-ignore-start lint/suspicious/noTemplateCurlyInString: Nix
   test('a trace is said with all of its lines, and at the place that it names', async () => {
     const code =
       '{ a = builtins.trace "old\\nsince at ${toString ./lib/a.nix}:7:3" (d "a"); b = (builtins.warn or builtins.trace) "soon" (d "b"); }';
@@ -178,6 +179,7 @@ describe.each(nixesUnderTest)('the built-in evaluator with $name', (under) => {
     expect(notices[0]?.location).toEqual({ file: 'lib/a.nix', line: 7, column: 3 });
     expect(notices[1]?.message).toMatch(/^(trace|evaluation warning): soon$/);
   });
+  // biome-ignore-end lint/suspicious/noTemplateCurlyInString: Nix
 
   test.each([
     ['regular', ''],
