@@ -1,5 +1,4 @@
 /** One claimed evaluation, from its commit to what is to be built; or the earlier one it stands on. */
-import type { Knex } from 'knex';
 import { z } from 'zod';
 import type { BuildPlan } from '../builds/index.ts';
 import type { CheckoutResult, CommitResult, NotHad } from '../projects/index.ts';

@@ -6,7 +6,7 @@ import type { Database } from '../postgres/index.ts';
 import type { Checkouts } from '../projects/index.ts';
 import { type CoordinatorOptions, startCoordinator } from './coordinator.ts';
 import { createEvaluator } from './evaluators/create-evaluator.ts';
-import { defaultEvaluationLimits } from './events.ts';
+import { defaultEvaluationLimits, type Evaluate } from './events.ts';
 import { createSubmitRevision } from './submit.ts';
 
 export interface TestCoordinator {
@@ -54,7 +54,7 @@ export async function startTestCoordinator(
   database: Pick<Database, 'knex'>,
   origin: { checkoutsOf(dataDir: string): Checkouts; freshDataDir(): Promise<string> },
   testNix: { readonly nix: LocalNix; readonly store: NixStore },
-  change: Partial<CoordinatorOptions> = {},
+  change: Partial<CoordinatorOptions> & { readonly wrap?: (evaluate: Evaluate) => Evaluate } = {},
 ): Promise<TestCoordinator> {
   const { knex } = database;
   const { nix, store } = testNix;
@@ -106,7 +106,7 @@ export async function startTestCoordinator(
       identity: [evaluator.name],
       evaluate: (request) => {
         started.count += 1;
-        return evaluator.evaluate(request);
+        return (change.wrap?.(evaluator.evaluate) ?? evaluator.evaluate)(request);
       },
     }),
     look: (evaluation) => checkouts.look(requestOf(evaluation)),

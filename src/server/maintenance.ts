@@ -3,7 +3,7 @@
  * sweep up what should have been reported but was not.
  */
 import { type Logger, messageOf } from '../basics/index.ts';
-import { endCancelledInQueue, releaseAttempts, removeOldHistory } from '../builds/index.ts';
+import { endCancelledInQueue, refuseWaiting, releaseAttempts, removeOldHistory } from '../builds/index.ts';
 import { type OnRevisionChanged, releaseEvaluations, settleAfterBuilds } from '../evaluations/index.ts';
 import { removeOldDeliveries } from '../github/index.ts';
 import { packLogs } from '../logs/index.ts';
@@ -23,6 +23,8 @@ const logsAtOnce = 200;
 export interface MaintenanceOptions {
   readonly database: Database;
   readonly onRevisionChanged: OnRevisionChanged;
+  /** Seconds that builds wait for a builder that could do them; 0: they were refused at once. */
+  readonly unsupportedTimeoutSeconds: number;
   /** Days after which evaluations, builds and logs are removed; 0: never. */
   readonly historyDays: number;
   readonly log: Logger;
@@ -75,6 +77,12 @@ async function maintain(options: MaintenanceOptions, silenceIsDeath: boolean): P
   await database.knex.transaction(async (trx) => {
     await settleAfterBuilds(trx, await endCancelledInQueue(trx), onRevisionChanged);
   });
+  if (options.unsupportedTimeoutSeconds > 0) {
+    await database.knex.transaction(async (trx) => {
+      const refused = await refuseWaiting(trx, options.unsupportedTimeoutSeconds);
+      await settleAfterBuilds(trx, refused, onRevisionChanged);
+    });
+  }
   await sweepReports(database.knex);
   await removeOldDeliveries(database.knex);
   await packLogs(database.knex, logsAtOnce);

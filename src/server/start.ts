@@ -78,6 +78,7 @@ async function assemble(settings: ServerSettings, log: Logger, shutdown: Shutdow
     database,
     onRevisionChanged: announceRevision,
     historyDays: config.retention.historyDays,
+    unsupportedTimeoutSeconds: config.builds.unsupportedTimeout,
     log,
   });
   shutdown.add('maintenance', () => maintenance.stop());
