@@ -35,16 +35,15 @@ async function build(nix: TestNix, name: string): Promise<string> {
 }
 
 describe.each(nixesUnderTest)('with $name', (under) => {
-  let cache: TestCache;
+  let cache: TestCache<TestNix>;
   let client: TestNix;
 
   beforeAll(async () => {
-    [cache, client] = await Promise.all([
-      openTestCache(under, tokens, {
-        mayUpload: async (identity, path) => identity.kind === 'token' || !path.endsWith('-forbidden'),
-      }),
-      openTestNix(under),
-    ]);
+    const [server, other] = await Promise.all([openTestNix(under), openTestNix(under)]);
+    client = other;
+    cache = await openTestCache(server, tokens, {
+      mayUpload: async (identity, path) => identity.kind === 'token' || !path.endsWith('-forbidden'),
+    });
   });
   afterAll(async () => {
     await cache.close();

@@ -2,14 +2,21 @@
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { silentLogger } from '../basics/index.ts';
-import type { NixUnderTest } from '../nix/test-nix.ts';
-import { openTestNix, type TestNix } from '../nix/test-nix.ts';
+import type { LocalNix, LocalStoreOptions, NixStore } from '../nix/index.ts';
 import type { Identity } from './identity.ts';
 import { type CacheOptions, openCache } from './open-cache.ts';
 import { generateSecretKey, parseSecretKey } from './signing.ts';
 
-export interface TestCache {
-  readonly server: TestNix;
+/** A Nix with a store for tests, as `openTestNix` gives it. */
+interface Machine {
+  readonly nix: LocalNix;
+  readonly folder: string;
+  openStore(options: Partial<LocalStoreOptions>): NixStore;
+  close(): Promise<void>;
+}
+
+export interface TestCache<Server extends Machine> {
+  readonly server: Server;
   readonly publicKey: string;
   /** `http://user:TOKEN@127.0.0.1:PORT/cache`; without a token, without both. */
   url(token?: string): string;
@@ -19,14 +26,14 @@ export interface TestCache {
   close(): Promise<void>;
 }
 
-export async function openTestCache(
-  under: NixUnderTest,
+/** Serves the store of `server`, which is closed with it. */
+export async function openTestCache<Server extends Machine>(
+  server: Server,
   tokens: Readonly<Record<string, Identity>>,
   options: Partial<CacheOptions> = {},
-): Promise<TestCache> {
-  const server = await openTestNix(under);
+): Promise<TestCache<Server>> {
   const key = parseSecretKey(generateSecretKey('cache.test-1'));
-  const lies: TestCache['lies'] = [];
+  const lies: TestCache<Server>['lies'] = [];
   const store = server.openStore({ overrides: { 'narinfo-cache-negative-ttl': '0' } });
   const cache = openCache({
     dataDir: join(server.folder, 'data'),

@@ -9,18 +9,14 @@ const [under] = nixesUnderTest;
 if (under === undefined) throw new Error('there is no Nix');
 
 const environment = { PATH: process.env.PATH ?? '' };
-let cache: TestCache;
+let cache: TestCache<TestNix>;
 let here: TestNix;
 let client: CacheClient;
 
 beforeAll(async () => {
-  [cache, here] = await Promise.all([
-    openTestCache(under, {
-      writer: { kind: 'token', id: 1, scope: 'admin' },
-      agent: { kind: 'agent', builderId: 3 },
-    }),
-    openTestNix(under),
-  ]);
+  const [server, other] = await Promise.all([openTestNix(under), openTestNix(under)]);
+  here = other;
+  cache = await openTestCache(server, { agent: { kind: 'agent', builderId: 3 } });
   client = openCacheClient({ url: cache.url(), token: 'agent', environment });
 });
 afterAll(async () => {
