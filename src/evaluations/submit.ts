@@ -118,7 +118,10 @@ async function upsertSource(
     .merge();
 }
 
-/** The newest evaluation of a revision, begun now if there has been none. */
+/**
+ * The newest evaluation of a revision, begun now if there has been none, or if a newer commit had taken
+ * its place: a branch that goes back wants it after all.
+ */
 export async function ensureEvaluation(
   trx: Knex.Transaction,
   revisionId: number,
@@ -128,7 +131,14 @@ export async function ensureEvaluation(
     .where('revision_id', revisionId)
     .orderBy('id', 'desc')
     .first();
-  if (existing !== undefined) return { id: idRow.parse(existing).id, created: false };
+  const superseded = await trx('evaluations')
+    .where({ revision_id: revisionId, state: 'cancelled' })
+    .whereNotNull('superseded_by')
+    .max({ id: 'id' })
+    .first();
+  if (existing !== undefined && superseded?.id !== idRow.parse(existing).id) {
+    return { id: idRow.parse(existing).id, created: false };
+  }
   return { id: await startEvaluation(trx, revisionId), created: true };
 }
 

@@ -97,6 +97,13 @@ test('builds and evaluations are cancelled, bumped and tried again', async () =>
   const restarted = (await ask('POST', `/builds/${failed.id}/restart`, admin)).json();
   expect(restarted.evaluationIds).toHaveLength(1);
   expect(await knex('forgotten_failures').pluck('drv_path')).toEqual([failed.drv_path]);
+  const builder = await knex('builders').first();
+  expect((await ask('POST', `/builders/${builder.id}/disable`, admin)).json()).toEqual({
+    id: builder.id,
+    changed: 'disable',
+  });
+  expect(await knex('builders').where({ id: builder.id }).first()).toMatchObject({ enabled: false });
+  expect((await ask('POST', '/builders/999999/drain', admin)).statusCode).toBe(404);
   expect((await ask('POST', '/builds/999999/cancel', admin)).statusCode).toBe(404);
   expect((await ask('POST', '/builds/999999/restart', admin)).statusCode).toBe(404);
 });

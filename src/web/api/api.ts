@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { type ActionContext, actionRoutes } from './action-routes.ts';
+import { type ActionContext, actionRoutes, builderActionRoutes } from './action-routes.ts';
 import { type BuildApiContext, buildRoutes } from './build-routes.ts';
 import { machineRoutes, resultRoutes } from './routes.ts';
 import { tokenRoutes } from './token-routes.ts';
@@ -17,6 +17,7 @@ export async function registerApi(
       await api.register(buildRoutes(context));
       await api.register(machineRoutes(context));
       await api.register(actionRoutes(context));
+      await api.register(builderActionRoutes(context.access));
       await api.register(tokenRoutes(context.access));
     },
     { prefix: '/api/v1' },

@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { readLog } from '../../logs/index.ts';
+import { readLog, readPhases } from '../../logs/index.ts';
 import type { EventStreams } from '../live/event-stream.ts';
 import type { FanOut } from '../live/fan-out.ts';
 import { followLog } from '../live/log-stream.ts';
@@ -52,7 +52,9 @@ export function buildRoutes({ access, streams, logs }: BuildApiContext): Fastify
         const reader = access.readerOf(request);
         const build = await readBuild(reader, request.params.id);
         if (!build) throw notFound('build');
-        return buildShape(build, await listAttempts(reader, build.id));
+        const attempts = await listAttempts(reader, build.id);
+        const ids = attempts.map((attempt) => attempt.id);
+        return buildShape(build, attempts, await readPhases(reader.db, ids));
       },
     );
 

@@ -125,6 +125,11 @@ export const attemptSchema = z
     logBytes: id,
     logLines: id,
     logComplete: z.boolean(),
+    phases: z
+      .array(
+        z.object({ name: z.string(), line: id.describe('From 1'), byte: id.describe('Offset in the log') }),
+      )
+      .describe('Where the phases of the build begin in its log'),
   })
   .meta({ id: 'Attempt' });
 
@@ -139,6 +144,13 @@ export const buildSchema = z
     state: z.enum(buildStates),
     message: z.string(),
     culpritBuildId: id.nullable().describe('The build whose failure is the cause of this one'),
+    cachedFailureOf: id
+      .nullable()
+      .describe('The build whose failure stands for this one, which was not tried'),
+    specifiedHash: z.string().nullable().describe('Of an output-mismatch: the hash the derivation promises'),
+    gotHash: z.string().nullable().describe('Of an output-mismatch: the hash its output has'),
+    cancelRequestedAt: optionalTime.describe('It is to be cancelled as soon as its builder has stopped'),
+    priority: z.number().int().describe('Higher is sooner'),
     createdAt: time,
     startedAt: optionalTime,
     finishedAt: optionalTime,

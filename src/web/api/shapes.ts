@@ -1,6 +1,7 @@
 /** Rows to the API's shapes. */
 import type { z } from 'zod';
 import { formatAttributePath } from '../../evaluations/index.ts';
+import type { LogPhase } from '../../logs/index.ts';
 import { projectLink, revisionLink } from '../links.ts';
 import type { AttemptRow, BuildRow } from '../read/builds.ts';
 import type { EvaluationDetails } from '../read/evaluations.ts';
@@ -118,7 +119,7 @@ export function jobShape(row: JobRow): z.infer<typeof jobSchema> {
   };
 }
 
-function attemptShape(row: AttemptRow): z.infer<typeof attemptSchema> {
+function attemptShape(row: AttemptRow, phases: readonly LogPhase[]): z.infer<typeof attemptSchema> {
   return {
     id: row.id,
     builder: row.builder,
@@ -130,10 +131,17 @@ function attemptShape(row: AttemptRow): z.infer<typeof attemptSchema> {
     logBytes: row.log_bytes,
     logLines: row.log_lines,
     logComplete: row.log_complete,
+    phases: phases
+      .filter((phase) => phase.attemptId === row.id)
+      .map(({ name, line, position }) => ({ name, line: line + 1, byte: position })),
   };
 }
 
-export function buildShape(row: BuildRow, attempts: readonly AttemptRow[]): z.infer<typeof buildSchema> {
+export function buildShape(
+  row: BuildRow,
+  attempts: readonly AttemptRow[],
+  phases: readonly LogPhase[],
+): z.infer<typeof buildSchema> {
   return {
     id: row.id,
     drvPath: row.drv_path,
@@ -144,10 +152,15 @@ export function buildShape(row: BuildRow, attempts: readonly AttemptRow[]): z.in
     state: row.state,
     message: row.message,
     culpritBuildId: row.culprit_build_id,
+    cachedFailureOf: row.cached_failure_of,
+    specifiedHash: row.specified_hash,
+    gotHash: row.got_hash,
+    cancelRequestedAt: iso(row.cancel_requested_at),
+    priority: row.priority,
     createdAt: row.created_at.toISOString(),
     startedAt: iso(row.started_at),
     finishedAt: iso(row.finished_at),
-    attempts: attempts.map(attemptShape),
+    attempts: attempts.map((attempt) => attemptShape(attempt, phases)),
   };
 }
 

@@ -14,6 +14,11 @@ const buildShape = z.object({
   culprit_build_id: z.number().nullable(),
   culprit_name: z.string().nullable(),
   culprit_drv: z.string().nullable(),
+  cached_failure_of: z.number().nullable(),
+  specified_hash: z.string().nullable(),
+  got_hash: z.string().nullable(),
+  cancel_requested_at: z.date().nullable(),
+  priority: z.number(),
   pending_inputs: z.number(),
   not_before: z.date().nullable(),
   created_at: z.date(),
@@ -24,6 +29,7 @@ export type BuildRow = z.infer<typeof buildShape>;
 
 const columns = `b.id, b.drv_path, b.name, b.system, b.required_features, b.outputs, b.state, b.message,
   b.culprit_build_id, culprit.name AS culprit_name, culprit.drv_path AS culprit_drv, b.pending_inputs,
+  b.cached_failure_of, b.specified_hash, b.got_hash, b.cancel_requested_at, b.priority,
   b.not_before, b.created_at, b.started_at, b.finished_at`;
 
 /**
