@@ -11,24 +11,9 @@ import { endKnownFailures } from './failure-cache.ts';
 import { failDependentsOf } from './finish.ts';
 import { lockGraphForPlanning } from './graph-lock.ts';
 import { insertBuilds, raiseBuilds } from './insert-builds.ts';
-import type { BuildLimits } from './missing.ts';
 import { refuseUnsupported } from './unsupported.ts';
+import type { BuildLimits, WantedBuild } from './wanted.ts';
 import { createWeightedGraph } from './weights.ts';
-
-/** A derivation that has to be built, with the ones it needs that have to be built as well. */
-export interface WantedBuild {
-  readonly drvPath: string;
-  readonly name: string;
-  readonly system: string;
-  readonly requiredFeatures: readonly string[];
-  readonly outputs: Readonly<Record<string, string | null>>;
-  /** Only its inputs are to be built, not itself: it ends well when they have. */
-  readonly inputsOnly: boolean;
-  /** A download with a known hash: what it fails of may be the network. */
-  readonly fixedOutput?: boolean;
-  /** Derivation paths, all of them in the same part or an earlier one, and not `inputsOnly` there. */
-  readonly inputs: readonly string[];
-}
 
 export interface EnqueueOptions {
   /** Seconds for which a failure ends new wishes for the same derivation; 0 or absent: it does not. */

@@ -24,7 +24,6 @@ export {
   type EnqueueOptions,
   type Enqueuer,
   enqueueBuilds,
-  type WantedBuild,
 } from './enqueue.ts';
 export {
   type FailuresOptions,
@@ -42,7 +41,6 @@ export {
   runLocally,
 } from './local-run.ts';
 export {
-  type BuildLimits,
   type BuildPlan,
   type BuildWish,
   createMissingPlanner,
@@ -55,3 +53,4 @@ export { type AttemptRecord, type BuildRecord, findBuildRecord, listBuildRecords
 export { type RemovedHistory, removeOldHistory } from './retention.ts';
 export * from './states.ts';
 export { refuseWaiting } from './unsupported.ts';
+export type { BuildLimits, WantedBuild } from './wanted.ts';

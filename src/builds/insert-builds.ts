@@ -1,8 +1,7 @@
 /** Rows of builds, many at a time: new ones, and what later wishes ask of those that are there. */
 import type { Knex } from 'knex';
 import { z } from 'zod';
-import type { WantedBuild } from './enqueue.ts';
-import type { BuildLimits } from './missing.ts';
+import type { BuildLimits, WantedBuild } from './wanted.ts';
 import type { Weight } from './weights.ts';
 
 export interface NewBuild extends WantedBuild {

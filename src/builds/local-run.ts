@@ -7,8 +7,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AttemptResult, Builder } from '../builders/index.ts';
 import { createBuildPlan, type LocalPlan } from './local-run-plan.ts';
-import type { BuildLimits, BuildPlan, BuildWish, DerivationTexts, MissingPlanner } from './missing.ts';
+import type { BuildPlan, BuildWish, MissingPlanner } from './missing.ts';
 import { type FinishedState, verdictOf } from './states.ts';
+import type { BuildLimits, DerivationTexts } from './wanted.ts';
 
 export type LocalRunEvent =
   /** Comes with each part of the wishes: which of them are there already, and all there is to do so far. */

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runProcess, silentLogger } from '../basics/index.ts';
 import { type Derivation, detectNix, type NixStore, openLocalStore, readDerivation } from '../nix/index.ts';
 import { nixesUnderTest, openTestNix, type TestNix } from '../nix/test-nix.ts';
-import { type BuildWish, createMissingPlanner, type DerivationTexts, planMissing } from './missing.ts';
+import { type BuildWish, createMissingPlanner, planMissing } from './missing.ts';
+import type { DerivationTexts } from './wanted.ts';
 
 const itself = (drvPath: string): BuildWish => ({ drvPath, itself: true });
 

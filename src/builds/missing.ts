@@ -7,24 +7,9 @@
  * all of them anew for each question. It is still asked where output paths are not known before
  * the build: floating content-addressed derivations, and what depends on them.
  */
-import {
-  type Derivation,
-  derivationName,
-  isFixedOutput,
-  type NixStore,
-  requiredSystemFeatures,
-  type StoreLayout,
-} from '../nix/index.ts';
-import type { WantedBuild } from './enqueue.ts';
+import { type Derivation, derivationName, isFixedOutput, requiredSystemFeatures } from '../nix/index.ts';
 import { createPruner, type Look, type Pruner } from './prune.ts';
-
-/** What a job asks of the build of its derivation. */
-export interface BuildLimits {
-  readonly timeoutSeconds?: number | undefined;
-  readonly maxSilentSeconds?: number | undefined;
-  /** Higher first. */
-  readonly priority?: number | undefined;
-}
+import type { BuildLimits, PlannerOptions, WantedBuild } from './wanted.ts';
 
 /** A derivation that somebody wants. */
 export interface BuildWish {
@@ -53,19 +38,6 @@ export interface BuildPlan {
   readonly outputs: ReadonlyMap<string, Outputs>;
   /** Of wished derivations that have to be built, put together from all wishes for them. */
   readonly limits: ReadonlyMap<string, BuildLimits>;
-}
-
-/** Derivations that are perhaps not in the store yet. */
-export interface DerivationTexts {
-  has(drvPath: string): boolean;
-  read(drvPath: string): Derivation | undefined;
-  write(drvPaths: readonly string[]): Promise<void>;
-}
-
-export interface PlannerOptions {
-  readonly store: Pick<NixStore, 'queryMissing' | 'queryValidPaths' | 'querySubstitutable'>;
-  readonly layout: StoreLayout;
-  readonly derivations?: DerivationTexts | undefined;
 }
 
 /** Plans the wishes of one evaluation as they come. One plan at a time. */

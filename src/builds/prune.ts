@@ -4,7 +4,7 @@
  * substitutable; then the outputs it needs of its inputs are looked at in turn.
  */
 import { type Derivation, isSubstitutionAllowed, readDerivation } from '../nix/index.ts';
-import type { PlannerOptions } from './missing.ts';
+import type { PlannerOptions } from './wanted.ts';
 
 /** Outputs of a derivation that are needed. */
 export interface Look {
