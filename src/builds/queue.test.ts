@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createTestDatabase, testServers } from '../postgres/test-database.ts';
-import type { WantedBuild } from './enqueue.ts';
+import type { WantedBuild } from './wanted.ts';
 import { lockGraphForPlanning } from './graph-lock.ts';
 import { releaseAttempts } from './leases.ts';
 import { infrastructureTries } from './states.ts';

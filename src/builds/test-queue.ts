@@ -4,7 +4,8 @@ import type { AttemptResult, AttemptStatus } from '../builders/index.ts';
 import { createTestDatabase, type TestServer } from '../postgres/test-database.ts';
 import { claimBuilds } from './claim.ts';
 import { completeAttempt } from './complete.ts';
-import { type EnqueuedBuilds, enqueueBuilds, type WantedBuild } from './enqueue.ts';
+import { type EnqueuedBuilds, enqueueBuilds } from './enqueue.ts';
+import type { WantedBuild } from './wanted.ts';
 
 const testBuilder = {
   name: 'local',
