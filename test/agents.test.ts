@@ -74,7 +74,7 @@ async function push(repo: string, body: string): Promise<string> {
   return sha;
 }
 
-test('builds land on the agent with their inputs and logs; a dependency that it does not have comes from the cache', async () => {
+test('builds land on the agent, which ends after as many as it was made for', async () => {
   const agent = await startAgent(await addBuilder('first'), { args: ['--max-builds', '3'] });
   await agent.connected;
   const sha = await push(
@@ -123,24 +123,22 @@ test('the server killed in the middle of a build: the agent goes on, and it is o
   expect(await logOf('steady-a')).toBe('begun\ndone\n');
 });
 
-test('SIGTERM: the agent finishes what it has, through a proxy that knows HTTP/1.1 only', async () => {
-  const proxy = await startProxy(Number(port));
-  const agent = await startAgent(await addBuilder('drained'), { server: proxy.url });
+test('SIGTERM: the agent finishes what it has, through a relay between it and the server', async () => {
+  const relay = await startRelay(Number(port));
+  const agent = await startAgent(await addBuilder('drained'), { server: relay.url });
   await agent.connected;
   const sha = await push('drain/acme', '{ a = build "drain-a" "echo begun; sleep 2; echo > $out"; }');
   await logged('drain-a');
   agent.signal('SIGTERM');
   expect(await agent.exited).toBe(0);
   expect(conclusions(await verdictOn(double, sha)).ringmaster).toBe('success');
-  await proxy.close();
+  await relay.close();
 });
 
 test('a token of nobody is refused in words', async () => {
   const agent = await startAgent('rma_nobody');
   expect(await agent.exited).toBe(3);
   expect(agent.log.join('\n')).toMatch(/does not take this token/);
-  const list = await ringmaster(['builder', 'list', '--json'], { RINGMASTER_DATA_DIR: data.path });
-  expect(JSON.parse(list.stdout)).toMatchObject({ builders: expect.arrayContaining([]) });
 });
 
 const itemsSchema = z.object({ items: z.array(z.object({ id: z.number(), name: z.string() })) });
@@ -174,8 +172,8 @@ async function logged(name: string): Promise<void> {
     .toMatch(/begun/);
 }
 
-/** Passes bytes on; what it does not understand of HTTP it cannot break. */
-async function startProxy(target: number): Promise<{ url: string; close(): Promise<void> }> {
+/** Passes bytes on, as a load balancer does that looks into nothing. */
+async function startRelay(target: number): Promise<{ url: string; close(): Promise<void> }> {
   const sockets = new Set<Socket>();
   const server: Server = createServer((incoming) => {
     const outgoing = connect(target, '127.0.0.1');
