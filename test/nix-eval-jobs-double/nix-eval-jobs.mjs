@@ -25,7 +25,7 @@
  *   DOUBLE_STUMBLE=FILE       exits with 1 at once if FILE does not exist, and creates it
  *   DOUBLE_PAD=BYTES          pads each line with a key of that length
  */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -186,6 +186,13 @@ function askInOrder(wanted, paths, onAnswer) {
   });
 }
 
+/** The real one asks the store whether a derivation is valid before it reads the file. */
+function askForValidity(drvPaths) {
+  for (let from = 0; from < drvPaths.length; from += 5000) {
+    spawnSync('nix-store', ['--check-validity', ...drvPaths.slice(from, from + 5000)]);
+  }
+}
+
 function derivationFacts(drvPath) {
   const remote = process.env.NIX_REMOTE ?? '';
   const root = remote.startsWith('/')
@@ -265,12 +272,15 @@ async function main() {
     );
     const asked = stopAt === -1 ? here : stopAt === 0 ? here.slice(0, 1) : here.slice(0, stopAt);
     if (stopAt === 0 && !beforeAsking(here[0])) return setInterval(() => {}, 1 << 30);
-    const printing = [];
+    const jobs = [];
     const result = await askInOrder(wanted, asked, (path, reply) => {
       if (reply.attrs) todo.push(...reply.attrs.map((name) => [...path, name]));
-      else printing.push(print(path, { ...reply, ...derivationFacts(reply.drvPath) }));
+      else jobs.push([path, reply]);
     });
-    await Promise.all(printing);
+    askForValidity(jobs.map(([, { drvPath }]) => drvPath));
+    await Promise.all(
+      jobs.map(([path, reply]) => print(path, { ...reply, ...derivationFacts(reply.drvPath) })),
+    );
     const text = result.words.join('\n').trimEnd();
     if (first && !result.rooted)
       fail(`${text}\nerror: worker error: ${text.replaceAll('\n', '\n       ')}\n`);
