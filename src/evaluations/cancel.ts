@@ -81,7 +81,11 @@ export async function requestSupersede(trx: Knex.Transaction, evaluationId: numb
   await addTask(trx, supersedeTask, { id: evaluationId }, { jobKey: `supersede:${evaluationId}` });
 }
 
-const olderRow = z.object({ id: z.number(), kind: z.enum(['branch', 'pull-request']), name: z.string() });
+const olderRow = z.object({
+  id: z.number(),
+  kind: z.enum(['branch', 'pull-request', 'tag']),
+  name: z.string(),
+});
 const newerRow = z.object({ sha: z.string() });
 
 /**
@@ -126,7 +130,7 @@ export async function supersedeEvaluations(
   const { rows } = z.object({ rows: z.array(olderRow) }).parse(result);
   const cancelled: number[] = [];
   for (const row of rows) {
-    const where = row.kind === 'branch' ? `branch ${row.name}` : `pull request #${row.name}`;
+    const where = row.kind === 'pull-request' ? `pull request #${row.name}` : `${row.kind} ${row.name}`;
     const why = `A newer commit of ${where} took its place: ${sha.slice(0, 12)}.`;
     cancelled.push(
       ...(await cancelEvaluations(trx, [row.id], {

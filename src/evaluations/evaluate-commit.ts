@@ -1,7 +1,7 @@
 /** One claimed evaluation, from its commit to what is to be built; or the earlier one it stands on. */
 import { z } from 'zod';
 import type { BuildPlan } from '../builds/index.ts';
-import type { CheckoutResult, CommitResult, NotHad } from '../projects/index.ts';
+import { type CheckoutResult, type CommitResult, flakeSystemsOf, type NotHad } from '../projects/index.ts';
 import type { Provenance } from './audit/provenance.ts';
 import { readInBatches } from './batches.ts';
 import type { Evaluate, EvaluationError, EvaluationLimits, SourceArgument } from './events.ts';
@@ -49,12 +49,13 @@ export async function evaluateCommit(
   const tree = await treeOf(options, evaluation, signal);
   if (typeof tree !== 'string') return withoutCommit(tree, evaluation);
   const source = sourceArgument(evaluation);
+  const systems = await flakeSystemsOf(options.db, evaluation.projectId);
   const keys = reuseKeys({
     projectId: evaluation.projectId,
     tree,
     source,
     trusted: true,
-    evaluator: evaluator.identity,
+    evaluator: systems ? [...evaluator.identity, `systems: ${systems.join(' ')}`] : evaluator.identity,
   });
   const known = await knownResult(options, keys);
   if (known) return known;
@@ -70,7 +71,7 @@ export async function evaluateCommit(
     const planning = await options.openPlanning();
     const provenance = await options.openProvenance?.(evaluation);
     return await evaluateCheckout(
-      { ...options, evaluator, evaluation, planning, provenance, source, keys },
+      { ...options, evaluator, evaluation, planning, provenance, source, systems, keys },
       checkout.path,
       signal,
     );
@@ -85,6 +86,7 @@ interface Evaluating extends Omit<EvaluateCommitOptions, 'evaluator'> {
   readonly planning: Planning;
   readonly provenance: Provenance | undefined;
   readonly source: SourceArgument;
+  readonly systems: readonly string[] | undefined;
   readonly keys: ReuseKeys;
 }
 
@@ -98,6 +100,7 @@ async function evaluateCheckout(work: Evaluating, checkout: string, signal: Abor
       source,
       trusted: true,
       limits: work.limits,
+      ...(work.systems && { systems: work.systems }),
       onCommitUsed: () => {
         key = keys.ofCommit;
       },

@@ -111,6 +111,8 @@ export interface EvaluationRequest {
   /** Whether the code under evaluation is trusted (decides import-from-derivation and the sandbox). */
   readonly trusted: boolean;
   readonly limits: EvaluationLimits;
+  /** Systems whose outputs are jobs, where the commit is evaluated as a flake. Default: the evaluator's. */
+  readonly systems?: readonly string[];
   /** Called, perhaps often, when the code asks which commit it is, so that its files do not decide alone. */
   readonly onCommitUsed?: () => void;
   /**

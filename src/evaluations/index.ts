@@ -36,8 +36,10 @@ export {
   createSubmitRevision,
   evaluationsChannel,
   type OnRevisionChanged,
+  type PassedOver,
   type RevisionSubmission,
   revisionChannel,
+  type SourceKind,
   type SubmitRevision,
   type SubmittedRevision,
 } from './submit.ts';

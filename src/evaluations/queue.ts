@@ -40,6 +40,11 @@ export async function claimEvaluation(
   trx: Knex.Transaction,
   processId: number,
 ): Promise<ClaimedEvaluation | undefined> {
+  // Two that count at the same time would both find room for one more of a repository.
+  await trx.raw(
+    `SELECT pg_advisory_xact_lock(hashtextextended('ringmaster claims evaluations', 0))
+     WHERE EXISTS (SELECT 1 FROM project_settings WHERE settings->>'concurrency' IS NOT NULL)`,
+  );
   const result: unknown = await trx.raw(
     `WITH taken AS (
        UPDATE evaluations SET state = 'evaluating', process_id = ?, tries = tries + 1,
@@ -48,6 +53,12 @@ export async function claimEvaluation(
                    WHERE q.state = 'queued' AND (q.not_before IS NULL OR q.not_before <= now())
                      AND NOT EXISTS (SELECT 1 FROM evaluations w
                                      WHERE w.id = q.waits_for AND w.state = 'evaluating')
+                     AND NOT EXISTS (SELECT 1 FROM revisions qr
+                                     JOIN project_settings s ON s.project_id = qr.project_id
+                                     WHERE qr.id = q.revision_id AND (s.settings->>'concurrency')::int <=
+                                       (SELECT count(*) FROM evaluations b JOIN revisions br ON br.id = b.revision_id
+                                        WHERE b.state = 'evaluating' AND b.finished_at IS NULL
+                                          AND br.project_id = qr.project_id))
                    ORDER BY q.id LIMIT 1 FOR UPDATE SKIP LOCKED)
        RETURNING id, revision_id, postponed, queued_at, waits_for
      )

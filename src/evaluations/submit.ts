@@ -4,7 +4,7 @@
  */
 import type { Knex } from 'knex';
 import { z } from 'zod';
-import type { Project } from '../projects/index.ts';
+import type { Project, SettingsReview } from '../projects/index.ts';
 
 /** NOTIFY channel that wakes evaluators. */
 export const evaluationsChannel = 'ringmaster_evaluations';
@@ -21,20 +21,39 @@ export interface RevisionSubmission {
   readonly title: string;
   readonly author: string;
   readonly source: {
-    readonly kind: 'branch' | 'pull-request';
-    /** Branch name, or the pull request's number. */
+    readonly kind: SourceKind;
+    /** Name of the branch or tag, or the pull request's number. */
     readonly name: string;
-    /** What git fetches: `refs/heads/main`, `refs/pull/7/head`. */
+    /** What git fetches: `refs/heads/main`, `refs/pull/7/head`, `refs/tags/v1`. */
     readonly gitRef: string;
     readonly baseBranch?: string;
     readonly title: string;
+    /** The repository's settings leave the commit out, here. */
+    readonly passedOver?: PassedOver;
   };
+  /** About the settings file of this commit; absent where there is nothing new to say. */
+  readonly settingsReview?: SettingsReview;
+}
+
+/** Where a commit was seen. */
+export type SourceKind = 'branch' | 'pull-request' | 'tag';
+
+/**
+ * Why a commit is not evaluated although it may be: it changes nothing that matters, which is good, or
+ * it is held back until something about its pull request changes.
+ */
+export interface PassedOver {
+  readonly kind: 'irrelevant' | 'held';
+  /** A sentence for people. */
+  readonly reason: string;
 }
 
 export interface SubmittedRevision {
   readonly revisionId: number;
   /** Undefined while the revision needs an approval. */
   readonly evaluationId: number | undefined;
+  /** Wherever the commit was seen, the settings leave it out. */
+  readonly passedOver?: boolean;
   /** Whether this submission started the evaluation. */
   readonly created: boolean;
 }
@@ -53,18 +72,22 @@ export type OnRevisionChanged = (
 
 /**
  * A commit is evaluated once, however many branches and pull requests bring it. Trust is only ever
- * raised: what a branch of the repository holds is trusted, whoever proposed it first.
+ * raised: what a branch of the repository holds is trusted, whoever proposed it first. It is passed
+ * over only while all places where it was seen leave it out.
  */
 export function createSubmitRevision(onRevisionChanged: OnRevisionChanged): SubmitRevision {
   return async (trx, submission) => {
     const revision = await upsertRevision(trx, submission);
     await upsertSource(trx, revision.id, submission);
-    const evaluation = revision.trust === 'trusted' ? await ensureEvaluation(trx, revision.id) : undefined;
+    const passedOver = submission.source.passedOver !== undefined && !(await isWanted(trx, revision.id));
+    const runs = revision.trust === 'trusted' && !passedOver;
+    const evaluation = runs ? await ensureEvaluation(trx, revision.id) : undefined;
     await onRevisionChanged(trx, revision.id, 'now');
     return {
       revisionId: revision.id,
       evaluationId: evaluation?.id,
       created: evaluation?.created ?? false,
+      ...(passedOver ? { passedOver } : {}),
     };
   };
 }
@@ -75,10 +98,11 @@ const idRow = z.object({ id: z.number() });
 async function upsertRevision(trx: Knex.Transaction, submission: RevisionSubmission) {
   // The row lock of the upsert makes submissions of one commit wait for each other.
   const result: unknown = await trx.raw(
-    `INSERT INTO revisions (project_id, sha, tree, trust, trust_reason, title, author)
-     VALUES (:project, :sha, :tree, :trust, :reason, :title, :author)
+    `INSERT INTO revisions (project_id, sha, tree, trust, trust_reason, title, author, settings_review)
+     VALUES (:project, :sha, :tree, :trust, :reason, :title, :author, :review)
      ON CONFLICT (project_id, sha) DO UPDATE SET
        tree = coalesce(revisions.tree, excluded.tree),
+       settings_review = coalesce(excluded.settings_review, revisions.settings_review),
        trust = CASE WHEN excluded.trust = 'trusted' THEN 'trusted' ELSE revisions.trust END,
        trust_reason = CASE WHEN 'trusted' IN (excluded.trust, revisions.trust) THEN NULL
                            ELSE excluded.trust_reason END,
@@ -93,6 +117,7 @@ async function upsertRevision(trx: Knex.Transaction, submission: RevisionSubmiss
       reason: submission.trust.kind === 'needs-approval' ? submission.trust.reason : null,
       title: submission.title,
       author: submission.author,
+      review: submission.settingsReview === undefined ? null : JSON.stringify(submission.settingsReview),
     },
   );
   return revisionRow.parse(z.object({ rows: z.array(z.unknown()) }).parse(result).rows[0]);
@@ -111,11 +136,22 @@ async function upsertSource(
       git_ref: source.gitRef,
       base_branch: source.baseBranch ?? null,
       title: source.title,
+      passed_over: source.passedOver === undefined ? null : JSON.stringify(source.passedOver),
       seen_at: trx.fn.now(),
       ended_at: null,
     })
     .onConflict(['revision_id', 'kind', 'name'])
     .merge();
+}
+
+/** Whether some place where the commit was seen does not leave it out. */
+async function isWanted(trx: Knex.Transaction, revisionId: number): Promise<boolean> {
+  const found: unknown = await trx('revision_sources')
+    .select('name')
+    .where({ revision_id: revisionId })
+    .whereNull('passed_over')
+    .first();
+  return found !== undefined;
 }
 
 /**

@@ -16,6 +16,32 @@ export {
   setProjectEnabled,
   upsertProject,
 } from './registry.ts';
+export {
+  compareSettings,
+  mostSettingsBytes,
+  type ParsedSettings,
+  parseSettingsFile,
+  reviewProposal,
+  type SettingsChange,
+  type SettingsProblem,
+  type SettingsReview,
+  settingsReview,
+  unusableSettings,
+} from './settings-parse.ts';
+export {
+  defaultRepositorySettings,
+  type RepositorySetting,
+  type RepositorySettings,
+  repositorySettingKeys,
+  settingsFilePath,
+} from './settings-schema.ts';
+export {
+  findProjectSettings,
+  flakeSystemsOf,
+  type ProjectSettings,
+  recordSettings,
+  recordSettingsUnchanged,
+} from './settings-store.ts';
 export type {
   Checkout,
   CheckoutResult,

@@ -18,6 +18,8 @@ export interface FlakeRequest {
   readonly directory: string;
   readonly source: SourceArgument;
   readonly trusted: boolean;
+  /** Systems that the repository wants. */
+  readonly systems?: readonly string[];
   /** The store behind the evaluation's gate, as Nix is to address it. */
   readonly store: string;
   /** Called when the result depends on the commit and not on its files alone. */
@@ -41,7 +43,8 @@ export async function openFlake(
   // self.rev and what follows from it are there for every flake that looks.
   request.onCommitUsed?.();
   const source = await addFlakeSource(options, { ...request, rev: request.source.rev });
-  const systems = options.systems?.length ? options.systems : [await currentSystem(options)];
+  const wanted = request.systems ?? options.systems;
+  const systems = wanted?.length ? wanted : [await currentSystem(options)];
   return { root: { reference: source.reference, systems }, source };
 }
 
