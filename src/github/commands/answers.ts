@@ -86,6 +86,8 @@ type AnswerRow = z.infer<typeof answerRow>;
 /** Answers that our comment shows, and reactions given in one go. */
 const shownAnswers = 5;
 const reactionsAtOnce = 10;
+/** Writes of the minute that reactions leave to reports. */
+const keptForReports = 30;
 
 /** The task's handler: tells what has not been told about one pull request. */
 export function createAnswerTeller(options: TellOptions): (payload: unknown) => Promise<void> {
@@ -109,7 +111,7 @@ export function createAnswerTeller(options: TellOptions): (payload: unknown) => 
           await writeComment(options, client, project, pull.pullRequest, answers);
         }
         for (const row of untold.slice(0, reactionsAtOnce)) {
-          if (row.reaction === null || governor.room(installationId, 'progress') === 0) continue;
+          if (row.reaction === null || governor.room(installationId, 'result') <= keptForReports) continue;
           governor.spend(installationId);
           await react(client, project, row.comment_id, row.reaction);
         }

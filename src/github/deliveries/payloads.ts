@@ -39,8 +39,18 @@ const account = z
 const login = z.string().regex(/^[A-Za-z0-9_-]{1,100}(\[bot\])?$/);
 const sender = z.object({ login, type: z.string().optional() });
 
+/** Paths that a commit changed; what is no list of paths leaves it unknown. */
+const changedPaths = z.array(z.string()).max(10_000).catch([]);
+
 export const pushPayload = z.object({
   ref: z.string().max(1000),
+  before: sha.optional(),
+  created: z.boolean().optional(),
+  forced: z.boolean().optional(),
+  commits: z
+    .array(z.object({ id: sha, added: changedPaths, removed: changedPaths, modified: changedPaths }))
+    .optional()
+    .catch(undefined),
   after: sha,
   deleted: z.boolean(),
   repository,
@@ -68,9 +78,14 @@ export const pullRequestPayload = z.object({
   pull_request: z.object({
     title: line,
     draft: z.boolean().optional(),
+    labels: z
+      .array(z.object({ name: z.string() }))
+      .optional()
+      .catch(undefined),
     user: z.object({ login }).nullish(),
     head: z.object({
       sha,
+      ref: z.string().max(1000).optional(),
       // Null when the fork was deleted.
       repo: z.object({ id, full_name: fullName }).nullish(),
     }),

@@ -1,6 +1,7 @@
 /** Deliveries that bring commits: pushes to branches, and pull requests. */
 
 import type { RevisionSubmission } from '../../evaluations/index.ts';
+import type { Project } from '../../projects/index.ts';
 import { mayWrite, type Permission } from '../questions.ts';
 import type { AskingContext, DeliveryContext } from './context.ts';
 import type { PullRequestPayload, PushPayload } from './payloads.ts';
@@ -71,7 +72,7 @@ export async function handlePullRequest(
   const { action, number, pull_request: pull } = payload;
   const project = await projectOf(context, payload);
   if (typeof project === 'string') return project;
-  if (action === 'closed') return endPullRequest(context, project.id, number);
+  if (action === 'closed') return endPullRequest(context, project, payload);
   // Titles are edited all the time; a new base is another place to be merged into.
   const retargeted = action === 'edited' && payload.changes?.base !== undefined;
   if (!actionsWithHead.has(action) && !retargeted)
@@ -95,13 +96,23 @@ export async function handlePullRequest(
   });
 }
 
-/** Its results are of no use to anybody any more, unless a branch has the same commit. */
-async function endPullRequest(context: DeliveryContext, projectId: number, number: number): Promise<string> {
-  const revisions = await endSource(context.trx, projectId, { kind: 'pull-request', name: String(number) });
+/**
+ * Its results are of no use to anybody any more, unless another branch or pull request has the same
+ * commit. The branch it was made from does not count, however long it stays.
+ */
+async function endPullRequest(
+  context: DeliveryContext,
+  project: Project,
+  { number, repository, pull_request: pull }: PullRequestPayload,
+): Promise<string> {
+  const { ref, repo } = pull.head;
+  const own = repo?.id === repository.id && ref !== undefined && ref !== project.defaultBranch;
+  const revisions = await endSource(context.trx, project.id, { kind: 'pull-request', name: String(number) });
   let stopped = 0;
   for (const id of revisions) {
     const why = `Pull request #${number} was closed.`;
-    if (await stopRevision(context, id, why, { ifUnwanted: true })) stopped += 1;
+    if (await stopRevision(context, id, why, { ifUnwanted: true, ...(own ? { but: ref } : {}) }))
+      stopped += 1;
   }
   return stopped === 0
     ? `Noted: pull request ${number} was closed.`

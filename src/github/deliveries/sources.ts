@@ -24,12 +24,13 @@ export async function endSource(
   return rows.map(({ id }) => id).sort((a, b) => b - a);
 }
 
-/** Whether a branch or pull request that is not over has the commit. */
-export async function isWanted(trx: Knex.Transaction, revisionId: number): Promise<boolean> {
+/** Whether a branch or pull request that is not over has the commit; `but`: a branch that does not count. */
+export async function isWanted(trx: Knex.Transaction, revisionId: number, but?: string): Promise<boolean> {
   const found: unknown = await trx('revision_sources')
     .select('name')
     .where({ revision_id: revisionId })
     .whereNull('ended_at')
+    .whereNot({ kind: 'branch', name: but ?? '' })
     .first();
   return found !== undefined;
 }

@@ -4,17 +4,21 @@ import { cancelEvaluations } from '../../evaluations/index.ts';
 import type { DeliveryContext } from './context.ts';
 import { isWanted } from './sources.ts';
 
-/**
- * Cancels the newest evaluation of a revision. False when it is over, or, with `ifUnwanted`, when a
- * branch or pull request that is not over has the commit too.
- */
+export interface StopOptions {
+  /** Only when no branch or pull request that is not over has the commit too. */
+  readonly ifUnwanted?: boolean;
+  /** A branch that does not count as wanting it. */
+  readonly but?: string;
+}
+
+/** Cancels the newest evaluation of a revision. False when it is over, or wanted. */
 export async function stopRevision(
   { trx, onRevisionChanged }: DeliveryContext,
   revisionId: number,
   why: string,
-  { ifUnwanted = false } = {},
+  { ifUnwanted = false, but }: StopOptions = {},
 ): Promise<boolean> {
-  if (ifUnwanted && (await isWanted(trx, revisionId))) return false;
+  if (ifUnwanted && (await isWanted(trx, revisionId, but))) return false;
   const found: unknown = await trx('evaluations')
     .select('id')
     .where({ revision_id: revisionId })
