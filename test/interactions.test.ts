@@ -168,24 +168,31 @@ test('Re-run tries again what failed, on GitHub’s button and on ours', async (
   await gateAfter(again.id);
 });
 
-test('what is under way ends when somebody cancels it, and when its pull request is closed', async () => {
-  const repo = 'ella/cancel';
+/** A pull request that is being built, and will be for ten minutes. */
+async function longPullRequest(repo: string, author: string) {
   await double.createRepository({ name: repo });
   await double.push({ repo, files: { 'README.md': 'hello' } });
-  const long = () => ({ 'ci.nix': ciNix(`{ a = build "long" "echo begun; sleep 600; echo a > $out"; }`) });
-  const one = await double.openPullRequest({ repo, head: 'one', author: 'ella', files: long() });
-  const building = (sha: string) =>
-    double.waitFor(() => double.latestCheckRuns(sha).get('ringmaster / a')?.status === 'in_progress', {
-      timeoutMs: 60_000,
-      description: `the build of ${sha}`,
-    });
-  await building(one.headSha);
-  await double.gestures.comment({ repo, number: one.number, author: 'ella', body: '/ci cancel' });
-  expect(conclusions(await verdictOn(double, one.headSha))).toMatchObject({ ringmaster: 'cancelled' });
-  const two = await double.openPullRequest({ repo, head: 'two', author: 'ella', files: long() });
-  await building(two.headSha);
-  await double.closePullRequest(repo, two.number);
-  expect(conclusions(await verdictOn(double, two.headSha))).toMatchObject({ ringmaster: 'cancelled' });
+  const files = { 'ci.nix': ciNix(`{ a = build "long" "echo begun; sleep 600; echo a > $out"; }`) };
+  const opened = await double.openPullRequest({ repo, head: 'better', author, files });
+  await double.waitFor(
+    () => double.latestCheckRuns(opened.headSha).get('ringmaster / a')?.status === 'in_progress',
+    { timeoutMs: 60_000, description: `the build of ${repo}` },
+  );
+  return opened;
+}
+
+test('what is under way ends when somebody cancels it', async () => {
+  const repo = 'ella/cancel';
+  const { headSha, number } = await longPullRequest(repo, 'ella');
+  await double.gestures.comment({ repo, number, author: 'ella', body: '/ci cancel' });
+  expect(conclusions(await verdictOn(double, headSha))).toMatchObject({ ringmaster: 'cancelled' });
+});
+
+test('what is under way for a pull request ends when it is closed', async () => {
+  const repo = 'elsa/close';
+  const { headSha, number } = await longPullRequest(repo, 'elsa');
+  await double.closePullRequest(repo, number);
+  expect(conclusions(await verdictOn(double, headSha))).toMatchObject({ ringmaster: 'cancelled' });
 });
 
 test('a maintainer’s pull request from a fork needs no approval', async () => {
