@@ -8,6 +8,7 @@ import { type Logger, messageOf, OperatorError } from '../basics/index.ts';
 import { cancelBuildsOf, createEnqueuer, lockGraphForPlanning } from '../builds/index.ts';
 import { isPassingError, untilDatabaseAnswers } from '../postgres/index.ts';
 import { requestSupersede } from './cancel.ts';
+import { requestComparison } from './changes/store-changes.ts';
 import { type EvaluateCommitOptions, evaluateCommit, type Outcome } from './evaluate-commit.ts';
 import {
   type ClaimedEvaluation,
@@ -217,5 +218,6 @@ async function end(
     .update({ state: 'building', evaluated_at: trx.fn.now(), process_id: null });
   await settle(trx, [id]);
   await requestSupersede(trx, id);
+  await requestComparison(trx, id);
   return undefined;
 }

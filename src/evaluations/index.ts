@@ -11,6 +11,15 @@ export {
   supersedeEvaluations,
   supersedeTask,
 } from './cancel.ts';
+export { type ComparisonOptions, compareTask, createComparer, readChanges } from './changes/store-changes.ts';
+export {
+  type AttributeChange,
+  type ChangeCause,
+  type ChangeCounts,
+  type ChangeKind,
+  changeKinds,
+  type EvaluationChanges,
+} from './changes/types.ts';
 export {
   type Coordinator,
   type CoordinatorOptions,

@@ -121,7 +121,11 @@ async function assemble(settings: ServerSettings, log: Logger, shutdown: Shutdow
         'server.public_url is not set, and this process serves no pages: links in reports lead nowhere',
       );
     }
-    const tasks = startTasks({ settings, database, workerId, github, publicUrl, log });
+    const layout = async () => {
+      if (workers === undefined) throw noStoreHere();
+      return (await workers.nix()).nix.layout;
+    };
+    const tasks = startTasks({ settings, database, workerId, github, publicUrl, layout, log });
     shutdown.add('background tasks', () => tasks.stop());
   }
   const wake = { evaluations: () => {}, builds: () => {}, cancelled: () => {}, builders: () => {} };

@@ -2,7 +2,13 @@
 
 import { z } from 'zod';
 import { type Logger, messageOf } from '../basics/index.ts';
-import { createSubmitRevision, supersedeEvaluations, supersedeTask } from '../evaluations/index.ts';
+import {
+  compareTask,
+  createComparer,
+  createSubmitRevision,
+  supersedeEvaluations,
+  supersedeTask,
+} from '../evaluations/index.ts';
 import {
   createAnswerTeller,
   createDeliveryProcessor,
@@ -15,6 +21,7 @@ import {
   sweepDeliveriesTask,
   tellAnswersTask,
 } from '../github/index.ts';
+import { readDerivation, type StoreLayout } from '../nix/index.ts';
 import { type Database, startTaskRunner, type TaskRunner } from '../postgres/index.ts';
 import {
   createGovernor,
@@ -32,6 +39,8 @@ export interface TasksOptions {
   readonly workerId: string;
   readonly github: GitHubApp | undefined;
   readonly publicUrl: string;
+  /** Where this machine's derivations are; rejects where it has no Nix. */
+  readonly layout: () => Promise<StoreLayout>;
   readonly log: Logger;
 }
 
@@ -55,7 +64,7 @@ export function startTasks(options: TasksOptions): TaskRunner {
     commandWord: options.settings.config.github.commandWord,
     log,
   });
-  const governor = createGovernor();
+  const governor = createGovernor(db);
   const transport = github && createReportTransport(github, log);
   // Without credentials nothing comes in, and what is still to be sent waits for them.
   const reports = transport
@@ -102,6 +111,15 @@ export function startTasks(options: TasksOptions): TaskRunner {
         if (cancelled.length > 0)
           log.info({ evaluation: id, cancelled }, 'cancelled what a newer commit replaces');
       },
+      [compareTask]: createComparer({
+        db,
+        onRevisionChanged: announceRevision,
+        openReader: async () => {
+          const layout = await options.layout();
+          // Most derivations are never written: what is not there gives no cause.
+          return (drvPath) => readDerivation(layout, drvPath).catch(() => undefined);
+        },
+      }),
       ...reports,
     },
     log,
