@@ -7,7 +7,13 @@
 import { z } from 'zod';
 import { type Logger, messageOf } from '../basics/index.ts';
 import type { GitHubApp, GitHubClient, TokenScope } from './app.ts';
-import { failureOf } from './failures.ts';
+import {
+  type FileAnswer,
+  orMissing,
+  readBranchHead,
+  readChangedFiles,
+  readRepositoryFile,
+} from './repository-questions.ts';
 
 /** Where a question belongs. */
 export interface RepositoryPlace {
@@ -33,6 +39,12 @@ export interface Questions {
   permissionOf(place: RepositoryPlace, login: string): Promise<Permission>;
   /** Undefined when there is no such pull request. */
   pullRequest(place: RepositoryPlace, number: number): Promise<PullRequestHead | undefined>;
+  /** A file of the default branch, or of a commit. */
+  file(place: RepositoryPlace, path: string, ref?: string): Promise<FileAnswer>;
+  /** The commit a branch is at now. */
+  branchHead(place: RepositoryPlace, branch: string): Promise<string | undefined>;
+  /** Paths that a pull request changes; undefined when they are too many to be looked at. */
+  changedFiles(place: RepositoryPlace, number: number): Promise<readonly string[] | undefined>;
 }
 
 /** Who may do more than look. */
@@ -77,16 +89,19 @@ export function createQuestions(app: GitHubApp, log: Logger): Questions {
         const { state, head } = pullAnswer.parse(answer.data);
         return { sha: head.sha, repositoryId: head.repo?.id, open: state === 'open' };
       }),
+    file: (place, path, ref) =>
+      withRepository(app, log, place, { contents: 'read' }, (client) =>
+        readRepositoryFile(client, place, path, ref),
+      ),
+    branchHead: (place, branch) =>
+      withRepository(app, log, place, { contents: 'read' }, (client) =>
+        readBranchHead(client, place, branch),
+      ),
+    changedFiles: (place, number) =>
+      withRepository(app, log, place, { pull_requests: 'read' }, (client) =>
+        readChangedFiles(client, place, number),
+      ),
   };
-}
-
-async function orMissing<T>(call: Promise<T>): Promise<T | undefined> {
-  try {
-    return await call;
-  } catch (error) {
-    if (failureOf(error).kind === 'not-found') return undefined;
-    throw error;
-  }
 }
 
 /** Milliseconds for giving a token back; GitHub ends it after an hour anyway. */

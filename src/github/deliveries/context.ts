@@ -1,3 +1,4 @@
+import type { Logger } from '../../basics/index.ts';
 import type { OnRevisionChanged, SubmitRevision } from '../../evaluations/index.ts';
 import type { Knex } from '../../postgres/index.ts';
 import type { Questions } from '../questions.ts';
@@ -22,4 +23,5 @@ export interface AskingContext {
   readonly questions: Questions | undefined;
   readonly appId: number | undefined;
   readonly commandWord: string;
+  readonly log: Logger;
 }

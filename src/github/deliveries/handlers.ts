@@ -16,7 +16,8 @@ import {
   pushPayload,
   repositoryPayload,
 } from './payloads.ts';
-import { askAboutPusher, handlePullRequest, handlePush } from './revisions.ts';
+import { askAboutPullRequest, handlePullRequest } from './pull-requests.ts';
+import { askAboutPush, handlePush } from './revisions.ts';
 
 /** The payload does not look like GitHub's: trying again helps nobody. */
 export class NotUnderstood extends Error {}
@@ -52,8 +53,8 @@ function askingHandler<T, F>(
 }
 
 const handlers: ReadonlyMap<string, Prepare> = new Map([
-  ['push', handler(pushPayload, handlePush)],
-  ['pull_request', askingHandler(pullRequestPayload, askAboutPusher, handlePullRequest)],
+  ['push', askingHandler(pushPayload, askAboutPush, handlePush)],
+  ['pull_request', askingHandler(pullRequestPayload, askAboutPullRequest, handlePullRequest)],
   ['merge_group', handler(mergeGroupPayload, handleMergeGroup)],
   ['check_run', askingHandler(checkRunPayload, askAboutSender, handleCheckRun)],
   ['check_suite', askingHandler(checkSuitePayload, askAboutSender, handleCheckSuite)],

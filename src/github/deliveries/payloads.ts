@@ -39,14 +39,15 @@ const account = z
 const login = z.string().regex(/^[A-Za-z0-9_-]{1,100}(\[bot\])?$/);
 const sender = z.object({ login, type: z.string().optional() });
 
-/** Paths that a commit changed; what is no list of paths leaves it unknown. */
-const changedPaths = z.array(z.string()).max(10_000).catch([]);
+/** Paths that a commit changed. */
+const changedPaths = z.array(z.string()).max(10_000);
 
 export const pushPayload = z.object({
   ref: z.string().max(1000),
   before: sha.optional(),
   created: z.boolean().optional(),
   forced: z.boolean().optional(),
+  // Without all of them it is not known what changed.
   commits: z
     .array(z.object({ id: sha, added: changedPaths, removed: changedPaths, modified: changedPaths }))
     .optional()

@@ -33,9 +33,10 @@ describe('a push', () => {
   });
 
   test.each([
-    ['a tag', { ref: 'refs/tags/v1' }, 'is not a branch'],
+    ['a tag', { ref: 'refs/tags/v1' }, "the tag v1 matches no pattern of 'tags'"],
+    ['something else', { ref: 'refs/notes/commits' }, 'is not a branch or tag'],
     ['a deleted branch', { deleted: true, after: '0'.repeat(40) }, 'was deleted'],
-    ['a ref that git would not have', { ref: 'refs/heads/a..b' }, 'is not a branch'],
+    ['a ref that git would not have', { ref: 'refs/heads/a..b' }, 'is not a branch or tag'],
   ])('of %s is ignored, and says so', async (_, more, words) => {
     const before = submissions.length;
     const { outcome } = await process('push', pushTo(repositoryOf('bob'), newId(), more));

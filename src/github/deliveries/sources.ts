@@ -1,13 +1,14 @@
-/** Branches and pull requests that are over: nobody waits for what only they brought. */
+/** Branches, tags and pull requests that are over: nobody waits for what only they brought. */
 import type { Knex } from 'knex';
 import { z } from 'zod';
+import type { SourceKind } from '../../evaluations/index.ts';
 
 export interface Source {
-  readonly kind: 'branch' | 'pull-request';
+  readonly kind: SourceKind;
   readonly name: string;
 }
 
-/** Notes that a branch or pull request is over. Returns its revisions, newest first. */
+/** Notes that a branch, tag or pull request is over. Returns its revisions, newest first. */
 export async function endSource(
   trx: Knex.Transaction,
   projectId: number,

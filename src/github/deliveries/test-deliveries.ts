@@ -2,6 +2,7 @@
 import { silentLogger } from '../../basics/index.ts';
 import { createSubmitRevision, type RevisionSubmission } from '../../evaluations/index.ts';
 import type { Knex } from '../../postgres/index.ts';
+import { settingsFilePath } from '../../projects/index.ts';
 import type { Permission, PullRequestHead } from '../questions.ts';
 import { createDeliveryProcessor } from './process-delivery.ts';
 
@@ -31,6 +32,10 @@ export function testDeliveries(
   options: {
     readonly permissions?: Readonly<Record<string, Permission>>;
     readonly head?: () => PullRequestHead | undefined;
+    /** The settings file at a commit; without one, of the default branch. */
+    readonly settingsFile?: (ref: string | undefined) => string | undefined;
+    readonly branchHead?: () => string | undefined;
+    readonly changedFiles?: () => readonly string[] | undefined;
   } = {},
 ): TestDeliveries {
   const submissions: RevisionSubmission[] = [];
@@ -44,6 +49,12 @@ export function testDeliveries(
       questions: {
         permissionOf: async (_, login) => options.permissions?.[login] ?? 'none',
         pullRequest: async () => options.head?.(),
+        file: async (_, path, ref) => {
+          const text = path === settingsFilePath ? options.settingsFile?.(ref) : undefined;
+          return text === undefined ? { kind: 'missing' } : { kind: 'text', text };
+        },
+        branchHead: async () => options.branchHead?.(),
+        changedFiles: async () => options.changedFiles?.(),
       },
       appId: testAppId,
       commandWord: '/ci',
