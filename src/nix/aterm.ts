@@ -25,6 +25,8 @@ export function parseDerivation(content: Buffer): Derivation {
   const outputs = new Map<string, DerivationOutput>();
   reader.list(() => {
     const [name, path, hashAlgorithm, hash] = reader.tuple4();
+    // Nix would go by one of them, and we by the other.
+    if (outputs.has(name)) reader.fail(`the output '${name}' stands there twice`);
     outputs.set(name, {
       path: path || undefined,
       hashAlgorithm: hashAlgorithm || undefined,
@@ -99,12 +101,12 @@ class Reader {
   }
 
   expect(what: string): void {
-    if (!this.#text.startsWith(what, this.#position)) this.#fail(`'${what}' is missing`);
+    if (!this.#text.startsWith(what, this.#position)) this.fail(`'${what}' is missing`);
     this.#position += what.length;
   }
 
   end(): void {
-    if (this.#position !== this.#text.length) this.#fail('the derivation does not end');
+    if (this.#position !== this.#text.length) this.fail('the derivation does not end');
   }
 
   list(element: () => void): void {
@@ -139,7 +141,7 @@ class Reader {
     const start = this.#position;
     for (;;) {
       const quoteAt = this.#text.indexOf('"', this.#position);
-      if (quoteAt < 0) return this.#fail('a string does not end');
+      if (quoteAt < 0) return this.fail('a string does not end');
       this.#position = quoteAt + 1;
       if (!this.#escaped(quoteAt, start)) return decode(unescaped(this.#text.slice(start, quoteAt)));
     }
@@ -158,7 +160,7 @@ class Reader {
     return true;
   }
 
-  #fail(message: string): never {
+  fail(message: string): never {
     throw new DerivationSyntaxError(message, this.#position);
   }
 }

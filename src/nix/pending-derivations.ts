@@ -9,6 +9,8 @@ import type { Derivation } from './types.ts';
 export interface PendingDerivations {
   /** How many there are, those that were written meanwhile included. */
   readonly size: number;
+  /** Of all their texts. */
+  readonly bytes: number;
   paths(): IterableIterator<string>;
   /** `text`: the file's content, one character a byte (`latin1`). The path must be the right one for it. */
   add(drvPath: string, text: string, references: readonly string[]): void;
@@ -40,6 +42,7 @@ const batchBytes = 8 * 1024 * 1024;
 
 export function createPendingDerivations(options: PendingDerivationsOptions): PendingDerivations {
   const entries = new Map<string, Entry>();
+  let bytes = 0;
 
   /** Those that nobody has begun to write, references first; and the others' ends. */
   function unwritten(drvPaths: readonly string[]) {
@@ -92,9 +95,14 @@ export function createPendingDerivations(options: PendingDerivationsOptions): Pe
     get size() {
       return entries.size;
     },
+    get bytes() {
+      return bytes;
+    },
     paths: () => entries.keys(),
     add: (drvPath, text, references) => {
-      if (!entries.has(drvPath)) entries.set(drvPath, { text, references });
+      if (entries.has(drvPath)) return;
+      entries.set(drvPath, { text, references });
+      bytes += text.length;
     },
     has: (drvPath) => entries.has(drvPath),
     read: (drvPath) => {

@@ -156,7 +156,9 @@ describe.each(nixesUnderTest)('with $name', (under) => {
       expect(jobs).toEqual(['a']);
       const paths = [...made.paths()];
       expect(paths).toHaveLength(2);
-      expect([...(await testNix.store.queryValidPaths(paths))]).toEqual([]);
+      // nix-eval-jobs reads each derivation that it has found.
+      const looked = prefer === 'built-in' ? 0 : 2;
+      expect((await testNix.store.queryValidPaths(paths)).size).toBe(looked);
       await made.write(paths);
       expect((await testNix.store.queryValidPaths(paths)).size).toBe(2);
       const [path = ''] = paths;

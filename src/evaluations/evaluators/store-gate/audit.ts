@@ -3,8 +3,9 @@
  * made by the same evaluation, or be the output of something that is, or be allowed to it otherwise.
  * It is looked at when a job is found, since all its derivation needs has been made by then.
  */
-import type { Derivation, PendingDerivations } from '../../../nix/index.ts';
+import { type Derivation, isFixedOutput, type PendingDerivations } from '../../../nix/index.ts';
 import type { Provenance } from '../../audit/provenance.ts';
+import { createOutputs } from './made-outputs.ts';
 import type { Trail } from './trail.ts';
 
 export interface AuditOptions {
@@ -31,17 +32,40 @@ export function createAudit({ derivations, trail, provenance }: AuditOptions): A
   const allowed = new Map<string, boolean>();
   const outputs = createOutputs(derivations, trail);
 
-  const isOwn = (path: string) => trail.sources.has(path) || trail.derivations.has(path);
+  /** A derivation is one's own only where it can be looked into; one that was added as a file cannot. */
+  const isOwn = (path: string) =>
+    path.endsWith('.drv') ? trail.derivations.has(path) : trail.sources.has(path);
 
   /** Asks once for all that nobody has asked for yet. */
   async function ask(paths: Iterable<string>): Promise<void> {
-    const unknown = [...paths].filter((path) => !allowed.has(path));
+    const unknown = [...paths].filter((path) => !allowed.has(path) && !path.endsWith('.drv'));
     if (unknown.length === 0) return;
     const found = await provenance.allowed(unknown);
     for (const path of unknown) allowed.set(path, found.has(path));
   }
 
-  const isForeign = (path: string) => !isOwn(path) && !(allowed.get(path) ?? false) && !outputs.has(path);
+  async function foreignAmong(paths: readonly string[]): Promise<ReadonlySet<string>> {
+    const strange = paths.filter((path) => !isOwn(path));
+    await ask(strange);
+    const foreign = new Set<string>();
+    for (const path of strange) {
+      if (allowed.get(path) !== true && !(await isMade(path))) foreign.add(path);
+    }
+    return foreign;
+  }
+
+  /**
+   * Whether it is an output of a derivation that may be built. Without that it could be what others
+   * have built from theirs; but a hash that was known beforehand stands for the right to the content.
+   */
+  async function isMade(path: string): Promise<boolean> {
+    for (const drvPath of outputs.makersOf(path)) {
+      if (!(await outputs.areTrue(drvPath))) continue;
+      const derivation = derivations.read(drvPath);
+      if (derivation && (isFixedOutput(derivation) || (await check(drvPath)) === undefined)) return true;
+    }
+    return false;
+  }
 
   /** The derivations of a closure that have no verdict yet, each behind what it needs. */
   function unjudged(drvPath: string): Map<string, readonly string[]> {
@@ -59,62 +83,37 @@ export function createAudit({ derivations, trail, provenance }: AuditOptions): A
       const taken = inputsOf(derivations.read(top));
       inputs.set(top, taken);
       for (const path of taken) {
-        if (path.endsWith('.drv') && !inputs.has(path) && !verdicts.has(path)) stack.push(path);
+        if (isOwn(path) && path.endsWith('.drv') && !inputs.has(path) && !verdicts.has(path)) {
+          stack.push(path);
+        }
       }
     }
     return found;
   }
 
+  async function check(drvPath: string): Promise<string | undefined> {
+    if (!isOwn(drvPath)) return (await foreignAmong([drvPath])).has(drvPath) ? drvPath : undefined;
+    if (verdicts.has(drvPath)) return verdicts.get(drvPath);
+    const closure = unjudged(drvPath);
+    const foreign = await foreignAmong([...new Set([...closure.values()].flat())]);
+    for (const [path, inputs] of closure) {
+      const through = inputs.find((input) => verdicts.get(input) !== undefined);
+      const found = inputs.find((input) => foreign.has(input));
+      verdicts.set(path, found ?? (through === undefined ? undefined : verdicts.get(through)));
+    }
+    return verdicts.get(drvPath);
+  }
+
   return {
-    check: async (drvPath) => {
-      if (!isOwn(drvPath)) {
-        if (drvPath.endsWith('.drv')) return drvPath;
-        await ask([drvPath]);
-        return isForeign(drvPath) ? drvPath : undefined;
-      }
-      if (verdicts.has(drvPath)) return verdicts.get(drvPath);
-      const closure = unjudged(drvPath);
-      const strange = [...new Set([...closure.values()].flat())].filter((path) => !isOwn(path));
-      await ask(strange);
-      for (const [path, inputs] of closure) {
-        const foreign = inputs.find(isForeign);
-        const through = inputs.find((input) => verdicts.get(input) !== undefined);
-        verdicts.set(path, foreign ?? (through === undefined ? undefined : verdicts.get(through)));
-      }
-      return verdicts.get(drvPath);
-    },
+    check,
     isVisible: async (path) => {
       // Derivations are made again by whoever uses them.
-      if (path.endsWith('.drv')) return isOwn(path);
-      if (isOwn(path) || outputs.has(path)) return true;
-      await ask([path]);
-      return !isForeign(path);
+      if (path.endsWith('.drv') || isOwn(path)) return isOwn(path);
+      return !(await foreignAmong([path])).has(path);
     },
   };
 }
 
 function inputsOf(derivation: Derivation | undefined): readonly string[] {
   return derivation ? [...derivation.inputDerivations.keys(), ...derivation.inputSources] : [];
-}
-
-/** The outputs of all derivations that the evaluation made, read when somebody asks: mostly nobody does. */
-function createOutputs(derivations: PendingDerivations, trail: Trail) {
-  const known = new Set<string>();
-  let read = 0;
-  return {
-    has(path: string): boolean {
-      if (read < trail.derivations.size) {
-        let index = 0;
-        for (const drvPath of trail.derivations) {
-          index += 1;
-          if (index <= read) continue;
-          for (const output of derivations.read(drvPath)?.outputs.values() ?? []) {
-            if (output.path !== undefined) known.add(output.path);
-          }
-        }
-        read = index;
-      }
-      return known.has(path);
-    },
-  };
 }

@@ -7,6 +7,7 @@
  *   builds           import from derivation: trusted code only
  *   anything else    refused
  */
+import { messageOf } from '../../../basics/index.ts';
 import type { PendingDerivations } from '../../../nix/index.ts';
 import {
   addIndirectRoot,
@@ -17,6 +18,7 @@ import {
   describeText,
   ensurePath,
   isValidPath,
+  parseDerivation,
   queryMissing,
   queryOutputs,
   queryPathFromHashPart,
@@ -49,7 +51,10 @@ export function createGateService(options: GateServiceOptions): StoreService {
     if (pending.length > 0) await derivations.write(pending);
   }
 
-  /** What another evaluation has put there is as if it were not, so that it is fetched again. */
+  /**
+   * What another evaluation has put there is as if it were not, so that it is fetched again. Asked of what
+   * is there: mostly nothing is, and the question may have derivations written.
+   */
   async function sees(path: string): Promise<boolean> {
     return audit === undefined || (await audit.isVisible(path));
   }
@@ -66,11 +71,12 @@ export function createGateService(options: GateServiceOptions): StoreService {
     isValidPath: async (path) => {
       await settled([path]);
       if (derivations.has(path)) return true;
-      return (await sees(path)) && (await upstream.ask(isValidPath(path)));
+      return (await upstream.ask(isValidPath(path))) && (await sees(path));
     },
     pathInfo: async (path) => {
       await settled([path]);
-      return (await sees(path)) ? upstream.ask(queryPathInfo(path)) : undefined;
+      const info = await upstream.ask(queryPathInfo(path));
+      return info !== undefined && (await sees(path)) ? info : undefined;
     },
     pathFromHashPart: async (hashPart) => {
       const path = await upstream.ask(queryPathFromHashPart(hashPart));
@@ -78,19 +84,27 @@ export function createGateService(options: GateServiceOptions): StoreService {
     },
     validPaths: async (paths, substitute) => {
       await settled(paths);
-      const seen: string[] = [];
-      for (const path of paths) if (await sees(path)) seen.push(path);
-      return upstream.ask(queryValidPaths(seen, substitute && trusted));
+      const seen = new Set<string>();
+      for (const path of await upstream.ask(queryValidPaths(paths, substitute && trusted))) {
+        if (await sees(path)) seen.add(path);
+      }
+      return seen;
     },
     substitutablePaths: async (paths) =>
       trusted ? upstream.ask(querySubstitutablePaths(paths)) : new Set<string>(),
     missing: async (paths) => {
+      for (const path of paths.map(derivationOf)) {
+        if (!(await sees(path))) throw new Error(`this evaluation uses ${foreignPath(path)}`);
+      }
       await settled(paths);
       return upstream.ask(queryMissing(paths));
     },
     outputs: async (drvPath) => {
       const derivation = derivations.read(drvPath);
-      if (derivation === undefined) return upstream.ask(queryOutputs(drvPath));
+      if (derivation === undefined) {
+        if (!(await sees(drvPath))) throw new Error(`this evaluation uses ${foreignPath(drvPath)}`);
+        return upstream.ask(queryOutputs(drvPath));
+      }
       return new Map([...derivation.outputs].map(([name, { path }]) => [name, path] as const));
     },
     ensurePath: async (path) => {
@@ -116,8 +130,12 @@ export function createGateService(options: GateServiceOptions): StoreService {
       await build(options, paths, onEvent);
     },
     addDerivation: (fileName, content, references) => {
-      if (!content.subarray(0, derivationStart.length).equals(derivationStart)) {
-        throw new Error(`'${fileName}' is not a derivation`);
+      refuseOther(fileName, content);
+      if (derivations.bytes + content.length > maxDerivationBytes) {
+        const limit = maxDerivationBytes / 1024 ** 2;
+        throw new Error(
+          `the derivations of one evaluation may have ${limit} MiB together, and these have more`,
+        );
       }
       const described = describeText(storeDir, fileName, content, references);
       derivations.add(described.path, content.toString('latin1'), references);
@@ -125,6 +143,11 @@ export function createGateService(options: GateServiceOptions): StoreService {
       return described;
     },
     addTree: async (tree, onEvent) => {
+      // Whoever may read a file may read what it refers to.
+      for (const path of tree.references) {
+        if (!(await sees(path))) throw new Error(`'${tree.fileName}' refers to ${foreignPath(path)}`);
+      }
+      await settled(tree.references);
       const stored = await upstream.ask(addTree(tree), onEvent);
       trail.added(stored.path);
       return stored;
@@ -154,7 +177,19 @@ const good: ReadonlySet<string> = new Set([
   'resolves-to-already-valid',
 ]);
 
-const derivationStart = Buffer.from('Derive(');
+/** Bytes of all derivations of one evaluation, which are kept in memory. All of nixpkgs has some 400 MB. */
+const maxDerivationBytes = 512 * 1024 * 1024;
+
+/** What calls itself a derivation and cannot be read as one would only fail later, and more besides. */
+function refuseOther(fileName: string, content: Buffer): void {
+  try {
+    parseDerivation(content);
+  } catch (error) {
+    throw new Error(`'${fileName}' is not a derivation: ${messageOf(error)}`);
+  }
+  if (!/^[\w+.?=-]{1,211}$/.test(fileName))
+    throw new Error(`'${fileName}' cannot be the name of a store path`);
+}
 
 /** `DRV` of `DRV!out`. */
 function derivationOf(path: string): string {
