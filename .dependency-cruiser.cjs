@@ -35,7 +35,7 @@ module.exports = {
       name: 'one-face-a-room',
       comment: 'Another room is entered through its index.ts.',
       severity: 'error',
-      from: { path: '^src/([^/]+)/', pathNot: '\\.test\\.tsx?$' },
+      from: { path: '^src/([^/]+)/', pathNot: '(\\.test\\.tsx?|/test-[a-z-]+\\.ts)$' },
       to: {
         path: '^src/[^/]+/.+',
         pathNot: ['^src/$1/', '^src/[^/]+/index\\.ts$', '^src/basics/config/index\\.ts$'],

@@ -5,3 +5,6 @@
 import './generate-cli-reference.ts';
 import './generate-config-reference.ts';
 import './generate-openapi.ts';
+import { generate } from './generate-protocol.ts';
+
+await generate(process.argv.includes('--check'));
