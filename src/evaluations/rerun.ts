@@ -2,7 +2,7 @@
 import type { Knex } from 'knex';
 import { z } from 'zod';
 import { failureStates, forgetFailures } from '../builds/index.ts';
-import { formatAttributePath } from './attribute-path.ts';
+import type { AttributePath } from './events.ts';
 import { ensureEvaluation, type OnRevisionChanged, startEvaluation } from './submit.ts';
 
 export type Rerun =
@@ -17,14 +17,18 @@ export interface RerunRequest {
   readonly revisionId: number;
   /** `failed` does nothing where nothing failed. */
   readonly scope: 'all' | 'failed';
-  /** Of the attributes that failed, by their written paths, those that are tried again. */
-  readonly chosen?: (path: string) => boolean;
+  /** Of the attributes that failed, those that are tried again. */
+  readonly chosen?: (path: AttributePath) => boolean;
   readonly onRevisionChanged: OnRevisionChanged;
 }
 
 const revisionRow = z.object({ trust: z.enum(['trusted', 'needs-approval']) });
 const evaluationRow = z.object({ id: z.number(), finished_at: z.date().nullable() });
-const failedRow = z.object({ path: z.array(z.string()), drv_path: z.string().nullable(), culprit: z.string().nullable() });
+const failedRow = z.object({
+  path: z.array(z.string()),
+  drv_path: z.string().nullable(),
+  culprit: z.string().nullable(),
+});
 
 /**
  * Evaluates a commit again. What evaluated well is known and not evaluated again, and what was built is
@@ -47,11 +51,11 @@ export async function rerunRevision(trx: Knex.Transaction, request: RerunRequest
   }
   const last = evaluationRow.parse(newest);
   if (last.finished_at === null) return { kind: 'under-way', evaluationId: last.id };
-  const failed = (await failedJobs(trx, last.id)).filter(
-    ({ path }) => request.chosen?.(formatAttributePath(path)) ?? true,
-  );
+  const failed = (await failedJobs(trx, last.id)).filter(({ path }) => request.chosen?.(path) ?? true);
   if (request.scope === 'failed' && failed.length === 0) return { kind: 'nothing-failed' };
-  await forgetFailures(trx, [...new Set(failed.flatMap((job) => [job.drv_path, job.culprit].flatMap((path) => path ?? [])))]);
+  await forgetFailures(trx, [
+    ...new Set(failed.flatMap((job) => [job.drv_path, job.culprit].flatMap((path) => path ?? []))),
+  ]);
   await forgetErrors(trx, last.id);
   const evaluationId = await startEvaluation(trx, revisionId);
   await request.onRevisionChanged(trx, revisionId, 'now');
