@@ -58,7 +58,7 @@ export const revisionSchema = z
     createdAt: time,
     sources: z.array(
       z.object({
-        kind: z.enum(['branch', 'pull-request']),
+        kind: z.enum(['branch', 'pull-request', 'tag']),
         name: z.string(),
         baseBranch: z.string().nullable(),
         title: z.string(),

@@ -77,8 +77,8 @@ export function revisionPage(page: RevisionPage): Promise<string> {
 const Sources: FC<{ line: RevisionLine }> = ({ line }) => (
   <>
     {line.sources.slice(0, 4).map((source) =>
-      source.kind === 'branch' ? (
-        <span class="branch">{source.name}</span>
+      source.kind !== 'pull-request' ? (
+        <span class="branch">{source.kind === 'tag' ? `tag ${source.name}` : source.name}</span>
       ) : (
         <a class="reference number" href={pullRequestLink(line, source.name)} title={source.title}>
           #{source.name}

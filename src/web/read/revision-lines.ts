@@ -31,7 +31,7 @@ export const evaluationShape = z.object({
 export type EvaluationRow = z.infer<typeof evaluationShape>;
 
 const sourceShape = z.object({
-  kind: z.enum(['branch', 'pull-request']),
+  kind: z.enum(['branch', 'pull-request', 'tag']),
   name: z.string(),
   base_branch: z.string().nullable(),
   title: z.string(),

@@ -40,7 +40,8 @@ export async function search(reader: Reader, query: string): Promise<SearchHit[]
       FROM (SELECT kind, name, project_id, max(seen_at) AS seen_at,
               (array_agg(s.title ORDER BY seen_at DESC))[1] AS title FROM revision_sources s
             JOIN revisions r ON r.id = s.revision_id
-            WHERE strpos(lower(s.name), lower(:text)) > 0 OR strpos(lower(s.title), lower(:text)) > 0
+            WHERE s.kind <> 'tag'
+              AND (strpos(lower(s.name), lower(:text)) > 0 OR strpos(lower(s.title), lower(:text)) > 0)
             GROUP BY 1, 2, 3) s
       JOIN projects p ON p.id = s.project_id
       WHERE (:showPrivate OR NOT p.private) ORDER BY s.seen_at DESC LIMIT 10)
