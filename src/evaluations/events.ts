@@ -3,7 +3,12 @@
  * are reduced to this stream, and everything behind it (server, `ringmaster run`) reads only this.
  */
 
-import type { PendingDerivations } from '../nix/index.ts';
+import {
+  type Derivation,
+  defaultMaxLogBytes,
+  type PendingDerivations,
+  type RealiseStatus,
+} from '../nix/index.ts';
 import type { Provenance } from './audit/provenance.ts';
 
 /** An attribute path: names from the root of ci.nix. Names are any strings; the root job is `[]`. */
@@ -84,7 +89,7 @@ export interface SourceArgument {
 }
 
 export interface EvaluationLimits {
-  /** Seconds for the whole evaluation. */
+  /** Seconds for the whole evaluation, without those in which it waits for builds. */
   readonly totalSeconds: number;
   /** Seconds without any progress after which the attribute being evaluated is given up. */
   readonly attributeSeconds: number;
@@ -94,6 +99,12 @@ export interface EvaluationLimits {
   readonly attributes: number;
   /** UTF-8 bytes of one message; longer ones are cut. */
   readonly messageBytes: number;
+  /** Import from derivation: seconds that one build may take, with what it needs. */
+  readonly importSeconds: number;
+  /** Derivations that are built because the evaluation reads what they make. */
+  readonly imports: number;
+  /** Bytes that one such build may print. */
+  readonly importLogBytes: number;
 }
 
 export const defaultEvaluationLimits: EvaluationLimits = {
@@ -102,7 +113,38 @@ export const defaultEvaluationLimits: EvaluationLimits = {
   memoryMegabytes: 4096,
   attributes: 50_000,
   messageBytes: 64 * 1024,
+  importSeconds: 3600,
+  imports: 100,
+  importLogBytes: defaultMaxLogBytes,
 };
+
+/** A build that began because the evaluation reads what it makes (import from derivation). */
+export interface ImportBegun {
+  readonly drvPath: string;
+  readonly name: string;
+  /** Undefined where the evaluation did not make it. */
+  readonly derivation: Derivation | undefined;
+  readonly startedAt: Date;
+}
+
+export interface ImportEnd {
+  readonly status: RealiseStatus;
+  /** Nix's words, or ours, for a bad end. */
+  readonly message: string;
+  readonly startedAt: Date;
+  readonly finishedAt: Date;
+}
+
+/** Hears of one such build. Its functions return at once; `ended` is the last, and always comes. */
+export interface ImportListener {
+  /** One line that the builder printed, without its newline. */
+  line(bytes: Buffer): void;
+  phase(name: string): void;
+  ended(end: ImportEnd): void;
+}
+
+/** Called for each build that really takes place, what is built for another included. */
+export type OnImport = (begun: ImportBegun) => ImportListener;
 
 export interface EvaluationRequest {
   /** Absolute path of a checkout. Its last component should be stable, since `./.` takes its name. */
@@ -125,11 +167,13 @@ export interface EvaluationRequest {
    * store is all the user's own.
    */
   readonly provenance?: Provenance;
+  readonly onImport?: OnImport;
   readonly signal: AbortSignal;
 }
 
 /**
  * Evaluates one checkout. The stream always ends, whatever the code under evaluation does:
- * every failure, the evaluator's own included, is an `error` event. It throws only when cancelled.
+ * every failure, the evaluator's own included, is an `error` event. It throws only when cancelled, and
+ * a ProvenanceUnavailable when it is not to be found out what the code may use.
  */
 export type Evaluate = (request: EvaluationRequest) => AsyncIterable<EvaluationEvent>;

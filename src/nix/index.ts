@@ -57,7 +57,7 @@ export { type Environment, type NixEnvironmentOptions, nixEnvironment } from './
 export { type DetectOptions, detectNix, type LocalNix, type NixPrograms } from './local-nix.ts';
 export { defaultMaxLogBytes, type LocalStoreOptions, openLocalStore } from './local-store.ts';
 export { openTransport, type TransportOptions } from './open-transport.ts';
-export { isGood } from './outcome.ts';
+export { isGood, plainMessage, statusOfError, statusOfReply } from './outcome.ts';
 export {
   createPendingDerivations,
   type PendingDerivations,

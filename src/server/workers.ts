@@ -129,6 +129,9 @@ function startEvaluating(options: WorkersOptions, getNix: () => Promise<WorkingN
       memoryMegabytes: evaluation.memory,
       attributes: evaluation.maxAttributes,
       messageBytes: evaluation.maxMessageBytes,
+      importSeconds: evaluation.importTimeout,
+      imports: evaluation.maxImports,
+      importLogBytes: settings.config.builds.logLimit,
     },
     evaluator: async () => {
       const { evaluator, nix } = await getNix();

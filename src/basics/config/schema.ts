@@ -165,12 +165,21 @@ const evaluation = z.object({
     expects: 'a whole number from 1',
   }),
   timeout: wholeNumber(1, longestSeconds).default(3600).register(settingNotes, {
-    about: 'Seconds for one evaluation.',
+    about: 'Seconds for one evaluation, without those in which it waits for builds.',
     expects: 'a whole number of seconds',
   }),
   attributeTimeout: wholeNumber(1, longestSeconds).default(300).register(settingNotes, {
     about: 'Seconds without progress after which the attribute under evaluation is given up.',
     expects: 'a whole number of seconds',
+  }),
+  importTimeout: wholeNumber(1, longestSeconds).default(3600).register(settingNotes, {
+    about:
+      'Seconds for one build that an evaluation waits for (import from derivation), with what it needs. The times of the evaluation stand still meanwhile.',
+    expects: 'a whole number of seconds',
+  }),
+  maxImports: wholeNumber(0, 1_000_000).default(100).register(settingNotes, {
+    about: 'Derivations that one evaluation may have built for itself (import from derivation).',
+    expects: 'a whole number',
   }),
   memory: wholeNumber(64, 1_048_576).default(4096).register(settingNotes, {
     about: 'Megabytes of memory for one evaluator process.',

@@ -13,6 +13,7 @@ import {
   type StoreLayout,
   type TextWriter,
 } from '../../nix/index.ts';
+import { watchProvenance } from '../audit/watch-provenance.ts';
 import type {
   Evaluate,
   EvaluationError,
@@ -29,7 +30,9 @@ import type { OpenWalk } from './open-walk.ts';
 import { explainRuleFailure } from './rule-failures.ts';
 import { type Audit, createAudit, foreignPath } from './store-gate/audit.ts';
 import { createTrail, type Trail } from './store-gate/trail.ts';
+import { createWaiting, type Waiting } from './waiting.ts';
 import type { AttributeFinding, Finding } from './walk.ts';
+import { startWatchdog } from './watchdog.ts';
 
 export interface EvaluateOptions {
   /** For the `started` event, for example `built-in (nix 2.8.0)`. */
@@ -74,26 +77,33 @@ async function* limited(
   file: string,
 ): AsyncGenerator<EvaluationEvent> {
   const { limits } = request;
-  const outOfTime = AbortSignal.timeout(limits.totalSeconds * 1000);
+  const waiting = createWaiting();
+  const timer = new AbortController();
+  const outOfTime = timer.signal;
+  const clock = startWatchdog(limits.totalSeconds * 1000, () => timer.abort(), waiting);
   const directory = await mkdtemp(join(options.temporaryDirectory, 'ringmaster-evaluation-'));
-  const signal = AbortSignal.any([request.signal, outOfTime]);
   const { derivations, finish } = whereDerivationsGo(options, request);
-  const { provenance } = request;
+  const provenance = request.provenance && watchProvenance(request.provenance);
+  const brokenOff = provenance?.brokenOff ?? new AbortController().signal;
+  const signal = AbortSignal.any([request.signal, outOfTime, brokenOff]);
   const trail = createTrail();
   const audit = provenance && createAudit({ derivations, trail, provenance });
-  const room: Room = { checkout, file, directory, derivations, trail, audit, signal };
+  const room: Room = { checkout, file, directory, derivations, trail, audit, waiting, signal, brokenOff };
   const opened: Opened = { close: async () => {} };
   try {
     yield* walked(options, request, room, opened);
+    brokenOff.throwIfAborted();
     await finish();
     await provenance?.remember([...trail.sources]);
     if (outOfTime.aborted && !request.signal.aborted) yield outOfTimeError(limits);
   } catch (error) {
     if (request.signal.aborted) return;
+    brokenOff.throwIfAborted();
     if (outOfTime.aborted) return yield outOfTimeError(limits);
     options.log.error({ err: error }, 'evaluator failed');
     yield rootError(`The evaluator failed: ${explain(error)}`);
   } finally {
+    clock.stop();
     await opened.close();
     await rm(directory, { recursive: true, force: true }).catch((error: unknown) => {
       options.log.warn({ err: error, directory }, 'what an evaluation left could not be removed');
@@ -109,7 +119,10 @@ interface Room {
   readonly derivations: PendingDerivations;
   readonly trail: Trail;
   readonly audit: Audit | undefined;
+  readonly waiting: Waiting;
   readonly signal: AbortSignal;
+  /** Aborted when it cannot be known what the code may use; findings would be wrong from then on. */
+  readonly brokenOff: AbortSignal;
 }
 
 interface Opened {
@@ -124,7 +137,7 @@ async function* walked(
 ): AsyncGenerator<EvaluationEvent> {
   const { limits, trusted } = request;
   const { checkout, file, derivations } = room;
-  const opened = await options.openWalk({ ...room, trusted });
+  const opened = await options.openWalk({ ...room, trusted, limits, onImport: request.onImport });
   if (opened.kind === 'refused') {
     yield rootError(opened.reason);
     return;
@@ -153,6 +166,7 @@ async function* walked(
   let attributes = 0;
   let notices = 0;
   for await (const finding of findings) {
+    if (room.brokenOff.aborted) return;
     if (finding.kind === 'notice') {
       notices += 1;
       if (notices <= maxNotices) yield noticeOf(finding.text, words);

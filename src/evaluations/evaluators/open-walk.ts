@@ -1,11 +1,13 @@
 /** How code is held while it is evaluated: locked in, or by Nix's restrictions alone, or not evaluated at all. */
 import { join } from 'node:path';
 import type { PendingDerivations, StoreLayout } from '../../nix/index.ts';
+import type { EvaluationLimits, OnImport } from '../events.ts';
 import type { Containment } from './command-line.ts';
 import type { BuildJail } from './jail/jail-room.ts';
 import type { Audit } from './store-gate/audit.ts';
 import { gateAddress, type StoreGate } from './store-gate/store-gate.ts';
 import type { Trail } from './store-gate/trail.ts';
+import type { Waiting } from './waiting.ts';
 import type { Walk } from './walk.ts';
 
 /** What the walks of one evaluation are held by. */
@@ -42,6 +44,9 @@ export interface WalkWishes {
   readonly derivations: PendingDerivations;
   readonly trail: Trail;
   readonly audit: Audit | undefined;
+  readonly limits: EvaluationLimits;
+  readonly waiting: Waiting;
+  readonly onImport?: OnImport | undefined;
 }
 
 export type OpenedWalk =

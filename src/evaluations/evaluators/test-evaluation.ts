@@ -32,6 +32,9 @@ export async function writeCheckout(below: string, files: CheckoutFiles, before 
   return checkout;
 }
 
+/** Stands in for nix-eval-jobs. */
+export const jobsDouble = join(import.meta.dirname, '../../../test/nix-eval-jobs-double/nix-eval-jobs.mjs');
+
 export interface TestFolder {
   readonly path: string;
   remove(): Promise<void>;

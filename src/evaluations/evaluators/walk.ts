@@ -8,6 +8,7 @@ import type {
   SourceLocation,
 } from '../events.ts';
 import type { FlakeRoot } from './flakes/flake-root.ts';
+import type { Waiting } from './waiting.ts';
 
 /** A finding as the evaluator gives it: messages are Nix's own, with colours and absolute paths. */
 export type Finding =
@@ -43,6 +44,8 @@ export interface WalkRequest {
   readonly limits: EvaluationLimits;
   /** Private directory for the evaluator's own files; removed after the evaluation. */
   readonly directory: string;
+  /** Whether the evaluation waits for builds; no limit's time passes meanwhile. */
+  readonly waiting: Waiting;
   /** Begins the failures that the traversal rules themselves throw. */
   readonly nonce: string;
   /** Called, perhaps often, when the code asks which commit it is. */

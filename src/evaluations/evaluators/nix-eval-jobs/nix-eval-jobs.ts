@@ -130,10 +130,11 @@ async function* runOnce(
   let silent = false;
   let unreadable: string | undefined;
   let again = false;
-  const watchdog = startWatchdog(limits.attributeSeconds * 1000, () => {
+  const giveUp = () => {
     silent = true;
     evaluator.kill();
-  });
+  };
+  const watchdog = startWatchdog(limits.attributeSeconds * 1000, giveUp, request.waiting);
   const lastWords = collectLastWords(limits.messageBytes);
   const notices = collectNotices(limits.messageBytes);
   const traces: string[] = [];

@@ -13,8 +13,6 @@ import {
   addIndirectRoot,
   addTempRoot,
   addTree,
-  buildPathsWithResults,
-  type DaemonEvent,
   describeText,
   ensurePath,
   isValidPath,
@@ -28,6 +26,8 @@ import {
   type StoreService,
 } from '../../../nix/index.ts';
 import { type Audit, foreignPath } from './audit.ts';
+import { derivationOf } from './import-watch.ts';
+import type { Imports } from './imports.ts';
 import type { Trail } from './trail.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -36,6 +36,7 @@ export interface GateServiceOptions {
   readonly upstream: Upstream;
   readonly derivations: PendingDerivations;
   readonly trail: Trail;
+  readonly imports: Imports;
   /** Untrusted code builds nothing and has nothing substituted while it is evaluated. */
   readonly trusted: boolean;
   /** What else is in the store stays unseen. Absent: all of it is this user's own. */
@@ -43,7 +44,7 @@ export interface GateServiceOptions {
 }
 
 export function createGateService(options: GateServiceOptions): StoreService {
-  const { upstream, derivations, trail, storeDir, trusted, audit } = options;
+  const { upstream, derivations, trail, imports, storeDir, trusted, audit } = options;
 
   /** A pending derivation becomes a file before it is looked at. */
   async function settled(paths: readonly string[]): Promise<void> {
@@ -127,7 +128,7 @@ export function createGateService(options: GateServiceOptions): StoreService {
         if (problem !== undefined) throw new Error(`this build uses ${foreignPath(problem)}`);
       }
       await settled(paths);
-      await build(options, paths, onEvent);
+      await imports.build(upstream, paths, onEvent);
     },
     addDerivation: (fileName, content, references) => {
       refuseOther(fileName, content);
@@ -155,28 +156,6 @@ export function createGateService(options: GateServiceOptions): StoreService {
   };
 }
 
-async function build(
-  { upstream, trail }: GateServiceOptions,
-  paths: readonly string[],
-  onEvent: (event: DaemonEvent) => void,
-): Promise<void> {
-  const heard = trail.building(paths);
-  const results = await upstream.ask(buildPathsWithResults(paths), (event) => {
-    heard.event(event);
-    onEvent(event);
-  });
-  heard.ended(results);
-  const bad = results.find(({ status }) => !good.has(status));
-  if (bad !== undefined) throw new Error(bad.message || `building '${bad.path}' failed`);
-}
-
-const good: ReadonlySet<string> = new Set([
-  'built',
-  'substituted',
-  'already-valid',
-  'resolves-to-already-valid',
-]);
-
 /** Bytes of all derivations of one evaluation, which are kept in memory. All of nixpkgs has some 400 MB. */
 const maxDerivationBytes = 512 * 1024 * 1024;
 
@@ -189,10 +168,4 @@ function refuseOther(fileName: string, content: Buffer): void {
   }
   if (!/^[\w+.?=-]{1,211}$/.test(fileName))
     throw new Error(`'${fileName}' cannot be the name of a store path`);
-}
-
-/** `DRV` of `DRV!out`. */
-function derivationOf(path: string): string {
-  const end = path.indexOf('!');
-  return end < 0 ? path : path.slice(0, end);
 }

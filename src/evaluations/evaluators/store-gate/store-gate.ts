@@ -17,10 +17,11 @@ import {
 } from '../../../nix/index.ts';
 import type { Audit } from './audit.ts';
 import { createGateService } from './gate-service.ts';
+import { createImports, type ImportsOptions } from './imports.ts';
 import type { Trail } from './trail.ts';
 import { createUpstreamPool, type OpenTransport } from './upstream.ts';
 
-export interface StoreGateOptions {
+export interface StoreGateOptions extends Pick<ImportsOptions, 'limits' | 'waiting' | 'onImport'> {
   readonly storeDir: string;
   /** Connects to the store. */
   readonly openTransport: OpenTransport;
@@ -52,6 +53,7 @@ export async function openStoreGate(options: StoreGateOptions): Promise<StoreGat
   const { folder, remove } = await socketFolder(options.directory);
   const socket = join(folder, 'socket');
   const upstreams = createUpstreamPool(options.openTransport, strictSettings);
+  const imports = createImports({ ...options, upstreams });
   const clients = new Set<Promise<void>>();
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
@@ -69,7 +71,7 @@ export async function openStoreGate(options: StoreGateOptions): Promise<StoreGat
     // Whoever has gone does not wait for a build.
     client.once('close', () => void upstream.release());
     try {
-      const service = createGateService({ ...options, upstream });
+      const service = createGateService({ ...options, upstream, imports });
       await serveClient(transportOf(client), { nixVersion: 'ringmaster', service });
     } catch (error) {
       options.log.warn({ reason: messageOf(error) }, 'an evaluator was cut off from the store');

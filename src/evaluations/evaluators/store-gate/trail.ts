@@ -1,11 +1,4 @@
-/** What an evaluation did to the store, as far as its gate saw it; that is all of it. */
-import type { BuildReply, DaemonEvent } from '../../../nix/index.ts';
-
-/** What is built while an evaluation waits for it. */
-export interface HeardBuild {
-  event(event: DaemonEvent): void;
-  ended(results: readonly BuildReply[]): void;
-}
+/** What an evaluation added to the store, as far as its gate saw it; that is all of it. */
 
 export interface Trail {
   /** Derivations that it made, in the store or not. */
@@ -14,11 +7,9 @@ export interface Trail {
   readonly sources: ReadonlySet<string>;
   derivation(path: string): void;
   added(path: string): void;
-  /** `paths`: as asked, `DRV!OUTPUTS`. */
-  building(paths: readonly string[]): HeardBuild;
 }
 
-export function createTrail(onBuild?: (paths: readonly string[]) => HeardBuild): Trail {
+export function createTrail(): Trail {
   const derivations = new Set<string>();
   const sources = new Set<string>();
   return {
@@ -26,6 +17,5 @@ export function createTrail(onBuild?: (paths: readonly string[]) => HeardBuild):
     sources,
     derivation: (path) => void derivations.add(path),
     added: (path) => void sources.add(path),
-    building: (paths) => onBuild?.(paths) ?? { event: () => {}, ended: () => {} },
   };
 }

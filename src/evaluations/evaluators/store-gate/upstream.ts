@@ -16,11 +16,21 @@ import {
 export type OpenTransport = () => Promise<Transport>;
 
 export interface Upstream {
-  /** Performs an operation; an error of the store is thrown. */
+  /** Performs an operation; what the store answers instead is thrown, as a {@link StoreRefusal}. */
   ask<T>(operation: Operation<T>, onEvent?: (event: DaemonEvent) => void): Promise<T>;
   setOptions(settings: DaemonSettings): void;
+  /** Ends what it does; another connection is opened for what comes after. */
+  interrupt(): void;
   /** Gives the connection back; one that is at work is ended, and what is built with it. */
   release(): Promise<void>;
+}
+
+/** The store could be asked, and said no. */
+export class StoreRefusal extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'StoreRefusal';
+  }
 }
 
 export interface UpstreamPool {
@@ -72,7 +82,7 @@ export function createUpstreamPool(
         try {
           const reply = await (await connected()).call(operation, onEvent ? { onEvent } : {});
           if (reply.ok) return reply.value;
-          throw new Error(reply.error.message);
+          throw new StoreRefusal(reply.error.message);
         } finally {
           busy = false;
         }
@@ -80,6 +90,9 @@ export function createUpstreamPool(
       setOptions(wanted) {
         settings = { ...wanted, overrides: { ...wanted.overrides, ...overrides } };
         changed = true;
+      },
+      interrupt() {
+        if (busy) void connection?.close();
       },
       async release() {
         released = true;

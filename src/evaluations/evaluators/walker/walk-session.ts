@@ -92,10 +92,11 @@ export async function* walkInProcess(
   // Values and echoes are of no interest, but a full pipe would stop the process.
   stdout.resume();
   let silent = false;
-  const watchdog = startWatchdog(limits.attributeSeconds * 1000, () => {
+  const giveUp = () => {
     silent = true;
     evaluator.kill();
-  });
+  };
+  const watchdog = startWatchdog(limits.attributeSeconds * 1000, giveUp, request.waiting);
   const lastWords = collectLastWords(Math.max(limits.messageBytes, minimumWords));
   const notices = collectNotices(limits.messageBytes);
   let at: Entered | undefined;
