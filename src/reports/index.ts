@@ -3,7 +3,7 @@
 export { limits } from './limits.ts';
 export { type CommitOnDashboard, jobUrl, revisionUrl } from './links.ts';
 export { attributeCheckName, evaluationCheckName, gateName, summaryStatusName } from './names.ts';
-export { createGovernor, type Governor } from './outbox/governor.ts';
+export { type Allowance, createGovernor, type Governor } from './outbox/governor.ts';
 export { createReportTasks, type ReportTaskOptions } from './outbox/handlers.ts';
 export { planReport } from './outbox/plan-report.ts';
 export { createReconciler, reconcileTask, requestReconciling } from './outbox/reconcile.ts';

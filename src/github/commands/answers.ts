@@ -100,20 +100,23 @@ export function createAnswerTeller(options: TellOptions): (payload: unknown) => 
     const untold = answers.filter((row) => row.told_at === null);
     if (untold.length === 0) return;
     const { installationId } = project;
-    if (governor.room(installationId, 'result') < 2) {
-      return askToTell(db, pull, governor.nextRoom(installationId, 'result'), 'replace');
-    }
+    const spoken = untold.some((row) => row.spoken);
+    const reacting = untold.slice(0, reactionsAtOnce).filter((row) => row.reaction !== null);
+    let crowded = false;
+    const allowance = await governor.take(installationId, (room) => {
+      crowded = room.result < 2;
+      if (crowded) return 0;
+      const reactions = Math.max(0, room.result - Number(spoken) - keptForReports);
+      return Number(spoken) + Math.min(reacting.length, reactions);
+    });
+    if (crowded) return askToTell(db, pull, allowance.nextRoom('result'), 'replace');
     let problem: string | undefined;
     try {
       await withRepository(app, log, placeOf(project), { pull_requests: 'write' }, async (client) => {
-        if (untold.some((row) => row.spoken)) {
-          governor.spend(installationId);
-          await writeComment(options, client, project, pull.pullRequest, answers);
-        }
-        for (const row of untold.slice(0, reactionsAtOnce)) {
-          if (row.reaction === null || governor.room(installationId, 'result') <= keptForReports) continue;
-          governor.spend(installationId);
-          await react(client, project, row.comment_id, row.reaction);
+        if (spoken) await writeComment(options, client, project, pull.pullRequest, answers);
+        // Where there is no room for all, it is the words that matter.
+        for (const row of reacting.slice(0, allowance.writes - Number(spoken))) {
+          if (row.reaction !== null) await react(client, project, row.comment_id, row.reaction);
         }
       });
     } catch (error) {

@@ -46,8 +46,8 @@ export type SendOutcome =
 
 /** Milliseconds between two versions of one run's progress, at least. */
 const progressEveryMs = 10_000;
-/** And at least this part of the time it has run: an hour of building is some 80 versions, not 360. */
-const progressShare = 1 / 20;
+/** And at least this part of the time it has run: an hour of building is some 50 versions, not 360. */
+const progressShare = 1 / 12;
 
 /** Annotations of a check, and how many GitHub has had. */
 interface Delivery {

@@ -8,7 +8,7 @@ import type { Knex } from 'knex';
 import { z } from 'zod';
 import type { Logger } from '../../basics/index.ts';
 import type { ReportTransport } from '../types.ts';
-import { chooseWave, readDue, readNextDue } from './due.ts';
+import { chooseWave, type DueReport, readDue, readNextDue, type Wave } from './due.ts';
 import { createGovernor, type Governor } from './governor.ts';
 import { type SendOutcome, sendOne } from './send-one.ts';
 import { requestSendingAt } from './tasks.ts';
@@ -42,20 +42,21 @@ const installationRow = z.object({
   paused_until: z.date().nullable(),
 });
 
-/** One sender serves all installations of a process; it remembers how much each has written. */
+/** One sender serves all installations of a process; it remembers whose turn it was. */
 export function createReportSender(options: SenderOptions): ReportSender {
   const { db, transport, log } = options;
   const now = options.now ?? (() => new Date());
   const random = options.random ?? Math.random;
-  const governor = options.governor ?? createGovernor(now);
+  const governor = options.governor ?? createGovernor(db, options.now);
   const one = { db, transport, log, now, random };
+  const turns = new Map<number, number>();
 
   return {
     async send(installationId, signal) {
       const paused = await pauseOf(db, installationId);
       if (paused === 'never') return;
       const again =
-        paused && paused > now() ? paused : await sendWaves(one, governor, installationId, signal);
+        paused && paused > now() ? paused : await sendWaves(one, { governor, turns }, installationId, signal);
       if (again) await requestSendingAt(db, installationId, again);
     },
   };
@@ -72,38 +73,48 @@ async function pauseOf(db: Knex, installationId: number): Promise<Date | 'never'
   return row.suspended || row.deleted ? 'never' : (row.paused_until ?? undefined);
 }
 
+interface Sharing {
+  readonly governor: Governor;
+  /** Last turns of projects. */
+  readonly turns: Map<number, number>;
+}
+
 /** Returns when to come back; undefined when there is nothing to come back for. */
 async function sendWaves(
   options: Parameters<typeof sendOne>[0],
-  governor: Governor,
+  { governor, turns }: Sharing,
   installationId: number,
   signal: AbortSignal | undefined,
 ): Promise<Date | undefined> {
   const { db, now } = options;
   for (;;) {
     const due = await readDue(db, installationId, now());
-    const room = {
-      essential: governor.room(installationId, 'essential'),
-      result: governor.room(installationId, 'result'),
-      progress: governor.room(installationId, 'progress'),
-    };
-    const wave = chooseWave(due, room, concurrency);
+    // The process ends: another one goes on.
+    if (signal?.aborted) return due.length > 0 ? now() : undefined;
+    let wave: Wave = { reports: [], short: undefined };
+    const allowance = await governor.take(installationId, (room) => {
+      wave = chooseWave(due, room, concurrency, turns);
+      return wave.reports.length;
+    });
     if (wave.reports.length === 0) {
       const nextDue = await readNextDue(db, installationId, now());
-      const nextRoom = wave.short && governor.nextRoom(installationId, wave.short);
-      return earliest([nextDue, nextRoom]);
+      return earliest([nextDue, wave.short && allowance.nextRoom(wave.short)]);
     }
-    // The process ends: another one goes on.
-    if (signal?.aborted) return now();
+    noteTurns(turns, wave.reports);
     const outcomes = await Promise.all(wave.reports.map(({ id }) => sendOne(options, id)));
     // A call without an answer is not counted: after an outage the whole budget is there.
-    for (const { kind } of outcomes) if (kind !== 'later') governor.spend(installationId);
+    await allowance.giveBack(outcomes.filter(({ kind }) => kind === 'later').length);
     const stop = stopAfter(outcomes);
     if (!stop) continue;
     // Nor do new wishes knock before then.
     if (outcomes.length >= outageCalls) await pause(db, installationId, stop);
     return stop;
   }
+}
+
+function noteTurns(turns: Map<number, number>, reports: readonly DueReport[]): void {
+  let turn = Math.max(0, ...turns.values());
+  for (const { project_id } of reports) turns.set(project_id, ++turn);
 }
 
 /** A longer pause, asked for by GitHub, stays. */

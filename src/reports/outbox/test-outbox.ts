@@ -21,7 +21,9 @@ export interface TestRevision {
 
 /** Begins with an empty database. */
 export async function createTestOutbox(db: Knex) {
-  await db.raw('TRUNCATE installations, projects, revisions, evaluations, jobs, builds, reports CASCADE');
+  await db.raw(
+    'TRUNCATE installations, projects, revisions, evaluations, jobs, builds, reports, github_writes CASCADE',
+  );
   await db.raw('DELETE FROM graphile_worker._private_jobs');
   let time = Date.now();
   let commits = 0;
