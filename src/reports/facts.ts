@@ -1,6 +1,13 @@
 /** Everything a report says comes from here: what the database knows of one revision at one moment. */
 import type { BuildState } from '../builds/index.ts';
-import type { AttributePath, EvaluationNotice, JobMark, SourceLocation } from '../evaluations/index.ts';
+import type {
+  AttributePath,
+  EvaluationNotice,
+  JobMark,
+  PassedOver,
+  SourceLocation,
+} from '../evaluations/index.ts';
+import type { RepositorySettings, SettingsReview } from '../projects/index.ts';
 
 export interface LogTail {
   readonly attemptId: number;
@@ -71,6 +78,12 @@ export interface ReportFacts {
   readonly trustReason: string | undefined;
   /** `pull request #7`, `branch main`. */
   readonly sources: readonly string[];
+  /** The repository's settings leave it out wherever it was seen; why, where it was seen last. */
+  readonly passedOver?: PassedOver | undefined;
+  /** About the settings file of this commit. */
+  readonly settingsReview?: SettingsReview | undefined;
+  /** What the repository wants, where it says so. */
+  readonly statuses?: RepositorySettings['statuses'];
   /** The newest one. */
   readonly evaluation: EvaluationFacts | undefined;
   readonly jobs: readonly JobFacts[];

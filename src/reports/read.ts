@@ -2,8 +2,9 @@
 import type { Knex } from 'knex';
 import { z } from 'zod';
 import { failureStates, finishedStates, unfinishedStates } from '../builds/index.ts';
-import type { EvaluationNotice } from '../evaluations/index.ts';
+import type { EvaluationNotice, PassedOver } from '../evaluations/index.ts';
 import { tailLog } from '../logs/index.ts';
+import { settingsReview } from '../projects/index.ts';
 import type { BuildFacts, EvaluationFacts, JobFacts, LogTail, ReportFacts } from './facts.ts';
 import { limits } from './limits.ts';
 import { chooseOwnChecks } from './plan/selection.ts';
@@ -37,9 +38,16 @@ const revisionRow = z.object({
   owner: z.string(),
   name: z.string(),
   installation_id: z.number(),
+  settings_review: settingsReview.nullable().catch(null),
+  statuses: z.enum(['summary', 'per-attribute']).nullable().catch(null),
 });
 
-const sourceRow = z.object({ kind: z.enum(['branch', 'pull-request']), name: z.string() });
+const sourceRow = z.object({
+  kind: z.enum(['branch', 'pull-request', 'tag']),
+  name: z.string(),
+  passed_over: z.object({ kind: z.enum(['irrelevant', 'held']), reason: z.string() }).nullable(),
+  seen_at: z.date(),
+});
 
 const evaluationRow = z.object({
   id: z.number(),
@@ -85,12 +93,15 @@ const jobRow = z.object({
 export async function readReportFacts(db: Knex, revisionId: number): Promise<ReportFacts | undefined> {
   const found: unknown = await db('revisions')
     .join('projects', 'projects.id', 'revisions.project_id')
-    .select('sha', 'trust', 'trust_reason', 'owner', 'projects.name', 'installation_id')
+    .leftJoin('project_settings', 'project_settings.project_id', 'projects.id')
+    .select('revisions.sha', 'trust', 'trust_reason', 'owner', 'projects.name', 'installation_id')
+    .select('settings_review', db.raw(`project_settings.settings->>'statuses' AS statuses`))
     .where('revisions.id', revisionId)
     .first();
   if (found === undefined) return undefined;
   const revision = revisionRow.parse(found);
   const evaluation = await readEvaluation(db, revisionId);
+  const sources = await readSources(db, revisionId);
   const facts: ReportFacts = {
     revisionId,
     installationId: revision.installation_id,
@@ -99,7 +110,12 @@ export async function readReportFacts(db: Knex, revisionId: number): Promise<Rep
     sha: revision.sha,
     trust: revision.trust,
     trustReason: revision.trust_reason ?? undefined,
-    sources: await readSources(db, revisionId),
+    sources: sources.map(({ kind, name }) =>
+      kind === 'pull-request' ? `pull request #${name}` : `${kind} ${name}`,
+    ),
+    passedOver: passedOver(sources),
+    settingsReview: revision.settings_review ?? undefined,
+    statuses: revision.statuses ?? undefined,
     evaluation,
     jobs: evaluation ? await readJobs(db, evaluation.id) : [],
     reportedChecks: await readReportedChecks(db, revisionId),
@@ -136,15 +152,21 @@ async function readEvaluation(db: Knex, revisionId: number): Promise<EvaluationF
   };
 }
 
-async function readSources(db: Knex, revisionId: number): Promise<readonly string[]> {
+type SourceRow = z.infer<typeof sourceRow>;
+
+async function readSources(db: Knex, revisionId: number): Promise<readonly SourceRow[]> {
   const rows: unknown = await db('revision_sources')
-    .select('kind', 'name')
+    .select('kind', 'name', 'passed_over', 'seen_at')
     .where('revision_id', revisionId)
     .orderBy(['kind', 'name']);
-  return z
-    .array(sourceRow)
-    .parse(rows)
-    .map(({ kind, name }) => (kind === 'branch' ? `branch ${name}` : `pull request #${name}`));
+  return z.array(sourceRow).parse(rows);
+}
+
+/** One place that wants the commit is enough; else what the last one says of it. */
+function passedOver(sources: readonly SourceRow[]): PassedOver | undefined {
+  if (sources.some((source) => source.passed_over === null)) return undefined;
+  const [last] = sources.toSorted((a, b) => b.seen_at.getTime() - a.seen_at.getTime());
+  return last?.passed_over ?? undefined;
 }
 
 async function readReportedChecks(db: Knex, revisionId: number): Promise<readonly string[]> {

@@ -10,6 +10,7 @@ import { gateName } from '../names.ts';
 import type { CheckAction, CheckConclusion, DesiredCheck } from '../types.ts';
 import { countPhases, countsInWords } from './counts.ts';
 import type { Outcome } from './outcome.ts';
+import { settingsAnnotations, settingsBlocks } from './settings.ts';
 import { durationOf, type JudgedJob } from './verdict.ts';
 
 export interface GateOptions {
@@ -35,13 +36,13 @@ export function planGate(
     ...(text === undefined ? {} : { text }),
     detailsUrl: page,
     ...(evaluation?.startedAt ? { startedAt: evaluation.startedAt.toISOString() } : {}),
-    annotations: [],
+    annotations: settingsAnnotations(facts.settingsReview),
   } as const;
   const actions = buttonsOf(outcome);
   const conclusion = conclusions[outcome.kind];
   // The verdict is under way from the first moment, whatever the work still waits for: the title says
   // what. Progress of a run is told sparingly, and a gate that is being worked on must not look idle.
-  if (!conclusion) return { ...base, status: 'in_progress', actions };
+  if (!conclusion) return { ...base, annotations: [], status: 'in_progress', actions };
   return {
     ...base,
     status: 'completed',
@@ -54,6 +55,9 @@ export function planGate(
 const conclusions = {
   // Neutral and skipped would satisfy a required check without anybody's approval.
   approval: 'action_required',
+  // Here that is what the repository asked for.
+  irrelevant: 'neutral',
+  held: 'action_required',
   waiting: undefined,
   working: undefined,
   good: 'success',
@@ -67,6 +71,15 @@ function buttonsOf({ kind }: Outcome): readonly CheckAction[] {
     case 'approval':
       return [
         { label: 'Approve', identifier: gateButtons.approve, description: 'Evaluate and build this commit' },
+      ];
+    case 'irrelevant':
+    case 'held':
+      return [
+        {
+          label: 'Evaluate anyway',
+          identifier: gateButtons.rerunFailed,
+          description: 'Evaluate and build it',
+        },
       ];
     case 'waiting':
     case 'working':
@@ -98,8 +111,14 @@ function gateSummary(
   page: string,
 ): string {
   const link = `[Everything about this commit](${page})`;
+  const settings = settingsBlocks(facts.settingsReview);
   if (outcome.kind === 'approval') {
-    return joinWithin('', [...approvalBlocks(facts, options), link], () => '', '\n\n').trimStart();
+    const blocks = [...approvalBlocks(facts, options), ...settings, link];
+    return joinWithin('', blocks, () => '', '\n\n').trimStart();
+  }
+  if (outcome.kind === 'irrelevant' || outcome.kind === 'held') {
+    const reason = facts.passedOver && inlineCode(facts.passedOver.reason, 2_000);
+    return joinWithin(outcome.title, present([reason, ...settings, link]), () => '', '\n\n');
   }
   const evaluation = facts.evaluation;
   const root = judged.find(({ job }) => job.error && job.path.length === 0)?.job.error;
@@ -108,6 +127,7 @@ function gateSummary(
     judged.length > 0 && !root && `Attributes: ${countsInWords(countPhases(judged))}.`,
     root && `The evaluation failed as a whole: ${inlineCode(root.message, 2_000)}`,
     evaluation?.waitingFor && !evaluation.finishedAt && `It waits: ${inlineCode(evaluation.waitingFor)}`,
+    ...settings,
     link,
   ]);
   return joinWithin(safeInline(cutText(outcome.title, 1000)), blocks, () => '', '\n\n');

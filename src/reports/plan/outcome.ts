@@ -2,10 +2,12 @@
  * What the revision as a whole comes to. Gate and commit status both say this, in their own form.
  *
  *   approval            a person has to approve the commit first
+ *   irrelevant | held   the repository's settings leave it out: for good, or for the time being
  *   waiting -> working  not over; `waiting` may say for what
  *   good | bad | cancelled
  */
 import { evaluationFiles } from '../../evaluations/index.ts';
+import { settingsFilePath } from '../../projects/index.ts';
 import type { EvaluationFacts, ReportFacts } from '../facts.ts';
 import { firstLine } from '../markdown.ts';
 import { attributes, type Counts, countPhases, countsInWords } from './counts.ts';
@@ -13,7 +15,7 @@ import { headline } from './headline.ts';
 import type { JudgedJob } from './verdict.ts';
 
 export interface Outcome {
-  readonly kind: 'approval' | 'waiting' | 'working' | 'good' | 'bad' | 'cancelled';
+  readonly kind: 'approval' | 'irrelevant' | 'held' | 'waiting' | 'working' | 'good' | 'bad' | 'cancelled';
   /** One sentence, changing with every build that ends. */
   readonly title: string;
   /** One sentence that changes only with the phase: commit statuses cannot be updated, only added. */
@@ -21,6 +23,13 @@ export interface Outcome {
 }
 
 export function outcomeOf(facts: ReportFacts, judged: readonly JudgedJob[]): Outcome {
+  // Before trust: of what is left out nothing is run, whoever made it.
+  if (!facts.evaluation && facts.passedOver) {
+    return steady(
+      facts.passedOver.kind,
+      facts.passedOver.kind === 'irrelevant' ? 'Nothing relevant changed' : 'Not evaluated for now',
+    );
+  }
   if (facts.trust === 'needs-approval') {
     return steady('approval', 'Approval needed before this commit is evaluated and built');
   }
@@ -43,8 +52,15 @@ export function outcomeOf(facts: ReportFacts, judged: readonly JudgedJob[]): Out
       };
     }
     default:
-      return ended(evaluation, judged);
+      return withSettings(ended(evaluation, judged), facts);
   }
+}
+
+/** What is good otherwise is not, when its settings do not count: nobody would notice. */
+function withSettings(outcome: Outcome, { settingsReview }: ReportFacts): Outcome {
+  const [problem] = settingsReview?.problems ?? [];
+  if (outcome.kind !== 'good' || problem === undefined) return outcome;
+  return steady('bad', `${settingsFilePath}:${problem.line}: ${firstLine(problem.message)}`);
 }
 
 function ended(evaluation: EvaluationFacts, judged: readonly JudgedJob[]): Outcome {

@@ -12,7 +12,7 @@ import { chooseOwnChecks, isEvaluated, type OwnCheck } from './selection.ts';
 import { judgeJobs } from './verdict.ts';
 
 export interface PlanOptions extends GateOptions {
-  /** `per-attribute` adds a commit status for every attribute that has a check. */
+  /** `per-attribute` adds a commit status for every attribute that has a check; repositories may differ. */
   readonly statuses: 'summary' | 'per-attribute';
 }
 
@@ -28,7 +28,7 @@ export function planReports(facts: ReportFacts, options: PlanOptions): readonly 
     planSummaryStatus(facts, outcome, options.publicUrl),
     ...evaluationCheck,
     ...own.map((check) => planAttribute(facts, check, options.publicUrl)),
-    ...(options.statuses === 'per-attribute'
+    ...((facts.statuses ?? options.statuses) === 'per-attribute'
       ? own.map((check) => planAttributeStatus(facts, check, options.publicUrl))
       : []),
     ...planVanished(facts, own, options.publicUrl),
@@ -38,6 +38,8 @@ export function planReports(facts: ReportFacts, options: PlanOptions): readonly 
 function planSummaryStatus(facts: ReportFacts, outcome: Outcome, publicUrl: string): DesiredStatus {
   const states = {
     approval: 'pending',
+    irrelevant: 'success',
+    held: 'pending',
     waiting: 'pending',
     working: 'pending',
     good: 'success',
