@@ -5,16 +5,18 @@ import { registerJobPage } from './job-routes.ts';
 import { forgeLinks, projectLink, pullRequestLink, revisionLink } from './links.ts';
 import { streamChanges } from './live/change-stream.ts';
 import { canonicalAddress, needProject, needRevision, type PageContext, sendPage } from './page-context.ts';
+import { buildersPage } from './pages/builders.tsx';
 import { homePage } from './pages/home.tsx';
-import { buildersPage, queuePage } from './pages/machines.tsx';
 import { projectPage } from './pages/project.tsx';
+import { queuePage } from './pages/queue.tsx';
 import { errorsShown, jobsPerPage, revisionPage, troubledShown } from './pages/revision.tsx';
 import { searchPage } from './pages/search.tsx';
 import { notFound } from './problem.ts';
 import { jobGroups, totalJobs } from './read/job-counts.ts';
 import { countMatching, listEvaluationErrors, listJobs } from './read/jobs.ts';
-import { countQueue, listBuilders, listQueue } from './read/machines.ts';
+import { listBuilders } from './read/machines.ts';
 import { countActivity, listActiveProjects, type ProjectRow } from './read/projects.ts';
+import { countQueue, listQueue } from './read/queue.ts';
 import { listHeads, listHistory, type RevisionLine, readDefaultHeads } from './read/revision-lines.ts';
 import { createProjectLookup } from './read/revision-projects.ts';
 import { search } from './read/search.ts';
@@ -22,6 +24,7 @@ import { listTroubledReports } from './read/troubled-reports.ts';
 
 const projectsOnHome = 100;
 const rowsOfMachines = 200;
+const buildersAtMost = 1_000;
 
 const params = z.object({ owner: z.string(), project: z.string() });
 const commitParams = params.extend({ sha: z.string() });
@@ -71,16 +74,18 @@ function registerServerPages(app: FastifyInstance, context: PageContext): void {
   });
 
   app.get('/queue', async (_request, reply) => {
-    const [rows, totals] = await Promise.all([
+    const [rows, totals, builders] = await Promise.all([
       listQueue(reader, { offset: 0, limit: rowsOfMachines }),
       countQueue(reader),
+      listBuilders(reader, { after: 0, limit: buildersAtMost }),
     ]);
-    return sendPage(reply, queuePage({ frame, rows, totals, now: new Date() }));
+    return sendPage(reply, queuePage({ frame, rows, totals, builders, now: new Date() }));
   });
 
   app.get('/builders', async (_request, reply) => {
-    const builders = await listBuilders(reader, { after: 0, limit: rowsOfMachines });
-    return sendPage(reply, buildersPage({ frame, builders, now: new Date() }));
+    const builders = await listBuilders(reader, { after: 0, limit: buildersAtMost });
+    const server = options.publicUrl();
+    return sendPage(reply, buildersPage({ frame, builders, server, now: new Date() }));
   });
 
   app.get('/search', async (request, reply) => {

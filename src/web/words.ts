@@ -1,6 +1,7 @@
 /** The words, shapes and tones of states: the same in every page. Never colour alone. */
 import { stateWords } from '../builds/index.ts';
 import type { JobRow } from './read/jobs.ts';
+import type { BuilderRow } from './read/machines.ts';
 import type { RevisionLine } from './read/revision-lines.ts';
 
 export type Shape = 'circle' | 'half' | 'tick' | 'cross' | 'hollow-cross' | 'hand' | 'slash';
@@ -43,9 +44,12 @@ function markedGood(job: Pick<JobRow, 'job_group'>, word: string): StateFace {
 }
 
 /** The state of a revision: of its trust first, then of its newest evaluation. */
-export function revisionFace(line: Pick<RevisionLine, 'evaluation' | 'trust'>): StateFace {
+export function revisionFace(line: Pick<RevisionLine, 'evaluation' | 'trust' | 'sources'>): StateFace {
   const evaluation = line.evaluation;
-  if (!evaluation) return line.trust === 'needs-approval' ? faces.person : faces.queued;
+  if (!evaluation) {
+    if (isPassedOver(line)) return { ...faces.stopped, word: 'passed over' };
+    return line.trust === 'needs-approval' ? faces.person : faces.queued;
+  }
   switch (evaluation.state) {
     case 'queued':
       return faces.queued;
@@ -58,8 +62,39 @@ export function revisionFace(line: Pick<RevisionLine, 'evaluation' | 'trust'>): 
     case 'failed':
       return faces.bad;
     case 'cancelled':
-      return faces.stopped;
+      return evaluation.superseded_by === null ? faces.stopped : { ...faces.stopped, word: 'superseded' };
   }
+}
+
+/** The repository's settings leave it out wherever it was seen. */
+export function isPassedOver({ sources }: Pick<RevisionLine, 'sources'>): boolean {
+  return sources.length > 0 && sources.every((source) => source.passed_over !== null);
+}
+
+/** How a builder is: the words are those of `ringmaster builder list`. */
+export function builderFace(builder: BuilderRow, now: Date): StateFace {
+  if (!builder.enabled) {
+    const quarantined = builder.last_error?.startsWith('Quarantined:') === true;
+    return quarantined ? { ...faces.bad, word: 'quarantined' } : { ...faces.stopped, word: 'disabled' };
+  }
+  if (builder.draining) return { ...faces.stopped, word: 'draining' };
+  if (neverSeen(builder)) return { ...faces.queued, word: 'never connected' };
+  if (!builder.connected) return { ...faces.stopped, word: 'away' };
+  if (builder.disabled_until !== null && builder.disabled_until > now) {
+    return { ...faces.bad, word: 'resting' };
+  }
+  return builder.occupied > 0 ? faces.running : { ...faces.good, word: 'ready' };
+}
+
+/** An agent that was registered and has not dialled in since. */
+export function neverSeen(builder: BuilderRow): boolean {
+  return builder.kind === 'agent' && !builder.connected && builder.version === null;
+}
+
+/** Whether it gets builds when it has free slots. */
+export function takesBuilds(builder: BuilderRow, now: Date): boolean {
+  const resting = builder.disabled_until !== null && builder.disabled_until > now;
+  return builder.enabled && !builder.draining && builder.connected && !resting;
 }
 
 /** What is being counted, in the words of the filter. */

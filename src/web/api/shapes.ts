@@ -7,8 +7,9 @@ import type { AttemptRow, BuildRow } from '../read/builds.ts';
 import type { EvaluationDetails } from '../read/evaluations.ts';
 import { type JobCounts, totalJobs } from '../read/job-counts.ts';
 import type { JobRow } from '../read/jobs.ts';
-import type { BuilderRow, QueueRow } from '../read/machines.ts';
+import type { BuilderRow } from '../read/machines.ts';
 import type { ProjectRow } from '../read/projects.ts';
+import type { QueueRow } from '../read/queue.ts';
 import type { EvaluationRow, RevisionLine } from '../read/revision-lines.ts';
 import type {
   attemptSchema,

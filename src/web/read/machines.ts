@@ -1,30 +1,47 @@
-/** What runs where, and what waits. */
+/** The machines that build. */
 import { z } from 'zod';
-import { buildStateShape } from './jobs.ts';
-import { type Reader, readRow, readRows } from './reader.ts';
+import { type Reader, readRows } from './reader.ts';
+import { visibleUnfinished } from './visible-builds.ts';
 
-/**
- * Unfinished builds that visitors may see: everything a visible job still needs, found from the
- * jobs downwards, since whatever needs an unfinished build is unfinished itself.
- */
-const visibleUnfinished = `visible (id) AS (
-  SELECT b.id FROM builds b JOIN jobs j ON j.build_id = b.id JOIN evaluations e ON e.id = j.evaluation_id
-  JOIN revisions r ON r.id = e.revision_id JOIN projects p ON p.id = r.project_id
-  WHERE b.finished_at IS NULL AND (:showPrivate OR NOT p.private)
-  UNION SELECT i.input_build_id FROM visible JOIN build_inputs i ON i.build_id = visible.id
-  JOIN builds b ON b.id = i.input_build_id AND b.finished_at IS NULL)`;
+const figure = z.number().optional();
+/** What an agent tells of its machine; what is not there it does not know. */
+const loadShape = z.object({
+  load1: figure,
+  cores: figure,
+  memoryTotalBytes: figure,
+  memoryAvailableBytes: figure,
+  storeFreeBytes: figure,
+  cpuPressure: figure,
+  memoryPressure: figure,
+  ioPressure: figure,
+});
 
 const builderShape = z.object({
   id: z.number(),
   name: z.string(),
   kind: z.string(),
+  uri: z.string().nullable(),
   systems: z.array(z.string()),
   features: z.array(z.string()),
+  mandatory_features: z.array(z.string()),
+  trust_domains: z.array(z.string()),
   slots: z.number(),
+  speed: z.number(),
   seen_at: z.date(),
   connected: z.boolean(),
+  enabled: z.boolean(),
+  draining: z.boolean(),
+  consecutive_failures: z.number(),
+  disabled_until: z.date().nullable(),
+  last_error: z.string().nullable(),
+  version: z.string().nullable(),
+  load: loadShape.nullable().catch(null),
+  /** Builds that visitors may see. */
   running: z.number(),
-  last_finished_at: z.date().nullable(),
+  /** Slots in use, by whatever. */
+  occupied: z.number(),
+  /** When the first of what runs is expected to end, by how long it took before. */
+  free_at: z.date().nullable(),
 });
 export type BuilderRow = z.infer<typeof builderShape>;
 
@@ -33,80 +50,30 @@ export async function listBuilders(
   reader: Reader,
   { after, limit }: { readonly after: number; readonly limit: number },
 ): Promise<BuilderRow[]> {
-  return readRows(
+  const builders = await readRows(
     reader,
     builderShape,
-    `WITH RECURSIVE ${visibleUnfinished}
-     SELECT m.id, m.name, m.kind, m.systems, m.features, m.slots, m.seen_at,
-       m.process_id IS NOT NULL AS connected,
-       (SELECT count(*) FROM attempts a JOIN visible ON visible.id = a.build_id
-        WHERE a.builder = m.name AND a.state = 'running') AS running,
-       (SELECT a.finished_at FROM attempts a WHERE a.builder = m.name AND a.finished_at IS NOT NULL
-        AND :showPrivate ORDER BY a.id DESC LIMIT 1) AS last_finished_at
-     FROM builders m WHERE m.id > :after ORDER BY m.id LIMIT :limit`,
+    `WITH RECURSIVE ${visibleUnfinished},
+     busy AS (
+       SELECT a.builder, count(*) AS occupied, count(visible.id) AS running,
+         min(a.started_at + d.mean_ms * interval '1 millisecond')
+           FILTER (WHERE a.started_at + d.mean_ms * interval '1 millisecond' > now()) AS free_at
+       FROM attempts a JOIN builds b ON b.id = a.build_id LEFT JOIN visible ON visible.id = b.id
+       LEFT JOIN build_durations d ON d.name = b.name AND d.system = b.system
+       WHERE a.state = 'running' GROUP BY a.builder)
+     SELECT m.id, m.name, m.kind, m.uri, m.systems, m.features, m.mandatory_features, m.trust_domains, m.slots,
+       m.speed, m.seen_at, m.process_id IS NOT NULL AS connected, m.enabled, m.draining,
+       m.consecutive_failures, m.disabled_until, m.last_error, m.version, m.load,
+       coalesce(busy.running, 0) AS running, coalesce(busy.occupied, 0) AS occupied, busy.free_at
+     FROM builders m LEFT JOIN busy ON busy.builder = m.name
+     WHERE m.id > :after AND m.removed_at IS NULL ORDER BY m.id LIMIT :limit`,
     { after, limit },
   );
+  if (reader.showPrivate) return builders;
+  return builders.map((builder) => ({ ...builder, last_error: withoutStorePaths(builder.last_error) }));
 }
 
-const queueShape = z.object({
-  id: z.number(),
-  name: z.string(),
-  drv_path: z.string(),
-  system: z.string(),
-  required_features: z.array(z.string()),
-  state: buildStateShape,
-  pending_inputs: z.number(),
-  not_before: z.date().nullable(),
-  created_at: z.date(),
-  started_at: z.date().nullable(),
-  builder: z.string().nullable(),
-  waits_for: z.string().nullable(),
-  owner: z.string().nullable(),
-  project: z.string().nullable(),
-  sha: z.string().nullable(),
-  path: z.array(z.string()).nullable(),
-});
-export type QueueRow = z.infer<typeof queueShape>;
-
-/** The unfinished builds, those that run first, then the ready ones, then those that wait for inputs. */
-export async function listQueue(
-  reader: Reader,
-  { offset, limit }: { readonly offset: number; readonly limit: number },
-): Promise<QueueRow[]> {
-  return readRows(
-    reader,
-    queueShape,
-    `WITH RECURSIVE ${visibleUnfinished}
-     SELECT b.id, b.name, b.drv_path, b.system, b.required_features, b.state, b.pending_inputs, b.not_before,
-       b.created_at, b.started_at, wanted.owner, wanted.project, wanted.sha, wanted.path,
-       (SELECT a.builder FROM attempts a WHERE a.build_id = b.id AND a.state = 'running') AS builder,
-       (SELECT input.name FROM build_inputs i JOIN builds input ON input.id = i.input_build_id
-        WHERE i.build_id = b.id AND input.finished_at IS NULL ORDER BY input.id LIMIT 1) AS waits_for
-     FROM (SELECT b.* FROM builds b JOIN visible ON visible.id = b.id
-       ORDER BY array_position(ARRAY['building', 'queued', 'blocked'], b.state), b.id
-       LIMIT :limit OFFSET :offset) b
-     LEFT JOIN LATERAL (SELECT p.owner, p.name AS project, r.sha, j.path FROM jobs j
-       JOIN evaluations e ON e.id = j.evaluation_id JOIN revisions r ON r.id = e.revision_id
-       JOIN projects p ON p.id = r.project_id WHERE j.build_id = b.id AND (:showPrivate OR NOT p.private)
-       ORDER BY j.id DESC LIMIT 1) wanted ON true
-     ORDER BY array_position(ARRAY['building', 'queued', 'blocked'], b.state), b.id`,
-    { offset, limit },
-  );
-}
-
-const totalsShape = z.object({ building: z.number(), queued: z.number(), blocked: z.number() });
-export type QueueTotals = z.infer<typeof totalsShape>;
-
-/** How many builds run, are ready, and wait for inputs. */
-export async function countQueue(reader: Reader): Promise<QueueTotals> {
-  const row = await readRow(
-    reader,
-    totalsShape,
-    `WITH RECURSIVE ${visibleUnfinished}
-     SELECT count(*) FILTER (WHERE b.state = 'building') AS building,
-       count(*) FILTER (WHERE b.state = 'queued') AS queued,
-       count(*) FILTER (WHERE b.state = 'blocked') AS blocked
-     FROM builds b JOIN visible ON visible.id = b.id`,
-  );
-  return row ?? { building: 0, queued: 0, blocked: 0 };
+/** What a machine failed with may name a derivation that not everybody may know of. */
+function withoutStorePaths(text: string | null): string | null {
+  return text?.replace(/\/nix\/store\/[\w.+?=-]+/g, '/nix/store/…') ?? null;
 }

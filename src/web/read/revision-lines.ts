@@ -18,6 +18,9 @@ export const evaluationShape = z.object({
   id: z.number(),
   state: z.enum(evaluationStates),
   waiting_for: z.string().nullable(),
+  cancel_reason: z.string().nullable(),
+  superseded_by: z.number().nullable(),
+  reused_from: z.number().nullable(),
   file: z.string().nullable(),
   evaluator: z.string().nullable(),
   job_count: z.number(),
@@ -30,11 +33,15 @@ export const evaluationShape = z.object({
 });
 export type EvaluationRow = z.infer<typeof evaluationShape>;
 
+const passedOverShape = z.object({ reason: z.string() });
+
 const sourceShape = z.object({
   kind: z.enum(['branch', 'pull-request', 'tag']),
   name: z.string(),
   base_branch: z.string().nullable(),
   title: z.string(),
+  /** Set where the repository's settings leave the commit out. */
+  passed_over: passedOverShape.nullable().catch(null),
   seen_at: z.coerce.date(),
 });
 export type RevisionSource = z.infer<typeof sourceShape>;
