@@ -20,6 +20,7 @@ export {
   changeKinds,
   type EvaluationChanges,
 } from './changes/types.ts';
+export { causeInWords, changesInWords, countChanged } from './changes/words.ts';
 export {
   type Coordinator,
   type CoordinatorOptions,

@@ -2,6 +2,7 @@
 import type { BuildState } from '../builds/index.ts';
 import type {
   AttributePath,
+  EvaluationChanges,
   EvaluationNotice,
   JobMark,
   PassedOver,
@@ -87,6 +88,8 @@ export interface ReportFacts {
   /** The newest one. */
   readonly evaluation: EvaluationFacts | undefined;
   readonly jobs: readonly JobFacts[];
+  /** Against the base revision, once they are known. */
+  readonly changes?: EvaluationChanges | undefined;
   /** Names of checks this revision was given before: they are reported to their end. */
   readonly reportedChecks: readonly string[];
 }

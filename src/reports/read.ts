@@ -1,8 +1,8 @@
-/** Loads what a report says from the database: five queries, and one more for each log's end. */
+/** Loads what a report says from the database: six queries, and one more for each log's end. */
 import type { Knex } from 'knex';
 import { z } from 'zod';
 import { failureStates, finishedStates, unfinishedStates } from '../builds/index.ts';
-import type { EvaluationNotice, PassedOver } from '../evaluations/index.ts';
+import { type EvaluationNotice, type PassedOver, readChanges } from '../evaluations/index.ts';
 import { tailLog } from '../logs/index.ts';
 import { settingsReview } from '../projects/index.ts';
 import type { BuildFacts, EvaluationFacts, JobFacts, LogTail, ReportFacts } from './facts.ts';
@@ -118,6 +118,7 @@ export async function readReportFacts(db: Knex, revisionId: number): Promise<Rep
     statuses: revision.statuses ?? undefined,
     evaluation,
     jobs: evaluation ? await readJobs(db, evaluation.id) : [],
+    changes: evaluation && (await readChanges(db, evaluation.id)),
     reportedChecks: await readReportedChecks(db, revisionId),
   };
   return withLogs(db, facts);

@@ -3,11 +3,12 @@
  * so whatever state the facts are in, it says something.
  */
 import type { ReportFacts } from '../facts.ts';
-import { cutText, limits } from '../limits.ts';
+import { cutText, limits, utf8Length } from '../limits.ts';
 import { jobUrl, revisionUrl } from '../links.ts';
 import { inlineCode, joinWithin, present, safeInline, tableCell } from '../markdown.ts';
 import { gateName } from '../names.ts';
 import type { CheckAction, CheckConclusion, DesiredCheck } from '../types.ts';
+import { changesSentence, changesTable } from './changes.ts';
 import { countPhases, countsInWords } from './counts.ts';
 import type { Outcome } from './outcome.ts';
 import { settingsAnnotations, settingsBlocks } from './settings.ts';
@@ -26,7 +27,7 @@ export function planGate(
   options: GateOptions,
 ): DesiredCheck {
   const page = revisionUrl(options.publicUrl, facts);
-  const text = gateTable(facts, judged, options.publicUrl, page);
+  const text = gateText(facts, judged, options.publicUrl, page);
   const evaluation = facts.evaluation;
   const base = {
     kind: 'check',
@@ -125,6 +126,7 @@ function gateSummary(
   const blocks = present([
     evaluation?.file && `File: ${inlineCode(evaluation.file)}`,
     judged.length > 0 && !root && `Attributes: ${countsInWords(countPhases(judged))}.`,
+    changesSentence(facts, options.publicUrl),
     root && `The evaluation failed as a whole: ${inlineCode(root.message, 2_000)}`,
     evaluation?.waitingFor && !evaluation.finishedAt && `It waits: ${inlineCode(evaluation.waitingFor)}`,
     ...settings,
@@ -147,6 +149,19 @@ function approvalBlocks(facts: ReportFacts, options: GateOptions): readonly stri
   ];
 }
 
+/** All attributes, and below them those that changed. */
+function gateText(
+  facts: ReportFacts,
+  judged: readonly JudgedJob[],
+  publicUrl: string,
+  page: string,
+): string | undefined {
+  const changes = changesTable(facts.changes, page);
+  const ending = changes === undefined ? '' : `\n\n${changes}`;
+  const table = gateTable(facts, judged, publicUrl, page, limits.outputBytes - utf8Length(ending));
+  return table === undefined ? changes : table + ending;
+}
+
 /** More rows than ever fit: the shortest is longer than 65 bytes, for its link alone. */
 const mostRows = 1_000;
 
@@ -156,6 +171,7 @@ function gateTable(
   judged: readonly JudgedJob[],
   publicUrl: string,
   page: string,
+  maxBytes: number,
 ): string | undefined {
   if (judged.length === 0) return undefined;
   const rows = judged.slice(0, mostRows).map(({ job, label, verdict }) => {
@@ -168,5 +184,7 @@ function gateTable(
     '| | Attribute | State | Time |\n|---|---|---|---|',
     rows,
     (left) => `\n\n[${left + judged.length - rows.length} more](${page})`,
+    '\n',
+    maxBytes,
   );
 }
