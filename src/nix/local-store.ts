@@ -1,6 +1,7 @@
 /** The store of this machine, or one in a folder of its own. */
 import type { Logger } from '../basics/index.ts';
 import { connect, openChildTransport, openSocketTransport } from './daemon/index.ts';
+import { daemonEnvironment } from './daemon-environment.ts';
 import { readDerivation } from './derivation.ts';
 import type { LocalNix } from './local-nix.ts';
 import { openDaemonStore } from './store.ts';
@@ -58,7 +59,7 @@ export function openLocalStore(options: LocalStoreOptions): NixStore {
     return openChildTransport({
       file: nix.programs['nix-daemon'],
       args: ['--stdio'],
-      env: nix.environment,
+      env: await daemonEnvironment(nix.environment),
     });
   };
   return openDaemonStore({

@@ -1,6 +1,7 @@
 /** A daemon for the store that was chosen. */
 import type { StoreAccess } from './access.ts';
 import { openChildTransport, openSocketTransport, type Transport } from './daemon/index.ts';
+import { daemonEnvironment } from './daemon-environment.ts';
 
 export interface TransportOptions {
   readonly access: StoreAccess;
@@ -13,5 +14,5 @@ export interface TransportOptions {
 /** Connects; the handshake is still to come. */
 export async function openTransport({ access, nixDaemon, env }: TransportOptions): Promise<Transport> {
   if (access.kind === 'socket') return openSocketTransport(access.path);
-  return openChildTransport({ file: nixDaemon, args: ['--stdio'], env });
+  return openChildTransport({ file: nixDaemon, args: ['--stdio'], env: await daemonEnvironment(env) });
 }
