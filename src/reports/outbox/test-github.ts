@@ -25,12 +25,19 @@ export interface Call {
   readonly name: string;
 }
 
+/** What a check run was made to show, in the order in which GitHub was told. */
+export interface Shown {
+  readonly name: string;
+  readonly status: DesiredCheck['status'];
+}
+
 export class Crash extends Error {}
 
 export function createRecordingGitHub() {
   const runs: RecordedRun[] = [];
   const statuses: DesiredStatus[] = [];
   const calls: Call[] = [];
+  const history: Shown[] = [];
   let fault: (call: Call) => Fault | undefined = () => undefined;
   let active = 0;
   let mostActive = 0;
@@ -56,6 +63,7 @@ export function createRecordingGitHub() {
     createCheck: (_, check, externalId) =>
       perform({ method: 'createCheck', name: check.name }, () => {
         const id = 1000 + runs.length;
+        history.push({ name: check.name, status: check.status });
         runs.push({ id, externalId, versions: [check], annotations: check.annotations });
         return { kind: 'sent', githubId: id };
       }),
@@ -64,6 +72,7 @@ export function createRecordingGitHub() {
         const index = runs.findIndex((run) => run.id === githubId);
         const run = runs[index];
         if (!run) return { kind: 'gone', reason: 'Not Found' };
+        history.push({ name: check.name, status: check.status });
         runs[index] = {
           ...run,
           versions: [...run.versions, check],
@@ -97,6 +106,11 @@ export function createRecordingGitHub() {
     runs,
     statuses,
     calls,
+    history,
+    /** As if nothing had ever been sent. */
+    forget() {
+      for (const list of [runs, statuses, calls, history]) list.length = 0;
+    },
     /** Says for each call from now on whether something happens to it. */
     inject(rule: (call: Call) => Fault | undefined) {
       fault = rule;

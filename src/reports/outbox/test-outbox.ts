@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { silentLogger } from '../../basics/index.ts';
 import type { Knex } from '../../postgres/index.ts';
 import { options } from '../plan/test-facts.ts';
+import type { ReportTransport } from '../types.ts';
 import { planReport } from './plan-report.ts';
 import { reconcileReports } from './reconcile.ts';
 import { createReportSender } from './send-reports.ts';
@@ -19,8 +20,11 @@ export interface TestRevision {
   plan(): Promise<number>;
 }
 
-/** Begins with an empty database. */
-export async function createTestOutbox(db: Knex) {
+/** Begins with an empty database. What the sender calls GitHub by may be put `around` the recording one. */
+export async function createTestOutbox(
+  db: Knex,
+  around: (transport: ReportTransport) => ReportTransport = (transport) => transport,
+) {
   await db.raw(
     'TRUNCATE installations, projects, revisions, evaluations, jobs, builds, reports, github_writes CASCADE',
   );
@@ -28,10 +32,11 @@ export async function createTestOutbox(db: Knex) {
   let time = Date.now();
   let commits = 0;
   const github = createRecordingGitHub();
+  const transport = around(github.transport);
   const newSender = () =>
     createReportSender({
       db,
-      transport: github.transport,
+      transport,
       log: silentLogger(),
       now: () => new Date(time),
       random: () => 0.5,
