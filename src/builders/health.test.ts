@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { silentLogger } from '../basics/index.ts';
+import { OperatorError, silentLogger } from '../basics/index.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
 import { type BuilderHealth, createBuilderHealth, restMs } from './health.ts';
 import { changeBuilder, registerBuilder } from './registry.ts';
@@ -18,8 +18,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   const description = {
     name: 'far',
-    kind: 'ssh' as const,
-    uri: 'ssh-ng://far',
+    kind: 'agent' as const,
     systems: ['x86_64-linux'],
     features: [],
     mandatoryFeatures: [],
@@ -97,6 +96,40 @@ test('a machine that answers again after its rest gets builds again', async () =
   await back;
   expect(health.accepts(builder)).toBe(true);
   await expect.poll(async () => (await row()).disabled_until).toBeNull();
+});
+
+test('a machine behind ssh is asked before its first build; one that does not let us in says what to do', async () => {
+  const far: Builder = { ...builder, kind: 'ssh' };
+  let answer: () => void = () => {};
+  probe = () =>
+    new Promise((resolve) => {
+      answer = resolve;
+    });
+  const back = new Promise<void>((resolve) => {
+    recovered = resolve;
+  });
+  expect(health.accepts(far)).toBe(false);
+  answer();
+  await back;
+  expect(health.accepts(far)).toBe(true);
+
+  const next = open(3600);
+  probe = () =>
+    Promise.reject(new OperatorError({ code: 'no', message: 'another host key', hint: 'Compare it.' }));
+  expect(next.accepts(far)).toBe(false);
+  await expect.poll(async () => (await row()).last_error).toBe('another host key\nCompare it.');
+  expect(next.accepts(far)).toBe(false);
+  next.stop();
+});
+
+test('what an earlier process knew of a machine ends with the first success', async () => {
+  await fails('the connection broke');
+  const next = open(3600);
+  await next.refresh([builder]);
+  const startedAt = new Date(Date.now() + 1000);
+  await next.heard(builder, { machineFailed: false, message: '', startedAt });
+  expect(await row()).toMatchObject({ consecutive_failures: 0, last_error: null });
+  next.stop();
 });
 
 test('what an operator decides holds: disabled and drained builders get nothing', async () => {

@@ -6,11 +6,13 @@
  *      │                          v
  *      └──answers── asked <──time over── resting, longer each time
  *
- * Attempts that were under way when the trouble began belong to it: they do not count again.
+ * A machine behind ssh is asked before it gets its first build, so that one that is set up wrongly says
+ * so and costs none. Attempts that were under way when the trouble began belong to it: they do not count again.
  */
 import type { Knex } from 'knex';
 import { z } from 'zod';
 import { type Logger, messageOf } from '../basics/index.ts';
+import { adviceOn } from './advice.ts';
 import type { Builder } from './types.ts';
 
 const longestRestSeconds = 27 * 60;
@@ -52,10 +54,15 @@ interface Standing {
   troubleAt: number;
   /** Until a probe has been answered. */
   resting: boolean;
+  /** What was known of it before this process drove it has been read. */
+  known: boolean;
   timer: NodeJS.Timeout | undefined;
   /** Changes that are not in the database yet. */
   writing: number;
 }
+
+const healthy = { consecutive_failures: 0, last_error: null, disabled_until: null };
+const rested = { disabled_until: null };
 
 const rows = z.array(
   z.object({
@@ -86,11 +93,13 @@ export function createBuilderHealth(options: HealthOptions): BuilderHealth {
       speed: undefined,
       failures: 0,
       troubleAt: 0,
-      resting: false,
+      resting: builder.kind === 'ssh',
+      known: false,
       timer: undefined,
       writing: 0,
     };
     standings.set(builder.id, fresh);
+    if (fresh.resting && !stopped) void ask(builder, fresh, healthy);
     return fresh;
   }
 
@@ -133,7 +142,7 @@ export function createBuilderHealth(options: HealthOptions): BuilderHealth {
   }
 
   /** A probe decides whether it gets builds again. */
-  async function ask(builder: Builder, standing: Standing): Promise<void> {
+  async function ask(builder: Builder, standing: Standing, change = rested): Promise<void> {
     standing.timer = undefined;
     const problem = await probe(builder);
     if (stopped) return;
@@ -144,8 +153,9 @@ export function createBuilderHealth(options: HealthOptions): BuilderHealth {
       return;
     }
     recover(standing);
-    log.info({ builder: builder.name }, 'a builder answers again');
-    await write(builder, standing, { disabled_until: null });
+    log.info({ builder: builder.name }, 'a builder answers');
+    if (change === healthy) standing.failures = 0;
+    await write(builder, standing, change);
   }
 
   function recover(standing: Standing): void {
@@ -180,7 +190,7 @@ export function createBuilderHealth(options: HealthOptions): BuilderHealth {
       if (experience.machineFailed) return failed(builder, standing, experience);
       if (standing.failures === 0 || experience.startedAt.getTime() <= standing.troubleAt) return;
       standing.failures = 0;
-      await write(builder, standing, { consecutive_failures: 0, last_error: null, disabled_until: null });
+      await write(builder, standing, healthy);
     },
     async refresh(builders) {
       const found: unknown = await db('builders')
@@ -203,6 +213,8 @@ export function createBuilderHealth(options: HealthOptions): BuilderHealth {
         standing.open = row.open;
         standing.speed = row.speed;
         if (standing.writing > 0 || stopped) continue;
+        if (!standing.known) standing.failures = Math.max(standing.failures, row.failures);
+        standing.known = true;
         // Somebody else's knowledge: of the process that drove it before, or of an operator.
         if (row.rest_ms !== null && !standing.resting) {
           standing.failures = row.failures;
@@ -234,7 +246,7 @@ async function probe(builder: Builder): Promise<string | undefined> {
   try {
     return await Promise.race([builder.probe().then(() => undefined), late]);
   } catch (error) {
-    return messageOf(error);
+    return adviceOn(error);
   } finally {
     clearTimeout(timer);
   }

@@ -4,7 +4,7 @@
  * A machine that does not trust us takes only what proves itself. Then the derivation is brought with
  * all that it depends on, and the machine builds or substitutes what it lacks of that.
  */
-import { messageOf, OperatorError } from '../basics/index.ts';
+import { OperatorError } from '../basics/index.ts';
 import {
   type ClosureCopier,
   isGood,
@@ -15,6 +15,7 @@ import {
   readDerivation,
   type StoreLayout,
 } from '../nix/index.ts';
+import { adviceOn } from './advice.ts';
 import { resolveInputs } from './resolve-inputs.ts';
 import type { AttemptRequest } from './types.ts';
 
@@ -66,7 +67,7 @@ function bringing(
       await there.copy({ from: fetching(local), paths, substitute: true, signal });
     } catch (error) {
       onRefusal(error);
-      throw advised(error);
+      throw new Error(adviceOn(error));
     }
   };
   const limits = { timeoutSeconds, maxSilentSeconds };
@@ -86,7 +87,7 @@ async function bringBack(
     return result;
   } catch (error) {
     if (signal.aborted) return { status: 'cancelled', message: '', outputs: {} };
-    const message = `The outputs could not be fetched: ${messageOf(advised(error))}`;
+    const message = `The outputs could not be fetched: ${adviceOn(error)}`;
     return { status: 'infrastructure', message, outputs: {} };
   }
 }
@@ -103,10 +104,4 @@ function fetching(local: NixStore): PathSource {
       return new Map([...known, ...(await local.pathInfos(rest))]);
     },
   };
-}
-
-/** What to do about it belongs to the message, since nothing else of an attempt is shown. */
-function advised(error: unknown): Error {
-  const hint = error instanceof OperatorError ? error.hint : undefined;
-  return new Error(hint === undefined ? messageOf(error) : `${messageOf(error)} ${hint}`);
 }

@@ -1,16 +1,18 @@
 /** ci.nix files for stories. Every derivation is new at each run, so nothing is built before it is asked for. */
 import { randomUUID } from 'node:crypto';
 
-/** What the stories' ci.nix files share: `build name script` and `needs`. */
+/** What the stories' ci.nix files share: `build name script`, and `buildOn feature name script`. */
 function prelude(nonce: string): string {
   return `
 let
-  build = name: script: derivation {
+  make = more: name: script: derivation (more // {
     inherit name;
     system = builtins.currentSystem;
     builder = "/bin/sh";
     args = [ "-c" ("export PATH=/bin:/usr/bin; : ${nonce}\\n" + script) ];
-  };
+  });
+  build = make { };
+  buildOn = feature: make { requiredSystemFeatures = [ feature ]; };
 in`;
 }
 
