@@ -14,6 +14,7 @@ const sheets = [
   'job',
   'log',
   'empty',
+  'machines',
   'setup',
   'narrow',
 ] as const;

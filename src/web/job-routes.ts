@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { attributePathFromUrl } from '../evaluations/index.ts';
+import { readPhases } from '../logs/index.ts';
 import { createAnsiRenderer } from './ansi.ts';
 import { lastEventByte } from './api/build-routes.ts';
 import { jobLink } from './links.ts';
@@ -20,10 +21,12 @@ import {
   readAttempt,
   readBuild,
 } from './read/builds.ts';
-import { findJob, listJobHistory } from './read/jobs.ts';
+import { findJob, findJobsOfBuilds, listJobHistory } from './read/jobs.ts';
 import { readLogWindow } from './read/log-window.ts';
+import { listBuilders } from './read/machines.ts';
 import { readRevisionProject } from './read/revision-projects.ts';
 
+const buildersAtMost = 1_000;
 const params = z.object({ owner: z.string(), project: z.string(), sha: z.string(), attribute: z.string() });
 const number = z.coerce.number().int().positive().max(Number.MAX_SAFE_INTEGER).optional().catch(undefined);
 const pageQuery = z.object({ attempt: number, line: number });
@@ -49,10 +52,13 @@ export function registerJobPage(app: FastifyInstance, context: PageContext): voi
     if (canonicalAddress(line, address)) return reply.redirect(link);
     const query = pageQuery.parse(request.query);
     const build = job.build_id === null ? undefined : await readBuild(reader, job.build_id);
-    const [attempts, inputs, history] = await Promise.all([
+    const others = [build?.culprit_build_id, build?.cached_failure_of].filter((id) => typeof id === 'number');
+    const [attempts, inputs, history, places, builders] = await Promise.all([
       build ? listAttempts(reader, build.id) : [],
       build && build.state === 'blocked' ? listUnfinishedInputs(reader, build.id) : [],
       listJobHistory(reader, project.id, job.path, 12),
+      findJobsOfBuilds(reader, others),
+      build?.state === 'queued' ? listBuilders(reader, { after: 0, limit: buildersAtMost }) : [],
     ]);
     const attempt =
       query.attempt === undefined
@@ -60,16 +66,18 @@ export function registerJobPage(app: FastifyInstance, context: PageContext): voi
         : attempts.find((candidate) => candidate.id === query.attempt);
     const log = attempt ? await viewLog(attempt, query.line, link) : undefined;
     const frame = { assets, events: `${link}/events` };
+    const found = { attempts, inputs, history, places, builders };
     return sendPage(
       reply,
-      jobPage({ frame, project, line, job, build, attempts, inputs, history, log, forge, now: new Date() }),
+      jobPage({ ...found, frame, project, line, job, build, log, forge, now: new Date() }),
     );
   }
 
   async function viewLog(attempt: AttemptRow, line: number | undefined, link: string): Promise<LogView> {
     const window = await readLogWindow(reader, attempt, line);
     const live = !attempt.log_complete && attempt.state !== 'lost';
-    return { attempt, window, live, stream: `${link}/events?attempt=${attempt.id}` };
+    const phases = await readPhases(reader.db, [attempt.id]);
+    return { attempt, window, phases, live, stream: `${link}/events?attempt=${attempt.id}` };
   }
 
   app.get('/:owner/:project/commit/:sha/:attribute', (request, reply) =>

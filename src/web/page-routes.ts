@@ -9,7 +9,8 @@ import { buildersPage } from './pages/builders.tsx';
 import { homePage } from './pages/home.tsx';
 import { projectPage } from './pages/project.tsx';
 import { queuePage } from './pages/queue.tsx';
-import { errorsShown, jobsPerPage, revisionPage, troubledShown } from './pages/revision.tsx';
+import { errorsShown, jobsPerPage, revisionPage } from './pages/revision.tsx';
+import { troubledShown } from './pages/revision-banners.tsx';
 import { searchPage } from './pages/search.tsx';
 import { notFound } from './problem.ts';
 import { jobGroups, totalJobs } from './read/job-counts.ts';
@@ -17,6 +18,7 @@ import { countMatching, listEvaluationErrors, listJobs } from './read/jobs.ts';
 import { listBuilders } from './read/machines.ts';
 import { countActivity, listActiveProjects, type ProjectRow } from './read/projects.ts';
 import { countQueue, listQueue } from './read/queue.ts';
+import { readRevisionDetails } from './read/revision-details.ts';
 import { listHeads, listHistory, type RevisionLine, readDefaultHeads } from './read/revision-lines.ts';
 import { createProjectLookup } from './read/revision-projects.ts';
 import { search } from './read/search.ts';
@@ -149,7 +151,10 @@ function registerRevisionPages(app: FastifyInstance, context: PageContext): void
     const evaluation = line.evaluation;
     const offset = (page - 1) * jobsPerPage;
     const known = group ? line.counts[group] : totalJobs(line.counts);
-    const troubled = await listTroubledReports(reader, line.id, troubledShown + 1);
+    const [troubled, details] = await Promise.all([
+      listTroubledReports(reader, line.id, troubledShown + 1),
+      readRevisionDetails(reader, line),
+    ]);
     const [errors, jobs, matching] = evaluation
       ? await Promise.all([
           listEvaluationErrors(reader, evaluation.id, errorsShown),
@@ -159,7 +164,7 @@ function registerRevisionPages(app: FastifyInstance, context: PageContext): void
       : [[], [], 0];
     const filter = { query: q, group, page };
     const frame = { assets, events };
-    const found = { errors, troubled, jobs, matching };
+    const found = { errors, troubled, details, jobs, matching };
     return revisionPage({ frame, project, line, forge, ...found, filter, now: new Date() });
   }
 

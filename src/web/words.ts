@@ -1,6 +1,7 @@
 /** The words, shapes and tones of states: the same in every page. Never colour alone. */
 import { stateWords } from '../builds/index.ts';
-import type { JobRow } from './read/jobs.ts';
+import type { AttemptRow } from './read/builds.ts';
+import { buildStates, type JobRow } from './read/jobs.ts';
 import type { BuilderRow } from './read/machines.ts';
 import type { RevisionLine } from './read/revision-lines.ts';
 
@@ -69,6 +70,37 @@ export function revisionFace(line: Pick<RevisionLine, 'evaluation' | 'trust' | '
 /** The repository's settings leave it out wherever it was seen. */
 export function isPassedOver({ sources }: Pick<RevisionLine, 'sources'>): boolean {
   return sources.length > 0 && sources.every((source) => source.passed_over !== null);
+}
+
+/** How an attempt ended. */
+export function attemptFace({ state, status }: Pick<AttemptRow, 'state' | 'status'>): StateFace {
+  if (state === 'running') return faces.running;
+  if (state === 'lost') return { ...faces.stopped, word: 'lost' };
+  switch (status) {
+    case 'built':
+      return faces.good;
+    case 'substituted':
+      return { ...faces.good, word: 'fetched from a cache' };
+    case 'already-valid':
+      return { ...faces.good, word: 'was there already' };
+    case 'infrastructure':
+      return { ...faces.because, word: 'machine failed' };
+    case 'builder-lost':
+      return { ...faces.because, word: 'builder lost' };
+    case 'out-of-disk':
+      return { ...faces.because, word: 'no disk space left' };
+    case 'cancelled':
+      return faces.stopped;
+    default: {
+      const state = buildStates.find((known) => known === status);
+      return { ...faces.bad, word: state === undefined ? 'failed' : stateWords[state] };
+    }
+  }
+}
+
+/** Whether the attempt says something of the machine and nothing of the build. */
+export function isMachinesFault({ state, status }: Pick<AttemptRow, 'state' | 'status'>): boolean {
+  return state === 'lost' || ['infrastructure', 'builder-lost', 'out-of-disk'].includes(status ?? '');
 }
 
 /** How a builder is: the words are those of `ringmaster builder list`. */

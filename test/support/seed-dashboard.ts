@@ -276,7 +276,15 @@ export async function seedDashboard(db: Knex, hugeSize = 5_000): Promise<SeededD
       slots: 16,
       process_id: process,
     },
-    { name: 'ampere', kind: 'agent', systems: ['aarch64-linux'], features: [], slots: 8, seen_at: ago(47) },
+    {
+      name: 'ampere',
+      kind: 'agent',
+      systems: ['aarch64-linux'],
+      features: [],
+      slots: 8,
+      seen_at: ago(47),
+      version: '0.4.0',
+    },
   ]);
   const sha = (words: string) => seedSha(words);
   return {

@@ -2,7 +2,8 @@ import type { Child, FC } from 'hono/jsx';
 import { formatAttributePath } from '../../evaluations/index.ts';
 import { formatDuration, shortSha, shortStorePath } from '../format.ts';
 import { jobLink } from '../links.ts';
-import { jobFace } from '../words.ts';
+import type { AttemptRow } from '../read/builds.ts';
+import { attemptFace, isMachinesFault, jobFace } from '../words.ts';
 import type { JobPage } from './job-page.ts';
 import { Ago, Copy, Duration, Mark } from './parts.tsx';
 
@@ -37,24 +38,15 @@ export const About: FC<{ page: JobPage }> = ({ page }) => {
         <>
           <h3>{attempts.length === 1 ? 'Attempt' : 'Attempts'}</h3>
           <ul class="attempts">
-            {attempts.map((attempt) => (
-              <li>
-                <a
-                  href={`?attempt=${attempt.id}`}
-                  aria-current={page.log?.attempt.id === attempt.id ? 'true' : undefined}
-                >
-                  {attempt.builder}
-                </a>{' '}
-                <span>{attempt.state === 'ended' ? attempt.status : attempt.state}</span>{' '}
-                <Duration from={attempt.started_at} to={attempt.finished_at} now={now} />
-              </li>
+            {attempts.map((attempt, index) => (
+              <AttemptLine attempt={attempt} later={attempts[index - 1]} page={page} />
             ))}
           </ul>
         </>
       ) : null}
       {history.length > 1 ? (
         <>
-          <h3>History of this attribute</h3>
+          <h3 class="of-history">History of this attribute</h3>
           <ul class="history">
             {history.map((row) => (
               <li aria-current={row.id === job.id ? 'true' : undefined}>
@@ -76,6 +68,40 @@ export const About: FC<{ page: JobPage }> = ({ page }) => {
     </>
   );
 };
+
+const AttemptLine: FC<{ attempt: AttemptRow; later: AttemptRow | undefined; page: JobPage }> = ({
+  attempt,
+  later,
+  page,
+}) => {
+  const face = attemptFace(attempt);
+  const again = later && whatFollowed(attempt, later);
+  return (
+    <li>
+      <Mark face={face} />
+      <div>
+        <a
+          href={`?attempt=${attempt.id}`}
+          aria-current={page.log?.attempt.id === attempt.id ? 'true' : undefined}
+        >
+          {attempt.builder}
+        </a>{' '}
+        <span>
+          {face.word} {attempt.finished_at === null ? 'for' : 'after'}
+        </span>{' '}
+        <Duration from={attempt.started_at} to={attempt.finished_at} now={page.now} />
+        {again ? <p>{again}</p> : null}
+        {isMachinesFault(attempt) && attempt.message ? <p class="said">{attempt.message.trim()}</p> : null}
+      </div>
+    </li>
+  );
+};
+
+/** What followed on an attempt that said nothing about the build. */
+function whatFollowed(attempt: AttemptRow, later: AttemptRow): string | undefined {
+  if (!isMachinesFault(attempt)) return undefined;
+  return later.builder === attempt.builder ? 'tried again there' : `tried again on ${later.builder}`;
+}
 
 const Fact: FC<{ term: string; children?: Child }> = ({ term, children }) => (
   <>

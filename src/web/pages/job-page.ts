@@ -1,6 +1,7 @@
 import type { ForgeLinks } from '../links.ts';
 import type { AttemptRow, BuildRow, InputRow } from '../read/builds.ts';
-import type { JobHistoryRow, JobRow } from '../read/jobs.ts';
+import type { JobHistoryRow, JobPlace, JobRow } from '../read/jobs.ts';
+import type { BuilderRow } from '../read/machines.ts';
 import type { ProjectRow } from '../read/projects.ts';
 import type { RevisionLine } from '../read/revision-lines.ts';
 import type { Frame } from './layout.tsx';
@@ -15,6 +16,10 @@ export interface JobPage {
   readonly build: BuildRow | undefined;
   readonly attempts: readonly AttemptRow[];
   readonly inputs: readonly InputRow[];
+  /** For what waits; else none. */
+  readonly builders: readonly BuilderRow[];
+  /** Where the builds that are named on the page can be read about. */
+  readonly places: ReadonlyMap<number, JobPlace>;
   readonly history: readonly JobHistoryRow[];
   readonly log: LogView | undefined;
   readonly forge: ForgeLinks;

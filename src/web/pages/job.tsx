@@ -1,8 +1,8 @@
-import type { FC } from 'hono/jsx';
+import type { Child, FC } from 'hono/jsx';
 import { formatAttributePath } from '../../evaluations/index.ts';
 import { shortSha } from '../format.ts';
-import { revisionLink } from '../links.ts';
-import type { BuildRow, InputRow } from '../read/builds.ts';
+import { jobLink, revisionLink } from '../links.ts';
+import type { BuildRow } from '../read/builds.ts';
 import type { JobRow } from '../read/jobs.ts';
 import { buildFace, jobFace } from '../words.ts';
 import { EvaluationError } from './evaluation-errors.tsx';
@@ -10,8 +10,9 @@ import { About } from './job-about.tsx';
 import type { JobPage } from './job-page.ts';
 import { Crumbs, Layout, renderPage } from './layout.tsx';
 import { Log } from './log-view.tsx';
-import { AttributeName, Banner, Duration, Mark, State, Word } from './parts.tsx';
+import { AttributeName, Banner, Copy, Duration, Mark, State, Word } from './parts.tsx';
 import { projectCrumbs } from './project.tsx';
+import { waitingReason } from './waiting.ts';
 
 /** One attribute of one revision: state and cause in a sentence, then the log. */
 export function jobPage(page: JobPage): Promise<string> {
@@ -39,12 +40,12 @@ export function jobPage(page: JobPage): Promise<string> {
           <Word face={jobFace(job)} />
           <Sentence page={page} />
         </p>
+        <KnownFailure page={page} />
         {build?.message && job.job_group !== 'good' ? (
-          <pre class="message">{build.message.trim()}</pre>
+          <pre class={job.job_group === 'bad' ? 'message' : 'message calm'}>{build.message.trim()}</pre>
         ) : null}
-        {job.state === 'queued' || job.state === 'blocked' ? (
-          <Waiting inputs={page.inputs} build={build} />
-        ) : null}
+        <Mismatch build={build} />
+        {job.state === 'queued' || job.state === 'blocked' ? <Waiting page={page} /> : null}
       </div>
       <div class="columns">
         <div class="wide">
@@ -61,7 +62,8 @@ export function jobPage(page: JobPage): Promise<string> {
 }
 
 /** What follows the state's word, so that both make one sentence. */
-const Sentence: FC<{ page: JobPage }> = ({ page: { job, build, attempts, now } }) => {
+const Sentence: FC<{ page: JobPage }> = ({ page }) => {
+  const { job, build, attempts, now } = page;
   const attempt = attempts[0];
   const on = attempt ? ` on ${attempt.builder}` : '';
   switch (job.state) {
@@ -85,7 +87,10 @@ const Sentence: FC<{ page: JobPage }> = ({ page: { job, build, attempts, now } }
       return build?.culprit_name ? (
         <>
           {': '}
-          <code>{build.culprit_name}</code>, which this needs, did not build.
+          <OfBuild id={build.culprit_build_id} page={page}>
+            <code>{build.culprit_name}</code>
+          </OfBuild>
+          , which this needs, did not build.
         </>
       ) : (
         <>: something it needs did not build.</>
@@ -103,7 +108,7 @@ const Sentence: FC<{ page: JobPage }> = ({ page: { job, build, attempts, now } }
   }
 };
 
-const Waiting: FC<{ inputs: readonly InputRow[]; build: BuildRow | undefined }> = ({ inputs, build }) => {
+const Waiting: FC<{ page: JobPage }> = ({ page: { inputs, build, builders, now } }) => {
   if (inputs.length > 0 && build) {
     const others = build.pending_inputs - inputs.length;
     return (
@@ -122,17 +127,54 @@ const Waiting: FC<{ inputs: readonly InputRow[]; build: BuildRow | undefined }> 
   if (!build) return null;
   return (
     <Banner tone="muted" title="Waiting for a builder">
-      It needs {build.system}
-      {build.required_features.length > 0 ? ` with ${build.required_features.join(', ')}` : ''}.{' '}
-      <a href="/queue">Queue</a>
+      It {waitingReason(build, builders, now)}. <a href="/queue">Queue</a>
     </Banner>
+  );
+};
+
+/** A link to the page of another build, where there is one. */
+const OfBuild: FC<{ id: number | null; page: JobPage; children?: Child }> = ({ id, page, children }) => {
+  const place = id === null ? undefined : page.places.get(id);
+  return place ? <a href={jobLink(place)}>{children}</a> : children;
+};
+
+const KnownFailure: FC<{ page: JobPage }> = ({ page }) => {
+  const id = page.build?.cached_failure_of ?? null;
+  if (id === null) return null;
+  return (
+    <Banner tone="muted" title="Not tried again">
+      This derivation is known to fail, from{' '}
+      <OfBuild id={id} page={page}>
+        build {id}
+      </OfBuild>
+      . A comment of one line, <code>/ci rerun failed</code>, has it tried again.
+    </Banner>
+  );
+};
+
+/** The hash that is to go into the file, ready to be copied. */
+const Mismatch: FC<{ build: BuildRow | undefined }> = ({ build }) => {
+  if (!build?.got_hash) return null;
+  return (
+    <dl class="hashes">
+      <dt>specified</dt>
+      <dd>{build.specified_hash ? <Copy text={build.specified_hash} /> : 'none'}</dd>
+      <dt>got</dt>
+      <dd>
+        <Copy text={build.got_hash} />
+      </dd>
+    </dl>
   );
 };
 
 const NoLog: FC<{ job: JobRow }> = ({ job }) => (
   <section class="log-view">
-    <p class="none">
-      {job.state === 'cached' ? 'No log: it was not built here.' : 'No log yet: it has not started.'}
-    </p>
+    <p class="none">{noLogWords(job)}</p>
   </section>
 );
+
+function noLogWords(job: JobRow): string {
+  if (job.state === 'cached') return 'No log: it was not built here.';
+  if (job.cached_failure_of !== null) return 'No log: it was not tried again.';
+  return job.finished_at === null ? 'No log yet: it has not started.' : 'No log: it was not started.';
+}

@@ -1,13 +1,16 @@
 import { raw } from 'hono/html';
 import type { FC } from 'hono/jsx';
+import type { LogPhase } from '../../logs/index.ts';
 import { countOf, formatBytes, formatNumber } from '../format.ts';
-import { renderLog } from '../log-lines.ts';
+import { type LogLine, renderLog } from '../log-lines.ts';
 import type { AttemptRow } from '../read/builds.ts';
 import { type LogWindow, windowLines } from '../read/log-window.ts';
 
 export interface LogView {
   readonly attempt: AttemptRow;
   readonly window: LogWindow;
+  /** Those of the whole log, as Nix told them. */
+  readonly phases: readonly LogPhase[];
   /** Whether more will come, so that the script follows it. */
   readonly live: boolean;
   /** Address of the page's own stream. */
@@ -19,9 +22,7 @@ export const Log: FC<{ view: LogView }> = ({ view }) => {
   const { attempt, window, live } = view;
   const lines = renderLog(window.bytes);
   const last = window.firstLine + lines.length - 1;
-  const phases = lines.flatMap(({ phase }, index) =>
-    phase === undefined ? [] : [{ phase, line: window.firstLine + index }],
-  );
+  const phases = phasesOf(view, lines);
   const rawLog = `/api/v1/builds/${attempt.build_id}/log?attempt=${attempt.id}`;
   return (
     <section class="log-view" aria-label="Log">
@@ -42,7 +43,15 @@ export const Log: FC<{ view: LogView }> = ({ view }) => {
       {phases.length > 1 ? (
         <nav class="phases" aria-label="Phases">
           {phases.map(({ phase, line }) => (
-            <a href={`#L${line}`}>{phase.replace(/Phase$/, '')}</a>
+            <a
+              href={
+                line >= window.firstLine && line <= last
+                  ? `#L${line}`
+                  : `?attempt=${attempt.id}&line=${line}#L${line}`
+              }
+            >
+              {phase.replace(/Phase$/, '')}
+            </a>
           ))}
         </nav>
       ) : null}
@@ -87,3 +96,11 @@ export const Log: FC<{ view: LogView }> = ({ view }) => {
     </section>
   );
 };
+
+/** As Nix told them; builders that do not tell print them, at least. */
+function phasesOf({ phases, window }: LogView, lines: readonly LogLine[]) {
+  if (phases.length > 0) return phases.map(({ name, line }) => ({ phase: name, line: line + 1 }));
+  return lines.flatMap(({ phase }, index) =>
+    phase === undefined ? [] : [{ phase, line: window.firstLine + index }],
+  );
+}

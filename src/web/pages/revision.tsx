@@ -4,20 +4,21 @@ import { type ForgeLinks, jobLink, pullRequestLink, revisionLink } from '../link
 import { type JobGroup, jobGroups, totalJobs } from '../read/job-counts.ts';
 import type { JobRow } from '../read/jobs.ts';
 import type { ProjectRow } from '../read/projects.ts';
+import type { RevisionDetails } from '../read/revision-details.ts';
 import type { RevisionLine } from '../read/revision-lines.ts';
 import type { TroubledReport } from '../read/troubled-reports.ts';
 import { groupFaces, groupWords, jobFace, revisionFace } from '../words.ts';
 import { EvaluationErrors } from './evaluation-errors.tsx';
 import { Crumbs, type Frame, Layout, renderPage } from './layout.tsx';
-import { Ago, AttributeName, Banner, CountsBar, Duration, Empty, Mark, Sha, Word } from './parts.tsx';
+import { Ago, AttributeName, CountsBar, Duration, Empty, Mark, Sha, Word } from './parts.tsx';
 import { projectCrumbs } from './project.tsx';
+import { RevisionBanners, Troubled } from './revision-banners.tsx';
+import { about } from './waiting.ts';
 
 /** Jobs on one page. */
 export const jobsPerPage = 200;
 /** Evaluation errors that are printed whole at the top; all of them are in the list below. */
 export const errorsShown = 20;
-/** Reports that GitHub does not show as meant: enough of them to tell why. */
-export const troubledShown = 5;
 
 export interface RevisionPage {
   readonly frame: Frame;
@@ -28,6 +29,7 @@ export interface RevisionPage {
   /** The first few, and one more than are shown where there are more. */
   readonly troubled: readonly TroubledReport[];
   readonly jobs: readonly JobRow[];
+  readonly details: RevisionDetails;
   /** Jobs that match the filter, on all pages. */
   readonly matching: number;
   readonly filter: { readonly query: string; readonly group: JobGroup | undefined; readonly page: number };
@@ -56,6 +58,9 @@ export function revisionPage(page: RevisionPage): Promise<string> {
           {evaluation?.started_at ? (
             <Duration from={evaluation.started_at} to={evaluation.finished_at} now={now} />
           ) : null}
+          {page.details.remainingMs === undefined ? null : (
+            <span title="From how long these builds took before">{about(page.details.remainingMs)} left</span>
+          )}
           <Sha sha={line.sha} />
           <Sources line={line} />
           {line.author ? <span>{line.author}</span> : null}
@@ -64,7 +69,7 @@ export function revisionPage(page: RevisionPage): Promise<string> {
             GitHub
           </a>
         </p>
-        <RevisionBanners line={line} />
+        <RevisionBanners line={line} details={page.details} now={now} />
         <Troubled reports={page.troubled} />
         <CountsBar counts={line.counts} />
       </div>
@@ -87,56 +92,6 @@ const Sources: FC<{ line: RevisionLine }> = ({ line }) => (
     )}
   </>
 );
-
-const RevisionBanners: FC<{ line: RevisionLine }> = ({ line }) => {
-  const evaluation = line.evaluation;
-  return (
-    <>
-      {line.trust === 'needs-approval' && !evaluation ? (
-        <Banner tone="attention" title="Approval needed">
-          <p>{line.trust_reason ?? 'Its author may not write to this repository.'}</p>
-          <p>
-            Nothing of it is evaluated or built. Somebody with write permission who has read the change can
-            have it tested by pushing this very commit to a branch of the repository.
-          </p>
-        </Banner>
-      ) : null}
-      {evaluation?.waiting_for && !evaluation.finished_at ? (
-        <Banner tone="muted" title="Waiting">
-          {evaluation.waiting_for}
-        </Banner>
-      ) : null}
-      {(evaluation?.notices ?? []).map((notice) => (
-        <Banner tone="muted" title="Notice">
-          <pre>{notice}</pre>
-        </Banner>
-      ))}
-    </>
-  );
-};
-
-const troubleWords = {
-  refused: 'is not there, GitHub refused it',
-  shortened: 'is there without its details, GitHub refused them',
-  unsent: 'is not up to date there, it is tried again',
-} as const;
-
-/** For operators: why GitHub does not show what this page shows. */
-const Troubled: FC<{ reports: readonly TroubledReport[] }> = ({ reports }) => {
-  if (reports.length === 0) return null;
-  return (
-    <Banner tone="attention" title="GitHub does not show all of this">
-      <ul>
-        {reports.slice(0, troubledShown).map(({ name, trouble, reason }) => (
-          <li>
-            <code>{name}</code> {troubleWords[trouble]}: {reason}
-          </li>
-        ))}
-        {reports.length > troubledShown ? <li>More reports have trouble, too.</li> : null}
-      </ul>
-    </Banner>
-  );
-};
 
 const Jobs: FC<{ page: RevisionPage }> = ({ page }) => {
   const { line, filter, matching, jobs } = page;
@@ -228,7 +183,9 @@ export function causeOf(job: JobRow): string {
   if (job.state === 'dependency-failed') return job.culprit_name ?? '';
   if (job.state === 'building') return job.builder ? `on ${job.builder}` : '';
   if (job.state === 'succeeded' || job.state === 'cached') return '';
-  return firstLine(job.message ?? '');
+  const cause = firstLine(job.message ?? '');
+  if (job.cached_failure_of === null) return cause;
+  return `known from build ${job.cached_failure_of}, not tried again${cause ? `: ${cause}` : ''}`;
 }
 
 /** Nix names the derivation in every message; beside its attribute that says nothing new. */

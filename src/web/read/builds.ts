@@ -8,6 +8,7 @@ const buildShape = z.object({
   name: z.string(),
   system: z.string(),
   required_features: z.array(z.string()),
+  trust_domain: z.string(),
   outputs: z.record(z.string(), z.unknown()),
   state: buildStateShape,
   message: z.string(),
@@ -27,7 +28,7 @@ const buildShape = z.object({
 });
 export type BuildRow = z.infer<typeof buildShape>;
 
-const columns = `b.id, b.drv_path, b.name, b.system, b.required_features, b.outputs, b.state, b.message,
+const columns = `b.id, b.drv_path, b.name, b.system, b.required_features, b.trust_domain, b.outputs, b.state, b.message,
   b.culprit_build_id, culprit.name AS culprit_name, culprit.drv_path AS culprit_drv, b.pending_inputs,
   b.cached_failure_of, b.specified_hash, b.got_hash, b.cancel_requested_at, b.priority,
   b.not_before, b.created_at, b.started_at, b.finished_at`;

@@ -29,6 +29,8 @@ export const jobShape = z.object({
   job_group: z.enum(jobGroups),
   message: z.string().nullable(),
   culprit_name: z.string().nullable(),
+  /** The build whose failure stands for this one's. */
+  cached_failure_of: z.number().nullable(),
   builder: z.string().nullable(),
   started_at: z.date().nullable(),
   finished_at: z.date().nullable(),
@@ -40,7 +42,7 @@ const jobStateSql = `CASE WHEN j.error IS NOT NULL THEN 'evaluation-error' WHEN 
 
 const columns = `j.id, j.evaluation_id, j.path, j.drv_path, j.name, j.system, j.outputs, j.mark, j.error,
   j.error_file, j.error_line, j.error_column, j.build_id, ${jobStateSql} AS state,
-  ${jobGroupSql} AS job_group, b.message, culprit.name AS culprit_name, b.started_at, b.finished_at,
+  ${jobGroupSql} AS job_group, b.message, culprit.name AS culprit_name, b.cached_failure_of, b.started_at, b.finished_at,
   (SELECT a.builder FROM attempts a WHERE a.build_id = b.id AND b.state = 'building'
    ORDER BY a.id DESC LIMIT 1) AS builder`;
 
@@ -178,4 +180,31 @@ export async function listJobHistory(
      WHERE ${visible} ORDER BY e.id DESC LIMIT :limit`,
     { projectId, path, limit },
   );
+}
+
+const placeShape = z.object({
+  build_id: z.number(),
+  owner: z.string(),
+  project: z.string(),
+  sha: z.string(),
+  path: z.array(z.string()),
+});
+export type JobPlace = z.infer<typeof placeShape>;
+
+/** The newest visible job of each of these builds: where a build can be read about. */
+export async function findJobsOfBuilds(
+  reader: Reader,
+  buildIds: readonly number[],
+): Promise<ReadonlyMap<number, JobPlace>> {
+  if (buildIds.length === 0) return new Map();
+  const rows = await readRows(
+    reader,
+    placeShape,
+    `SELECT DISTINCT ON (j.build_id) j.build_id, p.owner, p.name AS project, r.sha, j.path FROM jobs j
+     JOIN evaluations e ON e.id = j.evaluation_id JOIN revisions r ON r.id = e.revision_id
+     JOIN projects p ON p.id = r.project_id
+     WHERE j.build_id = ANY(:buildIds) AND ${visible} ORDER BY j.build_id, j.id DESC`,
+    { buildIds },
+  );
+  return new Map(rows.map((row) => [row.build_id, row]));
 }
