@@ -33,6 +33,13 @@ export {
 } from './failure-cache.ts';
 export { type GcRootsOptions, type KeptResults, updateGcRoots } from './gc-roots.ts';
 export { lockGraphForPlanning } from './graph-lock.ts';
+export {
+  type BegunImport,
+  beginImport,
+  endImport,
+  type ImportWish,
+  releaseImports,
+} from './imports.ts';
 export { adoptAttempt, releaseAttempts, renewLeases } from './leases.ts';
 export {
   type LocalBuildFinished,

@@ -53,7 +53,9 @@ async function giveBack(
   const lost: unknown = await trx.raw(
     `UPDATE attempts SET state = 'lost', process_id = NULL, lease_until = NULL, phase = NULL,
             finished_at = now(), log_complete = true, message = :message
-     WHERE id IN (SELECT id FROM attempts WHERE state = 'running' AND ${which} ORDER BY id FOR NO KEY UPDATE)
+     -- What evaluations build by themselves is theirs to give up (imports.ts).
+     WHERE id IN (SELECT id FROM attempts WHERE state = 'running' AND evaluation_id IS NULL AND ${which}
+                  ORDER BY id FOR NO KEY UPDATE)
        AND state = 'running' RETURNING build_id AS id`,
     values,
   );
@@ -124,7 +126,8 @@ export async function adoptAttempt(
      FROM builds b
      WHERE a.id = :attemptId AND a.builder_id = :builderId AND a.state = 'running' AND b.id = a.build_id
      RETURNING a.id AS attempt_id, a.build_id, a.builder_id, b.drv_path, b.name, b.outputs, b.trust_domain,
-               b.timeout_seconds, b.max_silent_seconds`,
+               b.timeout_seconds, b.max_silent_seconds,
+               (SELECT d.derivation FROM build_derivations d WHERE d.build_id = b.id) AS derivation`,
     { attemptId, builderId, processId },
   );
   const [build] = adoptedRow.parse(result).rows;

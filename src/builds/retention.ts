@@ -41,6 +41,7 @@ export async function removeOldHistory(db: Knex, days: number): Promise<RemovedH
        SELECT b.id FROM builds b
        WHERE b.finished_at < now() - make_interval(days => :days)
          AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.build_id = b.id)
+         AND NOT EXISTS (SELECT 1 FROM evaluation_imports m WHERE m.build_id = b.id)
          AND NOT EXISTS (SELECT 1 FROM build_inputs i JOIN builds d ON d.id = i.build_id
                          WHERE i.input_build_id = b.id AND d.finished_at IS NULL)
          AND NOT EXISTS (SELECT 1 FROM builds d WHERE d.culprit_build_id = b.id)

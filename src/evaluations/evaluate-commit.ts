@@ -1,10 +1,14 @@
 /** One claimed evaluation, from its commit to what is to be built; or the earlier one it stands on. */
 import { z } from 'zod';
+import type { Logger } from '../basics/index.ts';
 import type { BuildPlan } from '../builds/index.ts';
+import type { Secrets } from '../logs/index.ts';
 import { type CheckoutResult, type CommitResult, flakeSystemsOf, type NotHad } from '../projects/index.ts';
 import type { Provenance } from './audit/provenance.ts';
+import { ProvenanceUnavailable } from './audit/watch-provenance.ts';
 import { readInBatches } from './batches.ts';
 import type { Evaluate, EvaluationError, EvaluationLimits, SourceArgument } from './events.ts';
+import { createImportBuilds, type ImportBuilds } from './import-builds.ts';
 import type { OpenPlanning, Planning } from './planning.ts';
 import type { ClaimedEvaluation } from './queue.ts';
 import { findReusable, type Reuse, type ReuseKeys, reuseKeys, wishesOf } from './reuse.ts';
@@ -20,6 +24,9 @@ export interface EvaluatorInUse {
 }
 
 export interface EvaluateCommitOptions extends StoreOptions {
+  readonly log: Logger;
+  /** What must not be in logs; asked for each line. */
+  readonly secrets?: () => Secrets;
   readonly limits: EvaluationLimits;
   /** Rejects with an OperatorError when this server cannot evaluate at all (Nix is missing). */
   readonly evaluator: () => Promise<EvaluatorInUse>;
@@ -54,7 +61,7 @@ export async function evaluateCommit(
     projectId: evaluation.projectId,
     tree,
     source,
-    trusted: true,
+    trusted: evaluation.trust === 'trusted',
     evaluator: systems ? [...evaluator.identity, `systems: ${systems.join(' ')}`] : evaluator.identity,
   });
   const known = await knownResult(options, keys);
@@ -70,11 +77,15 @@ export async function evaluateCommit(
   try {
     const planning = await options.openPlanning();
     const provenance = await options.openProvenance?.(evaluation);
+    const imports = createImportBuilds({ ...options, evaluation, signal });
     return await evaluateCheckout(
-      { ...options, evaluator, evaluation, planning, provenance, source, systems, keys },
+      { ...options, evaluator, evaluation, planning, provenance, imports, source, systems, keys },
       checkout.path,
       signal,
     );
+  } catch (error) {
+    if (error instanceof ProvenanceUnavailable) return unavailable(error, evaluation);
+    throw error;
   } finally {
     await checkout.release();
   }
@@ -85,6 +96,7 @@ interface Evaluating extends Omit<EvaluateCommitOptions, 'evaluator'> {
   readonly evaluation: ClaimedEvaluation;
   readonly planning: Planning;
   readonly provenance: Provenance | undefined;
+  readonly imports: ImportBuilds;
   readonly source: SourceArgument;
   readonly systems: readonly string[] | undefined;
   readonly keys: ReuseKeys;
@@ -98,13 +110,14 @@ async function evaluateCheckout(work: Evaluating, checkout: string, signal: Abor
     evaluator.evaluate({
       checkout,
       source,
-      trusted: true,
+      trusted: evaluation.trust !== 'needs-approval',
       limits: work.limits,
       ...(work.systems && { systems: work.systems }),
       onCommitUsed: () => {
         key = keys.ofCommit;
       },
       ...(planning.derivations && { derivations: planning.derivations }),
+      onImport: work.imports.onImport,
       ...(work.provenance && { provenance: work.provenance }),
       signal: AbortSignal.any([signal, given.signal]),
     }),
@@ -120,7 +133,12 @@ async function evaluateCheckout(work: Evaluating, checkout: string, signal: Abor
     // Its files are about to be removed.
     given.abort();
     await reader.ended;
+    await work.imports.ended();
   }
+}
+
+function unavailable({ message }: ProvenanceUnavailable, evaluation: ClaimedEvaluation): Outcome {
+  return withoutCommit({ kind: 'later', reason: message }, evaluation);
 }
 
 const validity = { closed: 'infinity', pinned: '1 day' } as const;

@@ -14,6 +14,8 @@ export interface ClaimedEvaluation {
   readonly revisionId: number;
   readonly projectId: number;
   readonly sha: string;
+  /** What its code may do. A commit that only an approval lets in runs as trusted code does, and has paths of its own. */
+  readonly trust: 'trusted' | 'approved' | 'needs-approval';
   /** Times it was put back because something outside was away. */
   readonly postponed: number;
   /** It was put back for so long that the next time is the last. */
@@ -29,6 +31,7 @@ const claimedRow = z.object({
   revision_id: z.number(),
   project_id: z.number(),
   sha: z.string(),
+  trust: z.enum(['trusted', 'approved', 'needs-approval']),
   postponed: z.number(),
   waited_too_long: z.boolean(),
   waits_for: z.number().nullable(),
@@ -64,6 +67,9 @@ export async function claimEvaluation(
      )
      SELECT taken.id, taken.revision_id, taken.postponed, taken.waits_for,
             taken.queued_at < now() - interval '24 hours' AS waited_too_long, r.project_id, r.sha,
+            CASE WHEN r.trust = 'trusted' AND r.approved_by IS NOT NULL
+                      AND NOT EXISTS (SELECT 1 FROM revision_sources b WHERE b.revision_id = r.id AND b.kind = 'branch')
+                 THEN 'approved' ELSE r.trust END AS trust,
             (SELECT coalesce(jsonb_agg(jsonb_build_object('kind', s.kind, 'name', s.name, 'gitRef', s.git_ref)
                                        ORDER BY s.seen_at DESC), '[]')
              FROM revision_sources s WHERE s.revision_id = r.id) AS sources
@@ -78,6 +84,7 @@ export async function claimEvaluation(
     revisionId: row.revision_id,
     projectId: row.project_id,
     sha: row.sha,
+    trust: row.trust,
     postponed: row.postponed,
     waitedTooLong: row.waited_too_long,
     waitedFor: row.waits_for ?? undefined,

@@ -3,7 +3,13 @@
  * sweep up what should have been reported but was not.
  */
 import { type Logger, messageOf } from '../basics/index.ts';
-import { endCancelledInQueue, refuseWaiting, releaseAttempts, removeOldHistory } from '../builds/index.ts';
+import {
+  endCancelledInQueue,
+  refuseWaiting,
+  releaseAttempts,
+  releaseImports,
+  removeOldHistory,
+} from '../builds/index.ts';
 import { type OnRevisionChanged, releaseEvaluations, settleAfterBuilds } from '../evaluations/index.ts';
 import { removeOldDeliveries } from '../github/index.ts';
 import { packLogs } from '../logs/index.ts';
@@ -74,6 +80,9 @@ async function maintain(options: MaintenanceOptions, silenceIsDeath: boolean): P
   });
   // Of processes that are gone without a trace.
   await database.knex.transaction((trx) => giveBack(trx, [], onRevisionChanged));
+  await database.knex.transaction(async (trx) => {
+    await settleAfterBuilds(trx, await releaseImports(trx), onRevisionChanged);
+  });
   await database.knex.transaction(async (trx) => {
     await settleAfterBuilds(trx, await endCancelledInQueue(trx), onRevisionChanged);
   });

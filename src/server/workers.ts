@@ -152,11 +152,11 @@ function startEvaluating(options: WorkersOptions, getNix: () => Promise<WorkingN
     openProvenance:
       evaluation.audit === 'off'
         ? undefined
-        : async ({ projectId }) =>
+        : async ({ projectId, trust }) =>
             createProvenance({
               db: database.knex,
               projectId,
-              trusted: true,
+              trusted: trust === 'trusted',
               pathInfos: (await getNix()).store.pathInfos,
               isPublic: (path, info) => isSigned(path, info, info.signatures),
             }),
@@ -169,6 +169,7 @@ function startEvaluating(options: WorkersOptions, getNix: () => Promise<WorkingN
       const request = await requestOf(evaluation, signal);
       return request ? checkouts.checkout(request) : removed;
     },
+    secrets: serverSecrets(settings.config, options.github),
     onRevisionChanged: announceRevision,
     log,
   });
