@@ -2,7 +2,7 @@
 import { parse, TomlError } from 'smol-toml';
 import { z } from 'zod';
 import { nearest } from '../basics/config/index.ts';
-import { lineOfKey } from './settings-lines.ts';
+import { keyLines } from './settings-lines.ts';
 import {
   defaultRepositorySettings,
   type RepositorySettings,
@@ -38,19 +38,23 @@ export function parseSettingsFile(text: string | undefined): ParsedSettings {
   const problems: SettingsProblem[] = [];
   const table = parseToml(text, problems);
   const values: Record<string, unknown> = {};
-  readTable(text, table, [], values, problems);
+  readTable(keyLines(text), table, [], values, problems);
   if (problems.length === 0) {
     return { values, settings: repositorySettings.parse(values), problems };
   }
-  const sorted = problems.toSorted((a, b) => a.line - b.line).slice(0, mostProblems);
-  return { values: {}, settings: defaultRepositorySettings, problems: sorted };
+  problems.sort((a, b) => a.line - b.line);
+  return { values: {}, settings: defaultRepositorySettings, problems };
 }
 
 function parseToml(text: string, problems: SettingsProblem[]): object {
   try {
     return parse(text);
   } catch (error) {
-    if (!(error instanceof TomlError)) throw error;
+    if (!(error instanceof TomlError)) {
+      // Brackets within brackets within … : the parser's stack ends.
+      problems.push(problem(1, 'This is not TOML that can be read.'));
+      return {};
+    }
     const [reason = ''] = error.message.replace('Invalid TOML document: ', '').split('\n');
     problems.push(problem(error.line, `This is not valid TOML: ${reason}.`));
     return {};
@@ -58,16 +62,17 @@ function parseToml(text: string, problems: SettingsProblem[]): object {
 }
 
 function readTable(
-  text: string,
+  lineOf: (key: readonly string[]) => number,
   table: object,
   above: readonly string[],
   values: Record<string, unknown>,
   problems: SettingsProblem[],
 ): void {
   for (const [name, value] of Object.entries(table)) {
+    if (problems.length >= mostProblems) return;
     const path = [...above, name];
     const key = path.join('.');
-    const say = (message: string) => problems.push(problem(lineOfKey(text, path), message));
+    const say = (message: string) => problems.push(problem(lineOf(path), message));
     const setting = repositorySettingKeys.find((one) => one.key === key);
     const isSection = repositorySettingKeys.some((one) => one.key.startsWith(`${key}.`));
     if (setting) {
@@ -76,7 +81,7 @@ function readTable(
     } else if (isSection && above.length === 0) {
       if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
         const section: Record<string, unknown> = {};
-        readTable(text, value, path, section, problems);
+        readTable(lineOf, value, path, section, problems);
         values[name] = section;
       } else say(`'${key}' is a section: write [${key}] on a line of its own and its settings below.`);
     } else {
