@@ -8,6 +8,7 @@ import { notify } from '../src/postgres/index.ts';
 import { createTestDatabase, type TestDatabase } from '../src/postgres/test-database.ts';
 import { chromiumInstalled, launchChromium } from './support/chromium.ts';
 import { type SeededDashboard, seedDashboard } from './support/seed-dashboard.ts';
+import { seedMachines } from './support/seed-machines.ts';
 import { webUnderTest } from './support/web-under-test.ts';
 
 describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
@@ -16,10 +17,12 @@ describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
   let browser: Browser;
   let address: string;
   let seeded: SeededDashboard;
+  let machines: Awaited<ReturnType<typeof seedMachines>>;
 
   beforeAll(async () => {
     database = await createTestDatabase();
     seeded = await seedDashboard(database.knex, 900);
+    machines = await seedMachines(database.knex);
     app = await webUnderTest(database);
     address = await app.listen({ port: 0, host: '127.0.0.1' });
     browser = await launchChromium();
@@ -50,6 +53,16 @@ describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
     const row: { id: number } = await database.knex('revisions').select('id').where({ sha }).first();
     return String(row.id);
   }
+
+  const ofMachines = (sha: string, attribute = '') => `/acme/machines/commit/${sha}${attribute}`;
+  const machinePaths = () => [
+    ofMachines(machines.known),
+    ofMachines(machines.superseded),
+    ofMachines(machines.known, '/checks.first'),
+    ofMachines(machines.known, '/checks.again'),
+    ofMachines(machines.known, '/packages.source'),
+    ofMachines(machines.waiting, '/tests.install'),
+  ];
 
   it('leads from the project list to the line of a log that tells what failed', async () => {
     const { page, complaints } = await open('/');
@@ -170,6 +183,57 @@ describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
     await page.close();
   });
 
+  it('says of every builder how it is, and the command that helps', async () => {
+    const { page } = await open('/builders');
+    const builder = (name: string) => page.locator('.builder-line', { hasText: name }).innerText();
+    expect(await builder('mars')).toMatch(/ready[\s\S]*load 9\.6 on 16 cores[\s\S]*CPU pressure 34 %/);
+    expect(await builder('only kvm')).toMatch(/building[\s\S]*1 of 1 slot/);
+    expect(await builder('venus')).toMatch(
+      /resting[\s\S]*another host key[\s\S]*give its new host key[\s\S]*3 times in a row; it is asked again in about/,
+    );
+    expect(await builder('ampere')).toContain('away');
+    expect(await builder('loki')).toContain('quarantined');
+    expect(await builder('newcomer')).toContain('ringmaster agent --server https://ci.example.org');
+    expect(await page.locator('.builder-line', { hasText: 'gone' }).count()).toBe(0);
+    const copies = page.locator('[data-copy="ringmaster builder enable pluto"]');
+    expect(await copies.count()).toBe(1);
+    await page.close();
+  });
+
+  it('says what runs where, and what each build waits for', async () => {
+    const { page } = await open('/queue');
+    const line = (name: string) => page.locator('.queue-line', { hasText: name }).innerText();
+    expect(await line('vm-boot')).toMatch(/on kvm-only, buildPhase[\s\S]*left/);
+    expect(await line('vm-install')).toMatch(/priority \+10[\s\S]*needs x86_64-linux, kvm/);
+    expect(await line('vm-arm')).toContain('needs aarch64-linux: its 2 builders are away or resting');
+    expect(await line('on-a-mac')).toContain('no builder has that');
+    expect(await line('unlucky')).toMatch(/tried again in about[\s\S]*mars failed: no answer/);
+    await page.close();
+  });
+
+  it('leads from what ended otherwise to what stands for it', async () => {
+    const { page } = await open(ofMachines(machines.superseded));
+    expect(await page.locator('#state').innerText()).toContain('superseded');
+    await page.getByRole('link', { name: 'Test on real machines' }).first().click();
+    await expect.poll(() => page.locator('.facts').innerText()).toMatch(/about .* left/);
+    await page.goto(address + ofMachines(machines.known));
+    expect(await page.locator('#state').innerText()).toContain('Approved by ada');
+    expect(await page.locator('.job-line', { hasText: 'again' }).innerText()).toContain('not tried again');
+    await page.getByRole('link', { name: 'checks.again' }).click();
+    await page.getByRole('link', { name: /^build \d/ }).click();
+    await expect.poll(() => page.title()).toContain('checks.first');
+    expect(await page.locator('.attempts').innerText()).toMatch(
+      /mars failed after[\s\S]*venus machine failed after[\s\S]*tried again on mars/,
+    );
+    await page.getByRole('navigation', { name: 'Phases' }).getByRole('link', { name: 'build' }).click();
+    expect(page.url()).toMatch(/#L30$/);
+    await page.goto(address + ofMachines(machines.known, '/packages.source'));
+    expect(await page.locator('.hashes').innerText()).toContain('sha256-47DEQpj8');
+    await page.goto(`${address}/acme/machines`);
+    expect(await page.locator('#branches').innerText()).toContain('passed over');
+    await page.close();
+  });
+
   it('works without JavaScript', async () => {
     const { page } = await open('/', { javaScriptEnabled: false });
     await page.getByRole('searchbox', { name: /Search/ }).fill('kvm-test');
@@ -187,6 +251,7 @@ describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
       '/search?q=test',
       '/acme/hello',
       `${revisionPath(seeded.shas.red)}`,
+      ...machinePaths(),
       `${revisionPath(seeded.shas.red)}/checks.x86_64-linux.test`,
       `/lighthouse/infrastructure-of-the-harbour-and-its-many-machines/commit/${seeded.shas.errors}`,
     ];
@@ -213,8 +278,10 @@ describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
         colorScheme,
       });
       expect(await page.evaluate(poorContrast), colorScheme).toEqual([]);
-      await page.goto(address + revisionPath(seeded.shas.red));
-      expect(await page.evaluate(poorContrast), colorScheme).toEqual([]);
+      for (const path of ['/builders', '/queue', revisionPath(seeded.shas.red), ...machinePaths()]) {
+        await page.goto(address + path);
+        expect(await page.evaluate(poorContrast), `${path}, ${colorScheme}`).toEqual([]);
+      }
       await page.close();
     }
   });

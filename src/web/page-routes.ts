@@ -9,10 +9,12 @@ import { buildersPage } from './pages/builders.tsx';
 import { homePage } from './pages/home.tsx';
 import { projectPage } from './pages/project.tsx';
 import { queuePage } from './pages/queue.tsx';
+import { importsShown } from './pages/imports.tsx';
 import { errorsShown, jobsPerPage, revisionPage } from './pages/revision.tsx';
 import { troubledShown } from './pages/revision-banners.tsx';
 import { searchPage } from './pages/search.tsx';
 import { notFound } from './problem.ts';
+import { listImports } from './read/imports.ts';
 import { jobGroups, totalJobs } from './read/job-counts.ts';
 import { countMatching, listEvaluationErrors, listJobs } from './read/jobs.ts';
 import { listBuilders } from './read/machines.ts';
@@ -155,16 +157,17 @@ function registerRevisionPages(app: FastifyInstance, context: PageContext): void
       listTroubledReports(reader, line.id, troubledShown + 1),
       readRevisionDetails(reader, line),
     ]);
-    const [errors, jobs, matching] = evaluation
+    const [errors, imports, jobs, matching] = evaluation
       ? await Promise.all([
           listEvaluationErrors(reader, evaluation.id, errorsShown),
+          listImports(reader, evaluation.id, { limit: importsShown }),
           listJobs(reader, evaluation.id, { query: q, group, offset, limit: jobsPerPage }),
           q === '' ? known : countMatching(reader, evaluation.id, { query: q, group }),
         ])
-      : [[], [], 0];
+      : [[], [], [], 0];
     const filter = { query: q, group, page };
     const frame = { assets, events };
-    const found = { errors, troubled, details, jobs, matching };
+    const found = { errors, imports, troubled, details, jobs, matching };
     return revisionPage({ frame, project, line, forge, ...found, filter, now: new Date() });
   }
 

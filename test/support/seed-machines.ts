@@ -43,7 +43,7 @@ export async function seedMachines(
       uri: 'ssh-ng://nix@venus.example.org',
       systems: ['aarch64-linux'],
       consecutive_failures: 3,
-      disabled_until: later(8.6),
+      disabled_until: later(90),
       last_error:
         'venus has another host key than it is to have, or none that is known: Host key verification failed.\n' +
         'If the machine was set up anew, give its new host key. If not, somebody may be in between.',
@@ -125,7 +125,7 @@ export async function seedMachines(
   await change('tests.boot', { required_features: ['kvm'], remaining_ms: 300_000 });
   await change('tests.install', { required_features: ['kvm'], remaining_ms: 5_400_000, priority: 10 });
   await change('tests.unlucky', {
-    not_before: later(0.6),
+    not_before: later(9),
     message: 'The builder mars failed: no answer\nTried again after a rest.',
   });
   await addAttempt(db, waits.get('tests.boot') ?? 0, ['booting'], {
@@ -165,5 +165,5 @@ export async function seedMachines(
 }
 
 async function insertDuration(db: Knex, name: string, system: string): Promise<void> {
-  await db('build_durations').insert({ name, system, mean_ms: 290_000, samples: 4 });
+  await db('build_durations').insert({ name, system, mean_ms: 2_900_000, samples: 4 });
 }

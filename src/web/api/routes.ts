@@ -3,6 +3,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { notFound } from '../problem.ts';
 import { readEvaluation } from '../read/evaluations.ts';
+import { listImports } from '../read/imports.ts';
 import { jobStates, pageJobs, readJob } from '../read/jobs.ts';
 import { listBuilders } from '../read/machines.ts';
 import { findProject, listProjects } from '../read/projects.ts';
@@ -13,6 +14,7 @@ import { pageOf, pageQuery, readCursor } from './paging.ts';
 import {
   builderSchema,
   evaluationDetailsSchema,
+  importSchema,
   jobSchema,
   listOf,
   problemSchema,
@@ -23,6 +25,7 @@ import {
 import {
   builderShape,
   evaluationDetailsShape,
+  importOf,
   jobShape,
   projectShape,
   queuedBuildShape,
@@ -171,6 +174,32 @@ export function resultRoutes({ access, publicUrl }: ApiContext): FastifyPluginAs
         const filter = { after: readCursor(cursor, 0), limit: limit + 1, state, query };
         const rows = await pageJobs(reader, request.params.id, filter);
         return pageOf(request, reply, rows, limit, jobShape, (row) => row.id);
+      },
+    );
+
+    app.get(
+      '/evaluations/:id/imports',
+      {
+        schema: {
+          operationId: 'listImports',
+          summary: 'What was built while evaluating',
+          description:
+            'Import from derivation: builds that took place because the evaluation reads what they make. ' +
+            'Their logs are those of their builds.',
+          tags: ['Evaluations'],
+          params: idParams,
+          querystring: pageQuery,
+          response: { 200: listOf(importSchema), ...errors },
+        },
+      },
+      async (request, reply) => {
+        const reader = access.readerOf(request);
+        const evaluation = await readEvaluation(reader, request.params.id);
+        if (!evaluation) throw notFound('evaluation');
+        const { limit, cursor } = request.query;
+        const after = readCursor(cursor, 0);
+        const rows = await listImports(reader, evaluation.evaluation.id, { after, limit: limit + 1 });
+        return pageOf(request, reply, rows, limit, importOf, (row) => row.buildId);
       },
     );
 

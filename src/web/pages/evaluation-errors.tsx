@@ -2,6 +2,8 @@ import type { FC } from 'hono/jsx';
 import { formatAttributePath } from '../../evaluations/index.ts';
 import { countOf, formatNumber } from '../format.ts';
 import { type ForgeLinks, jobLink } from '../links.ts';
+import { importLogLink } from './imports.tsx';
+import type { ImportRow } from '../read/imports.ts';
 import type { JobRow } from '../read/jobs.ts';
 import type { RevisionLine } from '../read/revision-lines.ts';
 
@@ -9,6 +11,8 @@ interface ErrorsOfRevision {
   readonly line: RevisionLine;
   readonly forge: ForgeLinks;
   readonly errors: readonly JobRow[];
+  /** What was built while evaluating: an error that names one of them links to its log. */
+  readonly imports: readonly ImportRow[];
 }
 
 /** Evaluation errors as a compiler prints them. */
@@ -20,7 +24,7 @@ export const EvaluationErrors: FC<{ page: ErrorsOfRevision }> = ({ page }) => {
         <>
           <h2>{countOf(Math.max(count, page.errors.length), 'evaluation error')}</h2>
           {page.errors.map((job) => (
-            <EvaluationError job={job} line={page.line} forge={page.forge} />
+            <EvaluationError job={job} line={page.line} forge={page.forge} imports={page.imports} />
           ))}
           {count > page.errors.length ? (
             <p class="more">
@@ -33,11 +37,13 @@ export const EvaluationErrors: FC<{ page: ErrorsOfRevision }> = ({ page }) => {
   );
 };
 
-export const EvaluationError: FC<{ job: JobRow; line: RevisionLine; forge: ForgeLinks }> = ({
-  job,
-  line,
-  forge,
-}) => {
+export const EvaluationError: FC<{
+  job: JobRow;
+  line: RevisionLine;
+  forge: ForgeLinks;
+  imports?: readonly ImportRow[];
+}> = ({ job, line, forge, imports = [] }) => {
+  const culprit = imports.find(({ drv_path }) => job.error?.includes(drv_path));
   const place = [job.error_file, job.error_line, job.error_column].filter((part) => part !== null).join(':');
   return (
     <div class="diagnostic" id={`error-${job.id}`}>
@@ -52,6 +58,11 @@ export const EvaluationError: FC<{ job: JobRow; line: RevisionLine; forge: Forge
         </a>
       </p>
       <pre>{(job.error ?? '').trim()}</pre>
+      {culprit ? (
+        <p class="more">
+          <a href={importLogLink(culprit)}>Log of {culprit.name}</a>
+        </p>
+      ) : null}
     </div>
   );
 };

@@ -74,7 +74,7 @@ const Sentence: FC<{ page: JobPage }> = ({ page }) => {
     case 'blocked':
       return <> until what it needs is built.</>;
     case 'queued':
-      return <> until a builder is free.</>;
+      return <> for a builder.</>;
     case 'building':
       return (
         <>

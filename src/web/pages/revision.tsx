@@ -2,6 +2,7 @@ import type { FC } from 'hono/jsx';
 import { formatNumber } from '../format.ts';
 import { type ForgeLinks, jobLink, pullRequestLink, revisionLink } from '../links.ts';
 import { type JobGroup, jobGroups, totalJobs } from '../read/job-counts.ts';
+import type { ImportRow } from '../read/imports.ts';
 import type { JobRow } from '../read/jobs.ts';
 import type { ProjectRow } from '../read/projects.ts';
 import type { RevisionDetails } from '../read/revision-details.ts';
@@ -9,6 +10,7 @@ import type { RevisionLine } from '../read/revision-lines.ts';
 import type { TroubledReport } from '../read/troubled-reports.ts';
 import { groupFaces, groupWords, jobFace, revisionFace } from '../words.ts';
 import { EvaluationErrors } from './evaluation-errors.tsx';
+import { Imports } from './imports.tsx';
 import { Crumbs, type Frame, Layout, renderPage } from './layout.tsx';
 import { Ago, AttributeName, CountsBar, Duration, Empty, Mark, Sha, Word } from './parts.tsx';
 import { projectCrumbs } from './project.tsx';
@@ -26,6 +28,7 @@ export interface RevisionPage {
   readonly line: RevisionLine;
   readonly forge: ForgeLinks;
   readonly errors: readonly JobRow[];
+  readonly imports: readonly ImportRow[];
   /** The first few, and one more than are shown where there are more. */
   readonly troubled: readonly TroubledReport[];
   readonly jobs: readonly JobRow[];
@@ -74,6 +77,7 @@ export function revisionPage(page: RevisionPage): Promise<string> {
         <CountsBar counts={line.counts} />
       </div>
       <EvaluationErrors page={page} />
+      <Imports imports={page.imports} now={now} />
       {evaluation ? <Jobs page={page} /> : null}
     </Layout>,
   );

@@ -34,13 +34,16 @@ const columns = `b.id, b.drv_path, b.name, b.system, b.required_features, b.trus
   b.not_before, b.created_at, b.started_at, b.finished_at`;
 
 /**
- * A build may be seen when some visible project has it, or something that needs it, as a job:
+ * A build may be seen when some visible project has it, or something that needs it, as a job, or had it
+ * built while it was evaluated:
  * builds belong to derivations, and one derivation serves any number of projects.
  */
 const seenByVisitors = `(:showPrivate OR EXISTS (
   WITH RECURSIVE needing (id) AS (
     SELECT b.id UNION SELECT i.build_id FROM build_inputs i JOIN needing ON i.input_build_id = needing.id)
-  SELECT 1 FROM needing JOIN jobs j ON j.build_id = needing.id JOIN evaluations e ON e.id = j.evaluation_id
+  SELECT 1 FROM needing JOIN (SELECT build_id, evaluation_id FROM jobs
+                              UNION ALL SELECT build_id, evaluation_id FROM evaluation_imports) j
+    ON j.build_id = needing.id JOIN evaluations e ON e.id = j.evaluation_id
   JOIN revisions r ON r.id = e.revision_id JOIN projects p ON p.id = r.project_id WHERE NOT p.private))`;
 
 /** One build, if visitors may see it. */
