@@ -85,7 +85,7 @@ async function bench(db: Knex): Promise<void> {
     }),
     openPlanning: async () => {
       const derivations = createPendingDerivations(texts);
-      const planner = createMissingPlanner({ store, layout: nix.layout, derivations });
+      const planner = createMissingPlanner({ store, layout: nix.layout, derivations, withTexts: true });
       // Their shares of the time in which batches are worked off.
       return {
         planner: { plan: (wishes) => timed('plan', () => planner.plan(wishes)) },

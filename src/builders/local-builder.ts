@@ -1,7 +1,13 @@
 /** The builder on this machine. */
-import { defaultMaxLogBytes, type LocalNix, type NixStore, type RealiseResult } from '../nix/index.ts';
+import {
+  defaultMaxLogBytes,
+  isGood,
+  type LocalNix,
+  type NixStore,
+  type RealiseResult,
+} from '../nix/index.ts';
 import { withinLogLimit } from './log-limit.ts';
-import type { AttemptResult, Builder } from './types.ts';
+import type { AttemptRequest, AttemptResult, Builder } from './types.ts';
 
 export interface LocalBuilderOptions {
   /** The builder owns it, and closes it. */
@@ -38,12 +44,25 @@ export function createLocalBuilder(options: LocalBuilderOptions): Builder {
     attempt: async (request) => {
       const startedAt = new Date();
       const result = await withinLogLimit(request, maxLogBytes, (limited) =>
-        store.realise({ ...request, ...limited }),
+        build(store, { ...request, ...limited }),
       );
       return attemptResult(result, startedAt);
     },
     close: () => store.close(),
   };
+}
+
+/** Nix of any version, when inputs are neither there nor to be fetched. */
+const inputsGone = /some dependencies of '.*' are missing|dependenc.* failed to build/;
+
+async function build(store: NixStore, request: AttemptRequest): Promise<RealiseResult> {
+  const { derivation, drvPath } = request;
+  if (!derivation) return store.realise(request);
+  const result = await store.buildDerivation({ ...request, keep: derivation.inputs }, derivation);
+  if (isGood(result.status) || !inputsGone.test(result.message)) return result;
+  // Somebody has collected them. With the derivations Nix can make them again.
+  const [written] = await store.queryValidPaths([drvPath]);
+  return written === undefined ? result : store.realise(request);
 }
 
 function attemptResult(result: RealiseResult, startedAt: Date): AttemptResult {

@@ -4,6 +4,7 @@
  * A machine that does not trust us takes only what proves itself. Then the derivation is brought with
  * all that it depends on, and the machine builds or substitutes what it lacks of that.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { OperatorError } from '../basics/index.ts';
 import {
   type ClosureCopier,
@@ -41,7 +42,7 @@ export async function buildOn(machine: Machine, request: AttemptRequest): Promis
 /** Needs the inputs there, and nothing of how they are made. */
 async function buildTrusted(machine: Machine, request: AttemptRequest): Promise<RealiseResult | 'untrusted'> {
   const read = (drvPath: string) => readDerivation(machine.layout, drvPath);
-  const resolved = await resolveInputs(await read(request.drvPath), read);
+  const resolved = request.derivation ?? (await resolveInputs(await read(request.drvPath), read));
   let refused = false;
   const build = bringing(machine, request, resolved.inputs, (error) => {
     refused = error instanceof OperatorError && error.code === 'nix-store-untrusting';
@@ -50,8 +51,20 @@ async function buildTrusted(machine: Machine, request: AttemptRequest): Promise<
   return refused || /you are not privileged to build/.test(result.message) ? 'untrusted' : result;
 }
 
-function buildUntrusted(machine: Machine, request: AttemptRequest): Promise<RealiseResult> {
+async function buildUntrusted(machine: Machine, request: AttemptRequest): Promise<RealiseResult> {
+  await untilWritten(machine.local, request);
   return machine.store.realise(bringing(machine, request, [request.drvPath], () => {}));
+}
+
+/** Milliseconds between looks, and looks. Derivations are written within seconds of when their builds were queued. */
+const written = { interval: 250, looks: 240 };
+
+/** A build may begin before its derivation is in the local store, where it is about to be written. */
+async function untilWritten(local: NixStore, { drvPath, signal }: AttemptRequest): Promise<void> {
+  for (let look = 0; look < written.looks && !signal.aborted; look += 1) {
+    if ((await local.queryValidPaths([drvPath])).has(drvPath)) return;
+    await sleep(written.interval, undefined, { signal }).catch(() => {});
+  }
 }
 
 /** The request for a build that is preceded by bringing paths there. */

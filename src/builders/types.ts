@@ -1,4 +1,4 @@
-import type { RealiseResult, RealiseStatus } from '../nix/index.ts';
+import type { RealiseResult, RealiseStatus, ResolvedDerivation } from '../nix/index.ts';
 
 /** What one attempt is asked to do. */
 export interface AttemptRequest {
@@ -7,6 +7,8 @@ export interface AttemptRequest {
   readonly drvPath: string;
   /** Name of each output -> its path; null where it is known only afterwards. */
   readonly outputs: Readonly<Record<string, string | null>>;
+  /** What to build. Absent: it is in the store, with those it depends on. */
+  readonly derivation?: ResolvedDerivation;
   readonly signal: AbortSignal;
   /** 0 means no limit. */
   readonly timeoutSeconds: number;

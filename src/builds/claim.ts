@@ -4,6 +4,7 @@
  */
 import type { Knex } from 'knex';
 import { z } from 'zod';
+import { type ResolvedDerivation, resolvedDerivation } from '../nix/index.ts';
 import { type Assignment, assignBuilds, type BuilderCapacity } from './scheduling/assign.ts';
 import { canTake } from './scheduling/capability.ts';
 import { type LaneLimit, lockFirstOf, runningByProject, waitingLanes } from './scheduling/queue-lanes.ts';
@@ -22,6 +23,8 @@ export interface ClaimedBuild {
   /** Seconds, of the derivation itself; undefined: the server's setting. */
   readonly timeoutSeconds: number | undefined;
   readonly maxSilentSeconds: number | undefined;
+  /** Undefined: it is in the store. */
+  readonly derivation: ResolvedDerivation | undefined;
 }
 
 /** A builder with free slots. */
@@ -90,6 +93,7 @@ export const claimedBuild = z
     trust_domain: z.string(),
     timeout_seconds: z.number().nullable(),
     max_silent_seconds: z.number().nullable(),
+    derivation: z.instanceof(Buffer).nullable(),
   })
   .transform(
     (row): ClaimedBuild => ({
@@ -102,6 +106,7 @@ export const claimedBuild = z
       trustDomain: row.trust_domain,
       timeoutSeconds: row.timeout_seconds ?? undefined,
       maxSilentSeconds: row.max_silent_seconds ?? undefined,
+      derivation: row.derivation === null ? undefined : resolvedDerivation(row.derivation),
     }),
   );
 
@@ -130,8 +135,9 @@ async function takeBuilds(
        RETURNING id, build_id, builder_id
      )
      SELECT tried.id AS attempt_id, build_id, builder_id, drv_path, name, outputs, trust_domain,
-            timeout_seconds, max_silent_seconds
-     FROM taken JOIN tried ON tried.build_id = taken.id ORDER BY tried.id`,
+            timeout_seconds, max_silent_seconds, d.derivation
+     FROM taken JOIN tried ON tried.build_id = taken.id
+     LEFT JOIN build_derivations d USING (build_id) ORDER BY tried.id`,
     {
       builds: assignments.map(({ buildId }) => buildId),
       ids: assignments.map(({ builder }) => builder.id),

@@ -10,7 +10,7 @@ import { expectedDurations } from './expected-durations.ts';
 import { endKnownFailures } from './failure-cache.ts';
 import { failDependentsOf } from './finish.ts';
 import { lockGraphForPlanning } from './graph-lock.ts';
-import { insertBuilds, raiseBuilds } from './insert-builds.ts';
+import { insertBuilds, insertDerivations, raiseBuilds } from './insert-builds.ts';
 import { refuseUnsupported } from './unsupported.ts';
 import type { BuildLimits, WantedBuild } from './wanted.ts';
 import { createWeightedGraph } from './weights.ts';
@@ -114,6 +114,14 @@ export function createEnqueuer(options: EnqueueOptions): Enqueuer {
         (inputs_only ? builds.inputsOnly : builds.whole).set(drv_path, id);
       }
       const freshIds = inserted.map((row) => row.id);
+      await insertDerivations(
+        trx,
+        new Map(
+          fresh.flatMap((build) =>
+            build.derivation ? [[idOf(among(build), build.drvPath), build.derivation]] : [],
+          ),
+        ),
+      );
       await insertEdges(trx, fresh, builds);
       await countInputs(trx, freshIds);
       const isNew = new Set(freshIds);

@@ -58,7 +58,7 @@ export {
 export { bumpPriority, bumpStep } from './priority.ts';
 export { type AttemptRecord, type BuildRecord, findBuildRecord, listBuildRecords } from './records.ts';
 export { type RemovedHistory, removeOldHistory } from './retention.ts';
-export * from './states.ts';
 export { type Capability, canTake } from './scheduling/capability.ts';
+export * from './states.ts';
 export { refuseWaiting } from './unsupported.ts';
 export type { BuildLimits, WantedBuild } from './wanted.ts';

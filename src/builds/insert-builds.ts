@@ -18,7 +18,7 @@ export async function insertBuilds(
   projectId: number | undefined,
 ): Promise<readonly z.infer<typeof buildRow>[]> {
   if (builds.length === 0) return [];
-  const rows = builds.map(({ inputs: _, limits, weight, ...build }) => ({
+  const rows = builds.map(({ inputs: _, derivation: __, limits, weight, ...build }) => ({
     ...build,
     timeoutSeconds: limits.timeoutSeconds,
     maxSilentSeconds: limits.maxSilentSeconds,
@@ -40,6 +40,18 @@ export async function insertBuilds(
     [projectId ?? null, JSON.stringify(rows)],
   );
   return z.object({ rows: z.array(buildRow) }).parse(result).rows;
+}
+
+/** Gives new builds their texts, as far as these are known. */
+export async function insertDerivations(
+  trx: Knex.Transaction,
+  derivations: ReadonlyMap<number, Buffer>,
+): Promise<void> {
+  if (derivations.size === 0) return;
+  await trx.raw(
+    `INSERT INTO build_derivations (build_id, derivation) SELECT * FROM unnest(?::bigint[], ?::bytea[])`,
+    [[...derivations.keys()], [...derivations.values()]],
+  );
 }
 
 export interface RaisedBuild {

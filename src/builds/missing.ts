@@ -9,6 +9,7 @@
  */
 import { type Derivation, derivationName, isFixedOutput, requiredSystemFeatures } from '../nix/index.ts';
 import { createPruner, type Look, type Pruner } from './prune.ts';
+import { createBuilderTexts } from './texts.ts';
 import type { BuildLimits, PlannerOptions, WantedBuild } from './wanted.ts';
 
 /** A derivation that somebody wants. */
@@ -53,6 +54,7 @@ export function planMissing(options: PlannerOptions, wishes: readonly BuildWish[
 
 export function createMissingPlanner(options: PlannerOptions): MissingPlanner {
   const pruner = createPruner(options);
+  const texts = options.withTexts ? createBuilderTexts(options) : undefined;
   const emitted = { whole: new Set<string>(), inputsOnly: new Set<string>() };
 
   return {
@@ -68,7 +70,9 @@ export function createMissingPlanner(options: PlannerOptions): MissingPlanner {
         const derivation = seen.derivations.get(drvPath);
         if (!derivation || emitted.whole.has(drvPath)) continue;
         emitted.whole.add(drvPath);
-        wanted.push(wantedBuild(pruner, drvPath, derivation, false));
+        const build = wantedBuild(pruner, drvPath, derivation, false);
+        const text = await texts?.textOf(drvPath, seen.derivations);
+        wanted.push(text ? { ...build, derivation: text } : build);
       }
       for (const { drvPath, itself } of possible) {
         const derivation = seen.derivations.get(drvPath);

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createTestDatabase, testServers } from '../postgres/test-database.ts';
-import type { WantedBuild } from './wanted.ts';
 import { lockGraphForPlanning } from './graph-lock.ts';
 import { releaseAttempts } from './leases.ts';
 import { infrastructureTries } from './states.ts';
 import { drv, openTestQueue, type TestQueue, wanted } from './test-queue.ts';
+import type { WantedBuild } from './wanted.ts';
 
 describe.each(testServers)('the build queue on $name', (server) => {
   let queue: TestQueue;

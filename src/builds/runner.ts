@@ -64,6 +64,7 @@ export function createRunner(options: RunnerOptions): Runner {
       attemptId: build.attemptId,
       drvPath: build.drvPath,
       outputs: build.outputs,
+      ...(build.derivation && { derivation: build.derivation }),
       signal,
       timeoutSeconds: build.timeoutSeconds ?? options.timeoutSeconds,
       maxSilentSeconds: build.maxSilentSeconds ?? options.maxSilentSeconds,

@@ -22,6 +22,11 @@ export interface WantedBuild {
   readonly fixedOutput?: boolean;
   /** Derivation paths, all of them in the same part or an earlier one, and not `inputsOnly` there. */
   readonly inputs: readonly string[];
+  /**
+   * Its text with all inputs as paths: all that a builder needs to know. Absent: it has to be in the
+   * store, with those it depends on, to be built.
+   */
+  readonly derivation?: Buffer | undefined;
 }
 
 /** Derivations that are perhaps not in the store yet. */
@@ -35,4 +40,6 @@ export interface PlannerOptions {
   readonly store: Pick<NixStore, 'queryMissing' | 'queryValidPaths' | 'querySubstitutable'>;
   readonly layout: StoreLayout;
   readonly derivations?: DerivationTexts | undefined;
+  /** Whether wanted builds are to carry their texts. */
+  readonly withTexts?: boolean | undefined;
 }

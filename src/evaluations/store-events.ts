@@ -1,7 +1,7 @@
 /**
  * Writes what an evaluation finds into the database while it is found, in batches: what is missing
- * for the jobs of a batch is planned, vetted, written into the store and queued with them in one
- * transaction, so that building begins while the evaluation goes on.
+ * for the jobs of a batch is planned, vetted and queued with them in one transaction, so that building
+ * begins while the evaluation goes on. Builders are told what to build; see `later-writes.ts`.
  */
 import type { Knex } from 'knex';
 import {
@@ -14,6 +14,7 @@ import {
 } from '../builds/index.ts';
 import type { readInBatches } from './batches.ts';
 import type { EvaluationError, EvaluationEvent, JobFound } from './events.ts';
+import { createLaterWrites, type LaterWrites } from './later-writes.ts';
 import type { Planning, Vet } from './planning.ts';
 import { type ClaimedEvaluation, clearJobs, insertJobs, type NewJob, stillOurs } from './queue.ts';
 import { type Refusals, withoutRefused } from './refusals.ts';
@@ -73,16 +74,24 @@ export async function storeEvents(
     notices: [],
     refusals: new Map(),
   };
+  const writes = createLaterWrites(planning.derivations);
   await db.transaction((trx) => clearJobs(trx, id));
-  for await (const events of batches) {
-    for (const event of events) {
-      if (event.type === 'notice') progress.notices.push({ message: event.message, ...event.location });
-      if (event.type !== 'started') continue;
-      const { file, evaluator } = event;
-      progress.file = file;
-      await db('evaluations').where({ id }).update({ file, evaluator });
+  try {
+    for await (const events of batches) {
+      for (const event of events) {
+        if (event.type === 'notice') progress.notices.push({ message: event.message, ...event.location });
+        if (event.type !== 'started') continue;
+        const { file, evaluator } = event;
+        progress.file = file;
+        await db('evaluations').where({ id }).update({ file, evaluator });
+      }
+      const part: Part = { results: events.filter(isResult), enqueuer, progress, writes };
+      await storeBatch(options, evaluation, planning, part);
     }
-    await storeBatch(options, evaluation, planning, enqueuer, events.filter(isResult), progress);
+    // Only now may others stand on its result.
+    await writes.untilWritten();
+  } finally {
+    await writes.giveUp();
   }
   await db('evaluations')
     .where({ id })
@@ -96,22 +105,26 @@ function isResult(event: EvaluationEvent): event is Result {
   return event.type === 'job' || event.type === 'error';
 }
 
+interface Part {
+  readonly results: readonly Result[];
+  readonly enqueuer: Enqueuer;
+  readonly progress: Progress;
+  readonly writes: LaterWrites;
+}
+
 async function storeBatch(
   options: StoreOptions,
   evaluation: ClaimedEvaluation,
   planning: Planning,
-  enqueuer: Enqueuer,
-  results: readonly Result[],
-  progress: Progress,
+  { results, enqueuer, progress, writes }: Part,
 ): Promise<void> {
   if (results.length === 0) return;
   const full = await planning.planner.plan(
     results.flatMap((event) => (event.type === 'job' ? wishOf(event) : [])),
   );
   const plan = await vetted(options.vet, planning, full, progress.refusals);
-  await planning.derivations?.write(
-    plan.wanted.filter((build) => !build.inputsOnly).map((build) => build.drvPath),
-  );
+  const { first, later } = toWrite(plan);
+  await planning.derivations?.write(first);
   await options.db.transaction(async (trx) => {
     // Before the row, as everywhere: whoever cancels holds the graph and then asks for the row.
     await lockGraphForPlanning(trx);
@@ -132,6 +145,18 @@ async function storeBatch(
       .update({ job_count: progress.jobs, error_count: progress.errors });
     await options.onRevisionChanged(trx, evaluation.revisionId, 'soon');
   });
+  writes.add(later);
+}
+
+/** Which derivations of a plan must be in the store to be built, and which builders can do without. */
+function toWrite({ wanted }: BuildPlan): {
+  readonly first: readonly string[];
+  readonly later: readonly string[];
+} {
+  const whole = wanted.filter((build) => !build.inputsOnly);
+  const paths = (told: boolean) =>
+    whole.filter(({ derivation }) => (derivation !== undefined) === told).map(({ drvPath }) => drvPath);
+  return { first: paths(false), later: paths(true) };
 }
 
 /** What a job wishes to be built. */

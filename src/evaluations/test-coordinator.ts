@@ -1,7 +1,13 @@
 /** For tests: a coordinator over a real database, git repository and Nix, without a server around it. */
 import { silentLogger } from '../basics/index.ts';
 import { createMissingPlanner } from '../builds/index.ts';
-import { createPendingDerivations, createTextWriter, type LocalNix, type NixStore } from '../nix/index.ts';
+import {
+  createPendingDerivations,
+  createTextWriter,
+  isTrusted,
+  type LocalNix,
+  type NixStore,
+} from '../nix/index.ts';
 import type { Database } from '../postgres/index.ts';
 import type { Checkouts } from '../projects/index.ts';
 import { type CoordinatorOptions, startCoordinator } from './coordinator.ts';
@@ -113,7 +119,13 @@ export async function startTestCoordinator(
     checkOut: (evaluation) => checkouts.checkout(requestOf(evaluation)),
     openPlanning: async () => {
       const derivations = createPendingDerivations(texts);
-      return { planner: createMissingPlanner({ store, layout: nix.layout, derivations }), derivations };
+      const planner = createMissingPlanner({
+        store,
+        layout: nix.layout,
+        derivations,
+        withTexts: isTrusted(nix.access),
+      });
+      return { planner, derivations };
     },
     onRevisionChanged: async (trx, revisionId) => {
       const row = await trx('evaluations').where({ revision_id: revisionId }).orderBy('id', 'desc').first();

@@ -50,6 +50,16 @@ function socketOf(env: Environment): string {
   return env.NIX_DAEMON_SOCKET_PATH ?? join(stateDirOf(env), 'daemon-socket', 'socket');
 }
 
+/**
+ * Whether the store is sure to build what we only tell it, and do not write into it first. A daemon
+ * does so for users that it trusts, of whom root is one unless somebody has taken pains.
+ */
+export function isTrusted(access: StoreAccess, userId = process.getuid?.() ?? 0): boolean {
+  if (access.kind === 'socket') return userId === 0;
+  const { store } = access;
+  return store === undefined || isAbsolute(store) || /^local(\?|$)/.test(store);
+}
+
 /** Where the files of that store are. For one on another machine that is only where they would be. */
 export function layoutOf(access: StoreAccess, storeDir: string): StoreLayout {
   const root = access.kind === 'child' ? rootOf(access.store) : undefined;

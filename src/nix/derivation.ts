@@ -4,8 +4,8 @@ import { basename, join } from 'node:path';
 import PQueue from 'p-queue';
 import { z } from 'zod';
 import { messageOf, OperatorError } from '../basics/index.ts';
-import { parseDerivation } from './aterm.ts';
-import type { Derivation } from './types.ts';
+import { formatDerivation, parseDerivation } from './aterm.ts';
+import type { Derivation, ResolvedDerivation } from './types.ts';
 
 export { DerivationSyntaxError, formatDerivation, parseDerivation } from './aterm.ts';
 
@@ -45,6 +45,17 @@ export async function readDerivation(layout: StoreLayout, drvPath: string): Prom
       cause,
     });
   }
+}
+
+/** The text of a derivation for whoever builds it: what it needs of others as paths. */
+export function resolvedText({ derivation, inputs }: ResolvedDerivation): Buffer {
+  return formatDerivation({ ...derivation, inputDerivations: new Map(), inputSources: inputs });
+}
+
+/** `resolvedText` backwards. Throws a DerivationSyntaxError. */
+export function resolvedDerivation(text: Buffer): ResolvedDerivation {
+  const derivation = parseDerivation(text);
+  return { derivation, inputs: derivation.inputSources };
 }
 
 /** `hello-1.0` of `/nix/store/<hash>-hello-1.0.drv`. */

@@ -1,4 +1,4 @@
-export { chooseAccess, layoutOf, type StoreAccess } from './access.ts';
+export { chooseAccess, isTrusted, layoutOf, type StoreAccess } from './access.ts';
 export {
   type ClosureCopier,
   type CopyRequest,
@@ -51,6 +51,8 @@ export {
   readDerivation,
   realPath,
   requiredSystemFeatures,
+  resolvedDerivation,
+  resolvedText,
   type StoreLayout,
 } from './derivation.ts';
 export { type Environment, type NixEnvironmentOptions, nixEnvironment } from './environment.ts';
@@ -58,6 +60,7 @@ export { type DetectOptions, detectNix, type LocalNix, type NixPrograms } from '
 export { defaultMaxLogBytes, type LocalStoreOptions, openLocalStore } from './local-store.ts';
 export { openTransport, type TransportOptions } from './open-transport.ts';
 export { isGood, plainMessage, statusOfError, statusOfReply } from './outcome.ts';
+export { createOutputPaths, type OutputPaths } from './output-paths.ts';
 export {
   createPendingDerivations,
   type PendingDerivations,

@@ -35,7 +35,14 @@ export function buildResolved(
   resolved: ResolvedDerivation,
 ): Promise<RealiseResult> {
   const operation = buildDerivation(request.drvPath, wireDerivation(resolved));
-  return build(store, request, operation, (reply) => reply);
+  const { outputs } = resolved.derivation;
+  const known = [...outputs].flatMap(([name, { path }]) => (path === undefined ? [] : [[name, path]]));
+  return build(
+    { ...store, outputsOf: async () => Object.fromEntries(known) },
+    request,
+    operation,
+    (reply) => reply,
+  );
 }
 
 async function build<T>(

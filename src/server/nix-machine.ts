@@ -13,6 +13,7 @@ import {
   createPendingDerivations,
   createTextWriter,
   detectNix,
+  isTrusted,
   type LocalNix,
   type NixStore,
   openLocalStore,
@@ -133,7 +134,13 @@ async function openMachine({ config, environment, log }: NixMachineOptions): Pro
   });
   const openPlanning = () => {
     const derivations = createPendingDerivations(texts);
-    return { planner: createMissingPlanner({ store, layout: nix.layout, derivations }), derivations };
+    const planner = createMissingPlanner({
+      store,
+      layout: nix.layout,
+      derivations,
+      withTexts: isTrusted(nix.access),
+    });
+    return { planner, derivations };
   };
   return { nix, store, builder, evaluator, texts, openPlanning };
 }

@@ -1,5 +1,5 @@
 /** The server's store as agents' builds need it: derivations with their inputs out, outputs in. */
-import { formatDerivation, type NixStore, readDerivation, type StoreLayout } from '../../nix/index.ts';
+import { type NixStore, readDerivation, resolvedText, type StoreLayout } from '../../nix/index.ts';
 import { resolveInputs } from '../resolve-inputs.ts';
 import type { AgentStore } from './types.ts';
 
@@ -11,14 +11,13 @@ export interface ServerNix {
 /** `nix` is asked each time: it may have been installed after the server was started. */
 export function createAgentStore(nix: () => Promise<ServerNix>): AgentStore {
   return {
-    async prepare(drvPath) {
+    async prepare(drvPath, known) {
       const { store, layout } = await nix();
       const read = (path: string) => readDerivation(layout, path);
-      const { derivation, inputs } = await resolveInputs(await read(drvPath), read);
+      const resolved = known ?? (await resolveInputs(await read(drvPath), read));
       // What some cache has need not be here yet; what it has not any more, the agent may find elsewhere.
-      await store.validPaths(inputs, true);
-      const resolved = { ...derivation, inputDerivations: new Map(), inputSources: inputs };
-      return { derivation: formatDerivation(resolved), inputs };
+      await store.validPaths(resolved.inputs, true);
+      return { derivation: resolvedText(resolved), inputs: resolved.inputs };
     },
     async collect(paths) {
       const { store } = await nix();

@@ -1,5 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { AssignmentsResponseSchema } from '../../agent-protocol/index.ts';
+import type { ResolvedDerivation } from '../../nix/index.ts';
 
 /** What an agent says of itself when it registers. Claims: what the registration allows holds. */
 export interface AgentClaims {
@@ -31,8 +32,8 @@ export type AgentMessage = MessageInitShape<typeof AssignmentsResponseSchema>;
 
 /** What the server's store and cache do for agents. */
 export interface AgentStore {
-  /** The derivation with its inputs resolved to paths, and those paths. */
-  prepare(drvPath: string): Promise<PreparedDerivation>;
+  /** The derivation with its inputs resolved to paths, and those paths, which may be known already. */
+  prepare(drvPath: string, known?: ResolvedDerivation): Promise<PreparedDerivation>;
   /**
    * Makes outputs that an agent has uploaded valid in the server's store, their hashes recomputed.
    * Rejects with a `LyingUploadError` when what was uploaded is not what it says.
