@@ -25,7 +25,7 @@ import {
 import {
   builderShape,
   evaluationDetailsShape,
-  importOf,
+  importShape,
   jobShape,
   projectShape,
   queuedBuildShape,
@@ -199,7 +199,7 @@ export function resultRoutes({ access, publicUrl }: ApiContext): FastifyPluginAs
         const { limit, cursor } = request.query;
         const after = readCursor(cursor, 0);
         const rows = await listImports(reader, evaluation.evaluation.id, { after, limit: limit + 1 });
-        return pageOf(request, reply, rows, limit, importOf, (row) => row.buildId);
+        return pageOf(request, reply, rows, limit, importShape, (row) => row.build_id);
       },
     );
 

@@ -187,6 +187,19 @@ export const queuedBuildSchema = z
   })
   .meta({ id: 'QueuedBuild' });
 
+export const importSchema = z
+  .object({
+    buildId: id,
+    name: z.string(),
+    drvPath: z.string(),
+    system: z.string(),
+    state: z.enum(buildStates),
+    message: z.string(),
+    startedAt: optionalTime,
+    finishedAt: optionalTime,
+  })
+  .meta({ id: 'Import' });
+
 /** A page of a list. */
 export function listOf<S extends z.ZodType>(item: S) {
   return z.object({

@@ -5,6 +5,7 @@ import type { LogPhase } from '../../logs/index.ts';
 import { projectLink, revisionLink } from '../links.ts';
 import type { AttemptRow, BuildRow } from '../read/builds.ts';
 import type { EvaluationDetails } from '../read/evaluations.ts';
+import type { ImportRow } from '../read/imports.ts';
 import { type JobCounts, totalJobs } from '../read/job-counts.ts';
 import type { JobRow } from '../read/jobs.ts';
 import type { BuilderRow } from '../read/machines.ts';
@@ -17,6 +18,7 @@ import type {
   buildSchema,
   evaluationDetailsSchema,
   evaluationSchema,
+  importSchema,
   jobSchema,
   projectSchema,
   queuedBuildSchema,
@@ -176,6 +178,19 @@ export function builderShape(row: BuilderRow): z.infer<typeof builderSchema> {
     running: row.running,
     connected: row.connected,
     seenAt: row.seen_at.toISOString(),
+  };
+}
+
+export function importShape(row: ImportRow): z.infer<typeof importSchema> {
+  return {
+    buildId: row.build_id,
+    name: row.name,
+    drvPath: row.drv_path,
+    system: row.system,
+    state: row.state,
+    message: row.message,
+    startedAt: iso(row.started_at),
+    finishedAt: iso(row.finished_at),
   };
 }
 

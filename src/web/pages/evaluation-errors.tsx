@@ -2,10 +2,10 @@ import type { FC } from 'hono/jsx';
 import { formatAttributePath } from '../../evaluations/index.ts';
 import { countOf, formatNumber } from '../format.ts';
 import { type ForgeLinks, jobLink } from '../links.ts';
-import { importLogLink } from './imports.tsx';
 import type { ImportRow } from '../read/imports.ts';
 import type { JobRow } from '../read/jobs.ts';
 import type { RevisionLine } from '../read/revision-lines.ts';
+import { importLogLink } from './imports.tsx';
 
 interface ErrorsOfRevision {
   readonly line: RevisionLine;

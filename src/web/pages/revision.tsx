@@ -1,8 +1,8 @@
 import type { FC } from 'hono/jsx';
 import { formatNumber } from '../format.ts';
 import { type ForgeLinks, jobLink, pullRequestLink, revisionLink } from '../links.ts';
-import { type JobGroup, jobGroups, totalJobs } from '../read/job-counts.ts';
 import type { ImportRow } from '../read/imports.ts';
+import { type JobGroup, jobGroups, totalJobs } from '../read/job-counts.ts';
 import type { JobRow } from '../read/jobs.ts';
 import type { ProjectRow } from '../read/projects.ts';
 import type { RevisionDetails } from '../read/revision-details.ts';
