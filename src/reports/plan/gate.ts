@@ -39,7 +39,7 @@ export function planGate(
     ...(evaluation?.startedAt ? { startedAt: evaluation.startedAt.toISOString() } : {}),
     annotations: settingsAnnotations(facts.settingsReview),
   } as const;
-  const actions = buttonsOf(outcome);
+  const actions = buttonsOf(outcome, facts.trust);
   const conclusion = conclusions[outcome.kind];
   // The verdict is under way from the first moment, whatever the work still waits for: the title says
   // what. Progress of a run is told sparingly, and a gate that is being worked on must not look idle.
@@ -67,14 +67,18 @@ const conclusions = {
 } as const satisfies Record<Outcome['kind'], CheckConclusion | undefined>;
 
 /** What can be done about a commit, for those with write permission; GitHub sends us who pressed. */
-function buttonsOf({ kind }: Outcome): readonly CheckAction[] {
+function buttonsOf({ kind }: Outcome, trust: ReportFacts['trust']): readonly CheckAction[] {
+  const approve = {
+    label: 'Approve',
+    identifier: gateButtons.approve,
+    description: 'Evaluate and build this commit',
+  };
   switch (kind) {
     case 'approval':
-      return [
-        { label: 'Approve', identifier: gateButtons.approve, description: 'Evaluate and build this commit' },
-      ];
+      return [approve];
     case 'irrelevant':
     case 'held':
+      if (trust === 'needs-approval') return [approve];
       return [
         {
           label: 'Evaluate anyway',
