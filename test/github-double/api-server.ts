@@ -74,14 +74,23 @@ async function answer(
     call.unexpected = true;
     throw notFound();
   }
-  if (auth.kind === 'installation' && match.route.path !== '/rate_limit') countCall(parts, call, auth);
+  const free = match.route.path === '/rate_limit';
+  const answered = auth.kind === 'installation' && !free ? countCall(parts, call, auth) : () => {};
   const accept = request.headers.accept ?? '';
-  return dispatch(world, match, { params: match.params, url, body: call.body, auth, accept, call });
+  try {
+    return await dispatch(world, match, { params: match.params, url, body: call.body, auth, accept, call });
+  } finally {
+    answered();
+  }
 }
 
-function countCall(parts: ServerParts, call: Call, auth: Extract<Auth, { kind: 'installation' }>): void {
+function countCall(
+  parts: ServerParts,
+  call: Call,
+  auth: Extract<Auth, { kind: 'installation' }>,
+): () => void {
   try {
-    parts.limiter.count(auth.token.installation.id, call.method !== 'GET');
+    return parts.limiter.count(auth.token.installation.id, call.method !== 'GET');
   } catch (error) {
     if (error instanceof ApiError) call.limited = error.headers['retry-after'] ? 'secondary' : 'primary';
     throw error;

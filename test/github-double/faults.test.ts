@@ -102,6 +102,19 @@ test('the hourly limits hold as well', async () => {
   expect((await read()).status).toBe(403);
 });
 
+test('points and requests at once are limits, too', async () => {
+  const read = () => send(double, 'GET', '/repos/alice/app', auth);
+  double.limiter.enforce({ pointsPerMinute: 12 });
+  for (let n = 0; n < 2; n++) expect((await create()).status).toBe(201);
+  for (let n = 0; n < 2; n++) expect((await read()).status).toBe(200);
+  expect((await read()).headers.get('retry-after')).toBe('60');
+  now += 60_000;
+  expect((await read()).status).toBe(200);
+  double.limiter.enforce({ concurrent: 0 });
+  expect((await read()).status).toBe(403);
+  expect(double.limiter.most(double.installation('alice').id)).toMatchObject({ concurrent: 1 });
+});
+
 test('a wait is woken by the change, and tells the state when it is in vain', async () => {
   const waiting = double.waitFor(() => double.latestCheckRuns(sha).get('awaited'));
   await create('awaited');
