@@ -1,8 +1,14 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type ResolvedDerivation, readDerivation, resolvedDerivation, resolvedText } from '../nix/index.ts';
 import { nixesUnderTest, openTestNix, type TestNix } from '../nix/test-nix.ts';
 import { createLocalBuilder } from './local-builder.ts';
+import { resolveInputs } from './resolve-inputs.ts';
 import type { AttemptRequest, AttemptResult, Builder } from './types.ts';
 
 describe.each(nixesUnderTest)('a local builder with $name', (under) => {
@@ -22,9 +28,10 @@ describe.each(nixesUnderTest)('a local builder with $name', (under) => {
   async function attempt(
     drvPath: string,
     more: Partial<AttemptRequest> = {},
+    on = builder,
   ): Promise<AttemptResult & { lines: string[] }> {
     const lines: string[] = [];
-    const result = await builder.attempt({
+    const result = await on.attempt({
       attemptId: 0,
       drvPath,
       outputs: {},
@@ -35,6 +42,12 @@ describe.each(nixesUnderTest)('a local builder with $name', (under) => {
       ...more,
     });
     return { ...result, lines };
+  }
+
+  /** A derivation of the store as its builder is told of it. */
+  async function told(drvPath: string): Promise<ResolvedDerivation> {
+    const read = (path: string) => readDerivation(it.nix.layout, path);
+    return resolvedDerivation(resolvedText(await resolveInputs(await read(drvPath), read)));
   }
 
   test('tells what it can build', () => {
@@ -49,6 +62,57 @@ describe.each(nixesUnderTest)('a local builder with $name', (under) => {
     expect(result).toMatchObject({ status: 'built', lines: ['hi'] });
     expect(result.startedAt.getTime()).toBeGreaterThanOrEqual(before);
     expect(result.finishedAt.getTime()).toBeGreaterThanOrEqual(result.startedAt.getTime());
+  });
+
+  test('builds what it is told of, though its derivation is in no store', async () => {
+    const input = await it.derivation('echo input > $out');
+    const [top = ''] = await it.instantiate(`derivation {
+      name = "told"; system = builtins.currentSystem; builder = "/bin/sh"; outputs = [ "out" "doc" ];
+      args = [ "-c" "read x < \${import ${input}}; echo got $x; echo $x > $out; echo > $doc" ];
+    }`);
+    const drvPath = top.replace(/!.*/, '');
+    const derivation = await told(drvPath);
+    await it.run('nix-store', ['--realise', input]);
+    await it.run('nix-store', ['--delete', '--ignore-liveness', drvPath]);
+    const result = await attempt(drvPath, { derivation });
+    expect(result).toMatchObject({ status: 'built', lines: ['got input'] });
+    expect(Object.keys(result.outputs).sort()).toEqual(['doc', 'out']);
+    expect(await it.store.queryValidPaths([drvPath, ...Object.values(result.outputs)])).toEqual(
+      new Set(Object.values(result.outputs)),
+    );
+    expect((await attempt(drvPath, { derivation })).status).toBe('already-valid');
+  });
+
+  test('fetches inputs that only a cache has, and makes those again that were collected', async () => {
+    const input = await it.derivation('echo far > $out');
+    const drvPath = await it.derivation(
+      'read x < $input; echo got $x; echo > $out',
+      `input = import ${input};`,
+    );
+    const derivation = await told(drvPath);
+    const [path = ''] = derivation.inputs;
+    await it.run('nix-store', ['--realise', input]);
+    const cache = join(it.folder, 'cache');
+    const copy = ['copy', '--extra-experimental-features', 'nix-command', '--to', `file://${cache}`, path];
+    await it.run('nix', copy);
+    const server = await serveFiles(cache);
+    const substituters = { substituters: `${server.url}?trusted=true`, 'require-sigs': 'false' };
+    const store = it.openStore({ overrides: substituters });
+    const fetching = createLocalBuilder({ store, nix: it.nix, name: 'here', slots: 1 });
+    try {
+      await it.run('nix-store', ['--delete', '--ignore-liveness', path]);
+      expect(await attempt(drvPath, { derivation }, fetching)).toMatchObject({
+        status: 'built',
+        lines: ['got far'],
+      });
+      expect(server.asked).toContainEqual(expect.stringMatching(/^\/nar\//));
+    } finally {
+      await fetching.close();
+      await server.close();
+    }
+    const outputs = [...derivation.derivation.outputs.values()].flatMap((output) => output.path ?? []);
+    await it.run('nix-store', ['--delete', '--ignore-liveness', path, ...outputs]);
+    expect(await attempt(drvPath, { derivation })).toMatchObject({ status: 'built' });
   });
 
   test('stops a build that prints too many lines, and hands on no more than may be', async () => {
@@ -89,6 +153,31 @@ describe.each(nixesUnderTest)('a local builder with $name', (under) => {
     expect((await attempt(await it.derivation('echo again > $out'))).status).toBe('built');
   });
 });
+
+/** Files of a folder over http, as the simplest of caches. */
+async function serveFiles(folder: string) {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    asked.push(request.url ?? '');
+    readFile(join(folder, request.url ?? '')).then(
+      (content) => response.end(content),
+      () => response.writeHead(404).end(),
+    );
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    asked,
+    close: async () => {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
 
 /** As the out-of-memory killer would. */
 async function killDaemonOfThisProcess(): Promise<void> {
