@@ -1,7 +1,13 @@
 /** From a checkout to its jobs: what other parts of the program use of evaluation. */
 
+export { matchesGlob } from './attribute-glob.ts';
 export { attributePathFromUrl, attributePathToUrl, formatAttributePath } from './attribute-path.ts';
-export { createProvenance, type Provenance, type ProvenanceOptions } from './audit/provenance.ts';
+export {
+  createProvenance,
+  forgetOldPaths,
+  type Provenance,
+  type ProvenanceOptions,
+} from './audit/provenance.ts';
 export { type BatchReader, type BatchRhythm, readInBatches } from './batches.ts';
 export {
   type CancelOptions,

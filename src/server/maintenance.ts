@@ -10,7 +10,12 @@ import {
   releaseImports,
   removeOldHistory,
 } from '../builds/index.ts';
-import { type OnRevisionChanged, releaseEvaluations, settleAfterBuilds } from '../evaluations/index.ts';
+import {
+  forgetOldPaths,
+  type OnRevisionChanged,
+  releaseEvaluations,
+  settleAfterBuilds,
+} from '../evaluations/index.ts';
 import { removeOldDeliveries } from '../github/index.ts';
 import { packLogs } from '../logs/index.ts';
 import {
@@ -96,6 +101,7 @@ async function maintain(options: MaintenanceOptions, silenceIsDeath: boolean): P
   await removeOldDeliveries(database.knex);
   await packLogs(database.knex, logsAtOnce);
   await removeOldHistory(database.knex, options.historyDays);
+  await forgetOldPaths(database.knex, options.historyDays);
 }
 
 async function giveBack(

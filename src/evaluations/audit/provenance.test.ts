@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { PathInfo } from '../../nix/index.ts';
 import { createTestDatabase, type TestDatabase } from '../../postgres/test-database.ts';
-import { createProvenance } from './provenance.ts';
+import { createProvenance, forgetOldPaths } from './provenance.ts';
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -58,4 +58,23 @@ test('code of a project that is not trusted may not use what its trusted code fe
   const all = ['/private-input', '/from-a-fork'];
   expect([...(await untrusted.allowed(all))]).toEqual(['/from-a-fork']);
   expect([...(await trusted.allowed(all))]).toEqual(['/private-input']);
+});
+
+test('what no evaluation has used for long is forgotten, and what is used is not', async () => {
+  const { knex } = database;
+  const mine = await open(4);
+  await mine.remember(['/used', '/unused']);
+  const age = (days: number) =>
+    knex('evaluated_paths').update({ seen_at: knex.raw('now() - make_interval(days => ?)', [days]) });
+  await age(100);
+  const later = await open(4);
+  await later.allowed(['/used']);
+  await later.remember([]);
+  await forgetOldPaths(knex, 0);
+  expect([...(await mine.allowed(['/used', '/unused']))].sort()).toEqual(['/unused', '/used']);
+  await forgetOldPaths(knex, 90);
+  expect([...(await mine.allowed(['/used', '/unused']))]).toEqual(['/used']);
+  await age(401);
+  await forgetOldPaths(knex, 0);
+  expect(await knex('evaluated_paths')).toEqual([]);
 });

@@ -41,9 +41,13 @@ export function createProvenance(options: ProvenanceOptions): Provenance {
     return new Set(rows.parse(found).map(({ path }) => path));
   }
 
+  /** Of those it owns, what this evaluation asked for: in use, if not added anew. */
+  const used = new Set<string>();
+
   return {
     allowed: async (paths) => {
       const known = new Set(await owned(paths));
+      for (const path of known) used.add(path);
       const others = paths.filter((path) => !known.has(path));
       if (others.length === 0) return known;
       for (const [path, info] of await options.pathInfos(others)) {
@@ -53,7 +57,7 @@ export function createProvenance(options: ProvenanceOptions): Provenance {
     },
     remember: async (paths) => {
       // In one order, so that evaluations that end together do not wait for each other in a circle.
-      const ordered = [...new Set(paths)].sort();
+      const ordered = [...new Set([...paths, ...used])].sort();
       for (let at = 0; at < ordered.length; at += batch) {
         await db.raw(
           `INSERT INTO evaluated_paths (project_id, trusted, path)
@@ -65,4 +69,18 @@ export function createProvenance(options: ProvenanceOptions): Provenance {
       }
     },
   };
+}
+
+/** Days after which paths are forgotten where history is kept for ever. */
+const longestMemory = 400;
+
+/** Forgets some of what no evaluation has used for so many days (0: for very long); it is fetched again then. */
+export async function forgetOldPaths(db: Knex, days: number): Promise<void> {
+  await db.raw(
+    `DELETE FROM evaluated_paths WHERE (project_id, trusted, path) IN (
+       SELECT project_id, trusted, path FROM evaluated_paths
+       WHERE seen_at < now() - make_interval(days => ?)
+       ORDER BY seen_at LIMIT ? FOR UPDATE SKIP LOCKED)`,
+    [days === 0 ? longestMemory : days, batch],
+  );
 }
