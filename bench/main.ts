@@ -7,3 +7,5 @@ await import('./evaluation.ts');
 await import('./evaluation-scale.ts');
 await import('./daemon-builds.ts');
 await import('./ssh.ts');
+await import('./queue.ts');
+await import('./agents.ts');
