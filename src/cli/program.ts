@@ -80,24 +80,32 @@ function addRun(program: Command, perform: Perform): void {
     .option('--json', 'print one JSON object a line on stdout')
     .option('--no-build', 'stop after the evaluation')
     .option(
+      '-A, --attribute <pattern>',
+      'only attributes whose path fits; * and ? stand for anything, and it may be given again',
+      (pattern: string, earlier: readonly string[] = []) => [...earlier, pattern],
+    )
+    .option(
       '-j, --jobs <n>',
       'builds at the same time (default: builds.slots of the configuration)',
       wholeNumber,
     )
-    .action((path: string, options: { json?: boolean; build: boolean; jobs?: number }) =>
-      perform(async (context) => {
-        const { run } = await import('./run.ts');
-        return run(context, {
-          path,
-          json: options.json === true,
-          build: options.build,
-          ...(options.jobs === undefined ? {} : { jobs: options.jobs }),
-        });
-      }),
+    .action(
+      (path: string, options: { json?: boolean; build: boolean; attribute?: string[]; jobs?: number }) =>
+        perform(async (context) => {
+          const { run } = await import('./run.ts');
+          return run(context, {
+            path,
+            json: options.json === true,
+            build: options.build,
+            ...(options.attribute === undefined ? {} : { attributes: options.attribute }),
+            ...(options.jobs === undefined ? {} : { jobs: options.jobs }),
+          });
+        }),
     );
   examples(command, [
     ['ringmaster run', 'the repository in this folder'],
     ['ringmaster run ~/src/hello --no-build', 'only evaluate'],
+    ["ringmaster run -A 'checks.*'", 'a part of it'],
     ['ringmaster run --json | jq \'select(.type == "build" and .status == "failed")\'', 'for programs'],
   ]);
 }

@@ -18,6 +18,7 @@ import {
   type PendingDerivations,
 } from '../nix/index.ts';
 import type { CommandContext } from './context.ts';
+import { type ChosenAttributes, chooseAttributes } from './run/attributes.ts';
 import { findCheckout, type LocalCheckout } from './run/checkout.ts';
 import { createJournal, type Journal } from './run/journal.ts';
 import { createJsonReporter } from './run/json.ts';
@@ -34,6 +35,8 @@ export interface RunOptions {
   readonly path: string;
   readonly json: boolean;
   readonly build: boolean;
+  /** Patterns of attribute paths; absent: all attributes. */
+  readonly attributes?: readonly string[];
   readonly jobs?: number;
 }
 
@@ -65,7 +68,8 @@ export async function run(context: CommandContext, options: RunOptions): Promise
       revision: checkout.revision,
       readLog: readLogCommand(nix),
     });
-    const evaluating = { evaluator, checkout, settings, signal, journal, reporter, begin };
+    const chosen = chooseAttributes(options.attributes);
+    const evaluating = { evaluator, checkout, settings, signal, journal, reporter, begin, chosen };
     if (options.build) {
       const slots = options.jobs ?? settings.slots;
       await build({ evaluating, context, settings, nix, slots, journal, reporter, tails });
@@ -112,6 +116,7 @@ interface Evaluating {
   readonly reporter: RunReporter;
   /** When the run began; milliseconds. */
   readonly begin: number;
+  readonly chosen: ChosenAttributes;
 }
 
 /** Evaluates all of it and builds nothing. */
@@ -124,7 +129,7 @@ async function* evaluationEvents(
   work: Evaluating,
   derivations: PendingDerivations | undefined,
 ): AsyncGenerator<EvaluationEvent> {
-  const { evaluator, checkout, settings, signal, journal, reporter, begin } = work;
+  const { evaluator, checkout, settings, signal, journal, reporter, begin, chosen } = work;
   const { files, source } = checkout;
   const staged = files && (await stageFiles(checkout.directory, files, settings.nix.home));
   try {
@@ -137,10 +142,12 @@ async function* evaluationEvents(
       signal,
     };
     for await (const event of evaluator.evaluate(request)) {
+      if (!chosen.has(event)) continue;
       journal.evaluated(event);
       reporter.evaluated(event);
       yield event;
     }
+    chosen.check();
   } catch (error) {
     // Cancelled evaluations throw; the summary tells of it.
     if (!signal.aborted) throw error;

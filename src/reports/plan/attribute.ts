@@ -4,7 +4,7 @@ import { cutBytesVisibly, cutText, limits } from '../limits.ts';
 import { jobUrl } from '../links.ts';
 import { fenced, inlineCode, joinWithin, plainText, present, safeInline } from '../markdown.ts';
 import type { DesiredCheck } from '../types.ts';
-import { reproductionLine } from './reproduce.ts';
+import { reproductionLines } from './reproduce.ts';
 import type { OwnCheck } from './selection.ts';
 import { durationOf } from './verdict.ts';
 
@@ -54,11 +54,14 @@ function attributeSummary(facts: ReportFacts, { judged }: OwnCheck): string {
     markWords[job.mark] && `- Mark: ${markWords[job.mark]}`,
   ]);
   const message = badMessage(job);
-  const reproduce = reproductionLine(facts.evaluation?.file, job.path);
+  const file = facts.evaluation?.file;
+  const reproduce = reproductionLines({ sha: facts.sha, file, path: job.path });
   const blocks = [
     rows.join('\n'),
     ...(message === '' ? [] : [fenced(message)]),
-    ...(reproduce === undefined ? [] : [`To do the same in a checkout:\n\n${fenced(reproduce, 'sh')}`]),
+    ...(reproduce === undefined
+      ? []
+      : [`To do the same in a clone of this repository:\n\n${fenced(reproduce, 'sh')}`]),
   ];
   const head = `${verdict.shape} ${safeInline(cutText(verdict.sentence, 500))}`;
   return joinWithin(head, blocks, () => '', '\n\n');
