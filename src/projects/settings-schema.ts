@@ -34,7 +34,7 @@ const top = z.object({
     .default(['*'])
     .register(notes, {
       about:
-        'Branches whose pushes are evaluated. Others are only as far as pull requests bring them. Branches of merge queues (`gh-readonly-queue/…`) always are.',
+        'Branches whose pushes are evaluated. Commits of other branches are evaluated when pull requests bring them. Merge queues (`gh-readonly-queue/…`) always are.',
       expects: listOf('patterns, for example ["main", "release/*"]'),
     }),
   tags: words()
