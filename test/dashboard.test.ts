@@ -1,11 +1,13 @@
 // biome-ignore-all lint/performance/useDomNodeTextContent: Playwright's innerText is what a reader sees.
 import type { FastifyInstance } from 'fastify';
 import type { Browser } from 'playwright-core';
+import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { silentLogger } from '../src/basics/index.ts';
 import { openLogWriter } from '../src/logs/index.ts';
 import { notify } from '../src/postgres/index.ts';
 import { createTestDatabase, type TestDatabase } from '../src/postgres/test-database.ts';
+import type { SetupPages } from '../src/web/index.ts';
 import { chromiumInstalled, launchChromium } from './support/chromium.ts';
 import { type SeededDashboard, seedDashboard } from './support/seed-dashboard.ts';
 import { seedMachines } from './support/seed-machines.ts';
@@ -262,14 +264,52 @@ describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
       const { page, complaints } = await open('/', { viewport: { width, height: 800 }, colorScheme });
       for (const path of paths) {
         await page.goto(address + path);
-        const tooWide = await page.evaluate(
-          'document.documentElement.scrollWidth - document.documentElement.clientWidth',
-        );
-        expect(tooWide, `${path} at ${width} px`).toBe(0);
+        expect(await page.evaluate(tooWide), `${path} at ${width} px`).toBe(0);
       }
       expect(complaints).toEqual([]);
       await page.close();
     }
+  });
+
+  it('sets up the App on pages that fit and can be read, whatever came of it', async () => {
+    const created = { token: 'first', name: 'Ringmaster', installUrl: 'https://github.com/apps/ringmaster' };
+    const setup: SetupPages = {
+      admits: () => true,
+      begin: ({ publicUrl }) =>
+        publicUrl.startsWith('https:')
+          ? { action: 'https://github.com/settings/apps/new', manifest: '{}' }
+          : { problem: `'${publicUrl}' is not an https address.` },
+      finish: async () => ({ problem: 'GitHub does not know this code.' }),
+      created: (token) => (token === 'begin' ? undefined : { ...created, arrived: token === 'arrived' }),
+    };
+    const server = await webUnderTest(database, { setup, metrics: new Registry() });
+    const at = await server.listen({ port: 0, host: '127.0.0.1' });
+    for (const [width, colorScheme] of [
+      [360, 'dark'],
+      [1_440, 'light'],
+    ] as const) {
+      const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme });
+      const look = async (words: string) => {
+        expect(await page.locator('main').innerText()).toContain(words);
+        expect(await page.evaluate(poorContrast), words).toEqual([]);
+        expect(await page.evaluate(tooWide), words).toBe(0);
+      };
+      for (const [token, words] of [
+        ['waiting', 'Waiting for GitHub’s first message'],
+        ['arrived', 'Ringmaster is connected'],
+        ['begin', 'Address of this server'],
+      ] as const) {
+        await page.goto(`${at}/setup?token=${token}`);
+        await look(words);
+      }
+      await page.getByRole('button', { name: 'Go on' }).click();
+      await page.getByRole('button', { name: 'Create the App on GitHub' }).waitFor();
+      await look('asks you to create it');
+      await page.goto(`${at}/setup/callback?code=c&state=s`);
+      await look('That did not work');
+      await page.close();
+    }
+    await server.close();
   });
 
   it('has text that can be read: contrast of at least 4.5 to 1', async () => {
@@ -286,6 +326,9 @@ describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
     }
   });
 });
+
+/** Runs in the page: by how many pixels it scrolls sideways. */
+const tooWide = 'document.documentElement.scrollWidth - document.documentElement.clientWidth';
 
 /** Runs in the page: texts whose colour is too close to what is behind them (WCAG 2.2, 1.4.3). */
 const poorContrast = `(() => {

@@ -1,17 +1,21 @@
 /** Setting up the GitHub App: begin, send to GitHub, done. Each works without JavaScript. */
 import type { FC } from 'hono/jsx';
+import type { StateFace } from '../words.ts';
 import { type Frame, Layout, renderPage } from './layout.tsx';
-import { Banner } from './parts.tsx';
+import { Banner, Mark } from './parts.tsx';
 
 interface SetupPage {
   readonly frame: Frame;
 }
 
+const done: StateFace = { word: 'done', shape: 'tick', tone: 'success' };
+
 const Steps: FC<{ now: 1 | 2 | 3 }> = ({ now }) => (
-  <ol class="steps">
+  <ol class="stages">
     {['Say where this server is', 'Create the App on GitHub', 'Install it'].map((step, index) => (
-      <li aria-current={index + 1 === now ? 'step' : undefined} class={index + 1 < now ? 'past' : undefined}>
-        {step}
+      <li aria-current={index + 1 === now ? 'step' : undefined}>
+        {index + 1 < now ? <Mark face={done} silent /> : <span class="place-of-stage">{index + 1}</span>}
+        <span>{step}</span>
       </li>
     ))}
   </ol>
@@ -25,7 +29,7 @@ export function setupBegin(
     <Layout frame={page.frame} title="Set up">
       <h1>Connect this server to GitHub</h1>
       <Steps now={1} />
-      <p>
+      <p class="prose">
         Ringmaster is a GitHub App of your own. GitHub makes it for you from what follows, and hands its key
         to this server alone.
       </p>
@@ -57,8 +61,10 @@ export function setupSend(
     <Layout frame={page.frame} title="Set up">
       <h1>Connect this server to GitHub</h1>
       <Steps now={2} />
-      <p>On the next page GitHub shows the App’s name, which you may change, and asks you to create it.</p>
-      <p>
+      <p class="prose">
+        On the next page GitHub shows the App’s name, which you may change, and asks you to create it.
+      </p>
+      <p class="prose">
         It may write check runs, commit statuses and comments on pull requests, and read code, pull requests
         and merge queues. Nothing else.
       </p>
@@ -82,7 +88,7 @@ export function setupDone(
   const again = `/setup?${new URLSearchParams({ token: page.token }).toString()}`;
   return renderPage(
     <Layout frame={{ ...page.frame, ...(page.arrived ? {} : { refresh: `3; url=${again}` }) }} title="Set up">
-      <h1>{page.name} is connected</h1>
+      <h1>{page.arrived ? `${page.name} is connected` : `${page.name} is created`}</h1>
       <Steps now={3} />
       <p>
         <a class="button" href={page.installUrl}>
