@@ -1,6 +1,8 @@
+import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { silentLogger } from '../basics/index.ts';
 import { type Builder, createBuilderFleet, createLocalBuilder } from '../builders/index.ts';
+import { realPath } from '../nix/index.ts';
 import { nixesUnderTest, openTestNix, type TestNix } from '../nix/test-nix.ts';
 import { registerProcess } from '../postgres/index.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
@@ -91,6 +93,19 @@ test('a build that takes longer than a stopping server waits is queued again and
   await stopped.stop(0);
   expect(await states()).toEqual(['queued']);
   expect(await database.knex('attempts').pluck('message')).toEqual(['The server was stopped.']);
+});
+
+test('a build goes to its builder with all that it needs to know, which is forgotten when it has ended', async () => {
+  const drvPath = await nix.derivation('echo > $out', 'told = true;');
+  const wanted = { name: 'told', system: nix.nix.system, requiredFeatures: [], outputs: {}, inputs: [] };
+  const derivation = await readFile(realPath(nix.nix.layout, drvPath));
+  await nix.run('nix-store', ['--delete', '--ignore-liveness', drvPath]);
+  await database.knex.transaction((trx) =>
+    enqueueBuilds(trx, [{ ...wanted, drvPath, inputsOnly: false, derivation }]),
+  );
+  dispatcher = start();
+  await expect.poll(states, { timeout: 20_000 }).toEqual(['succeeded']);
+  expect(await database.knex('build_derivations')).toEqual([]);
 });
 
 function start(): Dispatcher {
