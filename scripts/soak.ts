@@ -8,7 +8,13 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { silentLogger } from '../src/basics/index.ts';
-import { lockDataDirectory, migrate, openDatabase, startEmbeddedPostgres } from '../src/postgres/index.ts';
+import {
+  lockDataDirectory,
+  migrate,
+  openDatabase,
+  startEmbeddedPostgres,
+  untilDatabaseAnswers,
+} from '../src/postgres/index.ts';
 import { startGitHubDouble } from '../test/github-double/index.ts';
 import {
   chains,
@@ -48,13 +54,13 @@ await double.createRepository({ name: 'soak/acme' });
 let wrong = 0;
 for (let round = 1; round <= rounds; round += 1) {
   const began = performance.now();
-  const before = await resultsOf(database.knex);
+  const before = await results();
   const { sha } = await double.push({ repo: 'soak/acme', files: { 'ci.nix': ciNix(chains(count)) } });
   const seen = new Map<number, string>();
   const killed: string[] = [];
   for (let kill = 0; kill < 3; kill += 1) {
     await pause(Math.random() * betweenKillsMs);
-    for (const [job, result] of await resultsOf(database.knex)) seen.set(job, result);
+    for (const [job, result] of await results()) seen.set(job, result);
     killed.push(await killOne(round % 5 === 0 && kill === 1));
   }
   const problems: string[] = [];
@@ -62,8 +68,8 @@ for (let round = 1; round <= rounds; round += 1) {
     .then((checks) => checks.get('ringmaster')?.conclusion)
     .catch(() => 'nothing');
   if (gate !== 'failure') problems.push(`the gate says ${gate}`);
-  problems.push(...(await findFaults(database.knex)));
-  const last = await resultsOf(database.knex);
+  problems.push(...(await untilDatabaseAnswers(log, undefined, () => findFaults(database.knex))));
+  const last = await results();
   const changed = [...seen].filter(([job, result]) => last.get(job) !== result).length;
   if (changed > 0) problems.push(`${changed} results changed`);
   for (const [state, number] of Object.entries(endsOfChains(count))) {
@@ -100,4 +106,8 @@ async function killOne(away: boolean): Promise<string> {
   await pause(awayMs);
   server = await startDatabase();
   return `database for ${awayMs / 1000} s`;
+}
+
+function results(): Promise<ReadonlyMap<number, string>> {
+  return untilDatabaseAnswers(log, undefined, () => resultsOf(database.knex));
 }
