@@ -47,7 +47,8 @@ export function createTranscoders(environment: Readonly<Record<string, string>>)
   const decompressors: Readonly<Record<Compression, Transcode>> = {
     none: (source) => source,
     zstd: zstd.decompress ? inside(zstd.decompress) : program('zstd', zstdArguments.decompress),
-    xz: program('xz', ['-q', '-d', '-c']),
+    // It would take any amount of memory that a file asks for; what `xz -9` made needs 65 MB.
+    xz: program('xz', ['-q', '-d', '-c', '--memlimit-decompress=512MiB']),
     bzip2: program('bzip2', ['-q', '-d', '-c']),
     gzip: inside(() => zlib.createGunzip()),
     br: inside(() => zlib.createBrotliDecompress()),

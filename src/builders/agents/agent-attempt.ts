@@ -28,11 +28,21 @@ export interface AgentAttempt {
   end(result: AgentResult): Promise<boolean>;
 }
 
-/** `logBytes`: what is already kept of the log of an attempt that began under another server. */
-export function beginAttempt(request: AttemptRequest, logBytes: number): AgentAttempt {
+/** Bytes of a line that are held until its end comes; logs keep as many of one. */
+const maxHeldBytes = 4 * 1024 * 1024;
+/** Bytes by which agents may count otherwise than we do. */
+const logSlack = 1024 * 1024;
+
+/**
+ * `logBytes`: what is already kept of the log of an attempt that began under another server.
+ * `maxLogBytes`: agents end builds that print more; of one that does not, no more is kept. 0: no limit.
+ */
+export function beginAttempt(request: AttemptRequest, logBytes: number, maxLogBytes: number): AgentAttempt {
   const startedAt = new Date();
+  const most = maxLogBytes === 0 ? Number.POSITIVE_INFINITY : maxLogBytes + logSlack;
   let received = logBytes;
   let rest: Buffer[] = [];
+  let restBytes = 0;
   let over: Promise<boolean> | undefined;
   let settle: (result: AttemptResult) => void = () => {};
   const result = new Promise<AttemptResult>((resolve) => {
@@ -43,13 +53,23 @@ export function beginAttempt(request: AttemptRequest, logBytes: number): AgentAt
     if (offset > received || offset + bytes.length <= received) return received;
     const fresh = Buffer.from(bytes.subarray(received - offset));
     received += fresh.length;
+    if (received > most) return received;
     let from = 0;
     for (let end = fresh.indexOf(10); end !== -1; end = fresh.indexOf(10, from)) {
       request.onLogLine(Buffer.concat([...rest, fresh.subarray(from, end)]));
       rest = [];
+      restBytes = 0;
       from = end + 1;
     }
-    if (from < fresh.length) rest.push(fresh.subarray(from));
+    if (from < fresh.length) {
+      rest.push(fresh.subarray(from));
+      restBytes += fresh.length - from;
+    }
+    if (restBytes > maxHeldBytes) {
+      request.onLogLine(Buffer.concat(rest));
+      rest = [];
+      restBytes = 0;
+    }
     return received;
   }
 
