@@ -48,6 +48,8 @@ export async function makeTestFolder(): Promise<TestFolder> {
 export interface TestEvaluation {
   readonly limits?: Partial<EvaluationLimits>;
   readonly trusted?: boolean;
+  /** Of a flake. */
+  readonly systems?: readonly string[];
   readonly signal?: AbortSignal;
 }
 
@@ -58,6 +60,7 @@ export function requestFor(checkout: string, options: TestEvaluation = {}) {
     source: { rev: '1234567890123456789012345678901234567890', ref: 'refs/heads/main', branch: 'main' },
     trusted: options.trusted ?? true,
     limits: { ...defaultEvaluationLimits, ...options.limits },
+    ...(options.systems && { systems: options.systems }),
     signal: options.signal ?? new AbortController().signal,
   };
 }

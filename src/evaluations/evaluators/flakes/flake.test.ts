@@ -91,6 +91,16 @@ describe.each(nixesUnderTest)('with $name', (under) => {
       expect(pathsOf(events)).toEqual(['packages.aarch64-linux.a', 'packages.x86_64-linux.a']);
     });
 
+    test('the repository’s own wish for systems goes before the operator’s', async () => {
+      const outputs = `{
+        packages.x86_64-linux.a = d "a" "x86_64-linux";
+        packages.aarch64-linux.a = d "a" "aarch64-linux";
+      }`;
+      const checkout = await checkoutWith({ 'flake.nix': flake(outputs) });
+      const events = await evaluateAll(await createWith(), checkout, { systems: ['aarch64-linux'] });
+      expect(pathsOf(events)).toEqual(['packages.aarch64-linux.a']);
+    });
+
     test('a failing attribute is an error with its place, and the others are jobs', async () => {
       const events = await evaluate(
         flake(
