@@ -31,6 +31,8 @@ export interface BuildFacts {
   readonly culprit:
     | { readonly name: string; readonly state: BuildState; readonly message: string }
     | undefined;
+  /** Of a fixed-output derivation, its own or the culprit's: what it promises and what came out. */
+  readonly hashes?: { readonly specified: string; readonly got: string } | undefined;
   /** The end of its log, or of the culprit's; read only where a check of its own shows it. */
   readonly log: LogTail | undefined;
   /** Where that log is: the culprit's last attempt, or its own. */

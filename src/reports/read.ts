@@ -87,6 +87,8 @@ const jobRow = z.object({
   culprit_state: buildState.nullable(),
   culprit_message: z.string().nullable(),
   culprit_attempt_id: z.number().nullable(),
+  specified_hash: z.string().nullable(),
+  got_hash: z.string().nullable(),
 });
 
 /** Undefined when there is no such revision. Call it in a transaction that holds the revision. */
@@ -188,7 +190,9 @@ async function readJobs(db: Knex, evaluationId: number): Promise<readonly JobFac
             b.started_at AS build_started_at, b.finished_at AS build_finished_at,
             a.id AS attempt_id, a.builder AS attempt_builder, a.status AS attempt_status,
             c.name AS culprit_name, c.state AS culprit_state, c.message AS culprit_message,
-            ca.id AS culprit_attempt_id
+            ca.id AS culprit_attempt_id,
+            coalesce(c.specified_hash, b.specified_hash) AS specified_hash,
+            coalesce(c.got_hash, b.got_hash) AS got_hash
      FROM jobs j
      LEFT JOIN builds b ON b.id = j.build_id
      LEFT JOIN LATERAL (SELECT id, builder, status FROM attempts WHERE build_id = b.id
@@ -237,6 +241,10 @@ function buildFacts(row: z.infer<typeof jobRow>): BuildFacts | undefined {
     startedAt: row.build_started_at ?? undefined,
     finishedAt: row.build_finished_at ?? undefined,
     culprit,
+    hashes:
+      row.specified_hash === null || row.got_hash === null
+        ? undefined
+        : { specified: row.specified_hash, got: row.got_hash },
     logAttemptId: (culprit ? row.culprit_attempt_id : row.attempt_id) ?? undefined,
     log: undefined,
   };

@@ -1,4 +1,5 @@
 /** The check of one attribute: what happened, what to look at, how to have the same at home. */
+import { isFailure } from '../../builds/index.ts';
 import type { BuildFacts, JobFacts, ReportFacts } from '../facts.ts';
 import { cutBytesVisibly, cutText, limits } from '../limits.ts';
 import { jobUrl } from '../links.ts';
@@ -59,12 +60,23 @@ function attributeSummary(facts: ReportFacts, { judged }: OwnCheck): string {
   const blocks = [
     rows.join('\n'),
     ...(message === '' ? [] : [fenced(message)]),
+    ...hashWords(job),
     ...(reproduce === undefined
       ? []
       : [`To do the same in a clone of this repository:\n\n${fenced(reproduce, 'sh')}`]),
   ];
   const head = `${verdict.shape} ${safeInline(cutText(verdict.sentence, 500))}`;
   return joinWithin(head, blocks, () => '', '\n\n');
+}
+
+/** What to write where the promised hash stands; Nix' own words for it are easily overlooked. */
+function hashWords({ build }: JobFacts): readonly string[] {
+  if (!build?.hashes || !isFailure(build.state)) return [];
+  const { specified, got } = build.hashes;
+  const rows = [`- specified: ${inlineCode(specified, 200)}`, `- got: ${inlineCode(got, 200)}`];
+  return [
+    `What was fetched has another hash than was promised. If it is what you want, write the second in place of the first:\n\n${rows.join('\n')}`,
+  ];
 }
 
 const markWords = {
