@@ -20,6 +20,7 @@ import {
 import type { CommandContext } from './context.ts';
 import { type ChosenAttributes, chooseAttributes } from './run/attributes.ts';
 import { findCheckout, type LocalCheckout } from './run/checkout.ts';
+import { tellImports } from './run/imports.ts';
 import { createJournal, type Journal } from './run/journal.ts';
 import { createJsonReporter } from './run/json.ts';
 import { createLineReporter } from './run/lines.ts';
@@ -69,7 +70,7 @@ export async function run(context: CommandContext, options: RunOptions): Promise
       readLog: readLogCommand(nix),
     });
     const chosen = chooseAttributes(options.attributes);
-    const evaluating = { evaluator, checkout, settings, signal, journal, reporter, begin, chosen };
+    const evaluating = { evaluator, checkout, settings, signal, journal, reporter, tails, begin, chosen };
     if (options.build) {
       const slots = options.jobs ?? settings.slots;
       await build({ evaluating, context, settings, nix, slots, journal, reporter, tails });
@@ -114,6 +115,7 @@ interface Evaluating {
   readonly signal: AbortSignal;
   readonly journal: Journal;
   readonly reporter: RunReporter;
+  readonly tails: LogTails;
   /** When the run began; milliseconds. */
   readonly begin: number;
   readonly chosen: ChosenAttributes;
@@ -129,7 +131,7 @@ async function* evaluationEvents(
   work: Evaluating,
   derivations: PendingDerivations | undefined,
 ): AsyncGenerator<EvaluationEvent> {
-  const { evaluator, checkout, settings, signal, journal, reporter, begin, chosen } = work;
+  const { evaluator, checkout, settings, signal, journal, reporter, tails, begin, chosen } = work;
   const { files, source } = checkout;
   const staged = files && (await stageFiles(checkout.directory, files, settings.nix.home));
   try {
@@ -139,6 +141,7 @@ async function* evaluationEvents(
       trusted: true,
       limits: settings.limits,
       ...(derivations && { derivations }),
+      onImport: tellImports((event) => reporter.imported(event), tails),
       signal,
     };
     for await (const event of evaluator.evaluate(request)) {

@@ -1,5 +1,7 @@
 /** The JSON lines of `ringmaster run --json`: a public contract. Fields may be added, never changed. */
 import type { EvaluationEvent } from '../../evaluations/index.ts';
+import { isGood } from '../../nix/index.ts';
+import type { ImportEvent } from './imports.ts';
 import type { JobResult } from './journal.ts';
 import type { LogTails } from './log-tails.ts';
 import type { RunReporter } from './reporter.ts';
@@ -26,6 +28,9 @@ export function createJsonReporter(write: (text: string) => void, tails: LogTail
       if (!announced && event.type !== 'notice') announce(null, evaluator);
       if (announced) print(evaluationLine(event));
       else early.push(evaluationLine(event));
+    },
+    imported(event) {
+      if (event.type === 'finished') print(importLine(event, tails));
     },
     evaluationEnded() {
       if (!announced) announce(null, evaluator);
@@ -71,6 +76,17 @@ function evaluationLine(event: Line): Readonly<Record<string, unknown>> {
   return event.type === 'error'
     ? { type: 'error', path: event.path, message: event.message, ...place }
     : { type: 'notice', message: event.message, ...place };
+}
+
+/** What was built because the evaluation reads what it makes. Such builds belong to no attribute. */
+function importLine(
+  { drvPath, name, end, seconds }: Extract<ImportEvent, { readonly type: 'finished' }>,
+  tails: LogTails,
+): Readonly<Record<string, unknown>> {
+  const { status, message } = end;
+  const ok = isGood(status);
+  const failure = ok ? {} : { message, logTail: tails.linesOf(drvPath) };
+  return { type: 'import', drvPath, name, status, ok, seconds: rounded(seconds), ...failure };
 }
 
 function buildLine(result: JobResult, tails: LogTails): Readonly<Record<string, unknown>> {

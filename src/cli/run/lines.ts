@@ -1,6 +1,7 @@
 /** A run as one line an event: for pipes, CI logs, terminals that cannot do more, and --quiet. */
 
 import { stateWords } from '../../builds/index.ts';
+import { isGood } from '../../nix/index.ts';
 import type { Style, Tone } from '../terminal/style.ts';
 import { count, formatSeconds, pad, plainLine } from '../terminal/text.ts';
 import type { Journal } from './journal.ts';
@@ -56,6 +57,24 @@ export function createLineReporter(options: LinesOptions): RunReporter {
             'job',
             `${pathLabel(event.path)}  ${plainLine(`${event.name} (${event.system})`)}`,
           );
+      }
+    },
+    imported(event) {
+      const name = derivationLabel(event.drvPath);
+      switch (event.type) {
+        case 'started':
+          return say('accent', 'building', `${name}  (to evaluate)`);
+        case 'finished': {
+          const good = isGood(event.end.status);
+          const why = plainLine(event.end.message.split('\n', 1)[0] ?? '');
+          return say(good ? 'success' : 'danger', event.end.status, `${name}${good ? '' : `  ${why}`}`);
+        }
+        case 'phase':
+          return options.logs ? say('muted', 'phase', `${name}: ${plainLine(event.phase)}`) : undefined;
+        case 'log':
+          return options.logs
+            ? say('muted', 'log', `${name}> ${plainLine(event.line.toString('utf8'))}`)
+            : undefined;
       }
     },
     evaluationEnded(seconds) {

@@ -98,6 +98,18 @@ export function createLiveReporter({ stream, style, journal, tails }: LiveOption
       }
       area.refresh();
     },
+    imported(event) {
+      const { drvPath } = event;
+      if (event.type === 'started') {
+        running.set(drvPath, { drvPath, since: performance.now(), phase: '' });
+      } else if (event.type === 'finished') running.delete(drvPath);
+      else if (event.type === 'phase') {
+        const build = running.get(drvPath);
+        if (build) build.phase = plainLine(event.phase);
+      }
+      // Its failure is told with the attribute that reads it.
+      area.refresh();
+    },
     evaluationEnded() {
       doing = 'asking the store what is missing';
       area.refresh();

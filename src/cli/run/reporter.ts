@@ -1,6 +1,7 @@
 /** What every way of showing a run can do: for programs, as lines, or live on a terminal. */
 import type { LocalRunEvent } from '../../builds/index.ts';
 import type { EvaluationEvent } from '../../evaluations/index.ts';
+import type { ImportEvent } from './imports.ts';
 import type { JobResult, RunCounts } from './journal.ts';
 
 export interface RunStart {
@@ -23,10 +24,11 @@ export interface RunSummary {
   readonly good: boolean;
 }
 
-/** Calls come in this order: started, evaluated…, (evaluationEnded, building…), ended. */
+/** Calls come in this order: started, evaluated and imported…, (evaluationEnded, building…), ended. */
 export interface RunReporter {
   started(start: RunStart): void;
   evaluated(event: EvaluationEvent): void;
+  imported(event: ImportEvent): void;
   evaluationEnded(seconds: number): void;
   /** `results`: the jobs that ended with this event. */
   building(event: LocalRunEvent, results: readonly JobResult[]): void;
