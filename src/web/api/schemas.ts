@@ -31,6 +31,10 @@ export const evaluationSchema = z
     waitingFor: z.string().nullable().describe('Why it waits, for people'),
     file: z.string().nullable().describe('The file that was evaluated, relative to the repository'),
     evaluator: z.string().nullable(),
+    reusedFrom: z
+      .object({ evaluationId: id, sha: z.string() })
+      .nullable()
+      .describe('The earlier evaluation of the same files that it stands on'),
     jobs: id.describe('Attributes found'),
     errors: id.describe('Evaluation errors'),
     counts: countsSchema,

@@ -34,6 +34,10 @@ export function evaluationShape(row: EvaluationRow, counts: JobCounts): z.infer<
     waitingFor: row.waiting_for,
     file: row.file,
     evaluator: row.evaluator,
+    reusedFrom:
+      row.reused_from !== null && row.reused_sha !== null
+        ? { evaluationId: row.reused_from, sha: row.reused_sha }
+        : null,
     jobs: row.job_count,
     errors: row.error_count,
     counts: { total: totalJobs(counts), ...counts },

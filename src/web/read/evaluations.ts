@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { countJobs, type JobCounts, noJobs } from './job-counts.ts';
 import { type Reader, readRow } from './reader.ts';
-import { evaluationShape } from './revision-lines.ts';
+import { evaluationShape, evaluationSql } from './revision-lines.ts';
 
 const shape = z.object({
   evaluation: evaluationShape,
@@ -18,7 +18,7 @@ export async function readEvaluation(reader: Reader, id: number): Promise<Evalua
   const row = await readRow(
     reader,
     shape,
-    `SELECT to_jsonb(e) AS evaluation, e.revision_id, p.owner, p.name AS project, r.sha
+    `SELECT ${evaluationSql} AS evaluation, e.revision_id, p.owner, p.name AS project, r.sha
      FROM evaluations e JOIN revisions r ON r.id = e.revision_id JOIN projects p ON p.id = r.project_id
      WHERE e.id = :id AND (:showPrivate OR NOT p.private)`,
     { id },

@@ -21,6 +21,8 @@ export const evaluationShape = z.object({
   cancel_reason: z.string().nullable(),
   superseded_by: z.number().nullable(),
   reused_from: z.number().nullable(),
+  /** The commit of that one; of the same project, always. */
+  reused_sha: z.string().nullable(),
   file: z.string().nullable(),
   evaluator: z.string().nullable(),
   job_count: z.number(),
@@ -69,9 +71,13 @@ function noticeMessage(notice: unknown): string[] {
   return parsed.success ? [parsed.data.message] : [];
 }
 
+/** What `evaluationShape` reads, of an evaluation e. */
+export const evaluationSql = `to_jsonb(e) || jsonb_build_object('reused_sha', (
+  SELECT o_r.sha FROM evaluations o JOIN revisions o_r ON o_r.id = o.revision_id WHERE o.id = e.reused_from))`;
+
 const columns = `
   r.id, p.owner, p.name AS project, r.sha, r.trust, r.trust_reason, r.title, r.author, r.created_at,
-  (SELECT to_jsonb(e) FROM evaluations e WHERE e.revision_id = r.id ORDER BY e.id DESC LIMIT 1) AS evaluation,
+  (SELECT ${evaluationSql} FROM evaluations e WHERE e.revision_id = r.id ORDER BY e.id DESC LIMIT 1) AS evaluation,
   coalesce((SELECT jsonb_agg(to_jsonb(s) ORDER BY s.seen_at DESC) FROM revision_sources s
             WHERE s.revision_id = r.id), '[]') AS sources`;
 
