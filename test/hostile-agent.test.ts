@@ -10,7 +10,7 @@ let database: TestDatabase;
 let server: SessionServer;
 let number = 0;
 const streams: AbortController[] = [];
-const maxLogBytes = 8 * 1024 * 1024;
+const maxLogBytes = 5 * 1024 * 1024;
 
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -133,22 +133,6 @@ test('a log without an end of its line, or without an end, takes no more memory 
   const kept = attempt.lines.map((line) => line.length);
   expect(Math.max(...kept)).toBeLessThan(6 * 1024 * 1024);
   expect(kept.reduce((sum, length) => sum + length, 0)).toBeLessThan(maxLogBytes + 2 * 1024 * 1024);
-});
-
-test('messages that are too large or no messages are refused, and the server serves on', async () => {
-  const { client, session } = await connected();
-  const huge = Buffer.alloc(4 * 1024 * 1024);
-  expect(await codeOf(client.appendLog({ session, attempt: 1n, data: huge }))).toBe(Code.ResourceExhausted);
-  const running = Array.from({ length: 200_000 }, (_, id) => ({ attempt: BigInt(id) + 2n ** 40n }));
-  expect(await codeOf(client.heartbeat({ session, attempts: running }))).toBe(Code.ResourceExhausted);
-  const response = await fetch(`${server.url}${agentPath}/ringmaster.agent.v1.AgentService/Register`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/proto' },
-    body: Buffer.from('ffffffffffffffffff', 'hex'),
-  });
-  expect(response.ok).toBe(false);
-  expect(await response.text()).not.toMatch(/node_modules|\.ts:/);
-  expect(await client.heartbeat({ session })).toMatchObject({ cancel: [] });
 });
 
 test('claims that are no names of systems or features are refused', async () => {
