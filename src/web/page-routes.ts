@@ -1,6 +1,7 @@
 /** Addresses of the dashboard. */
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { readChanges } from '../evaluations/index.ts';
 import { registerJobPage } from './job-routes.ts';
 import { forgeLinks, projectLink, pullRequestLink, revisionLink } from './links.ts';
 import { streamChanges } from './live/change-stream.ts';
@@ -157,6 +158,7 @@ function registerRevisionPages(app: FastifyInstance, context: PageContext): void
       listTroubledReports(reader, line.id, troubledShown + 1),
       readRevisionDetails(reader, line),
     ]);
+    const changes = evaluation ? await readChanges(reader.db, evaluation.id) : undefined;
     const [errors, imports, jobs, matching] = evaluation
       ? await Promise.all([
           listEvaluationErrors(reader, evaluation.id, errorsShown),
@@ -167,7 +169,7 @@ function registerRevisionPages(app: FastifyInstance, context: PageContext): void
       : [[], [], [], 0];
     const filter = { query: q, group, page };
     const frame = { assets, events };
-    const found = { errors, imports, troubled, details, jobs, matching };
+    const found = { changes, errors, imports, troubled, details, jobs, matching };
     return revisionPage({ frame, project, line, forge, ...found, filter, now: new Date() });
   }
 

@@ -1,4 +1,5 @@
 import type { FC } from 'hono/jsx';
+import type { EvaluationChanges } from '../../evaluations/index.ts';
 import { formatNumber } from '../format.ts';
 import { type ForgeLinks, jobLink, pullRequestLink, revisionLink } from '../links.ts';
 import type { ImportRow } from '../read/imports.ts';
@@ -9,6 +10,7 @@ import type { RevisionDetails } from '../read/revision-details.ts';
 import type { RevisionLine } from '../read/revision-lines.ts';
 import type { TroubledReport } from '../read/troubled-reports.ts';
 import { groupFaces, groupWords, jobFace, revisionFace } from '../words.ts';
+import { Changes } from './changes.tsx';
 import { EvaluationErrors } from './evaluation-errors.tsx';
 import { Imports } from './imports.tsx';
 import { Crumbs, type Frame, Layout, renderPage } from './layout.tsx';
@@ -32,6 +34,8 @@ export interface RevisionPage {
   /** The first few, and one more than are shown where there are more. */
   readonly troubled: readonly TroubledReport[];
   readonly jobs: readonly JobRow[];
+  /** Against the base revision, once they are known. */
+  readonly changes: EvaluationChanges | undefined;
   readonly details: RevisionDetails;
   /** Jobs that match the filter, on all pages. */
   readonly matching: number;
@@ -75,6 +79,9 @@ export function revisionPage(page: RevisionPage): Promise<string> {
         <RevisionBanners line={line} details={page.details} now={now} />
         <Troubled reports={page.troubled} />
         <CountsBar counts={line.counts} />
+      </div>
+      <div id="changes" data-live>
+        <Changes changes={page.changes} line={line} />
       </div>
       <EvaluationErrors page={page} />
       <Imports imports={page.imports} now={now} />
