@@ -5,6 +5,7 @@
 import './generate-cli-reference.ts';
 import './generate-config-reference.ts';
 import './generate-openapi.ts';
+import './generate-repository-settings-reference.ts';
 import { generate } from './generate-protocol.ts';
 
 await generate(process.argv.includes('--check'));
