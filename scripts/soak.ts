@@ -73,9 +73,7 @@ for (let round = 1; round <= rounds; round += 1) {
   const changed = [...seen].filter(([job, result]) => last.get(job) !== result).length;
   if (changed > 0) problems.push(`${changed} results changed`);
   for (const [state, number] of Object.entries(endsOfChains(count))) {
-    const ended = [...last].filter(
-      ([job, result]) => !before.has(job) && result.startsWith(`${state} `),
-    ).length;
+    const ended = [...last].filter(([job, result]) => !before.has(job) && result === state).length;
     if (ended !== number) problems.push(`${ended} ${state} instead of ${number}`);
   }
   if (ground.doubled.size > 0) problems.push(`ran twice at once: ${[...ground.doubled].join(', ')}`);
