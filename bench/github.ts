@@ -186,7 +186,12 @@ async function benchDeliveries(db: Knex, url: string, kill: boolean): Promise<vo
   const done = `${arrived} AND processed_at IS NOT NULL`;
   const deadline = performance.now() + 120_000;
   while ((await countOf(db, done)) < count && performance.now() < deadline) await sleep(200);
-  row('  lost', String(count - (await countOf(db, done))), '0');
+  row('  lost', String(count - (await countOf(db, arrived))), '0');
+  row(
+    '  stored, not worked off after two minutes',
+    String((await countOf(db, arrived)) - (await countOf(db, done))),
+    '0',
+  );
   await product.stop();
   await double.close();
 }
