@@ -57,7 +57,7 @@ export function createAgentBuilder(options: AgentBuilderOptions): AgentBuilder {
   async function assign(attempt: AgentAttempt): Promise<void> {
     const { request } = attempt;
     try {
-      const { derivation, inputs } = await store.prepare(request.drvPath);
+      const { derivation, inputs } = await store.prepare(request.drvPath, request.derivation);
       if (attempt.over || attempt.told || !send) return;
       attempt.told = true;
       send({
