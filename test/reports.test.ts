@@ -35,7 +35,11 @@ beforeAll(async () => {
   });
 });
 
-beforeEach(startProgram);
+beforeEach(async () => {
+  // Each story has an hour of its own.
+  await database.knex('github_writes').delete();
+  await startProgram();
+});
 
 afterEach(async () => {
   github.faults.clear();
