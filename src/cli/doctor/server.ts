@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { dirname } from 'node:path';
 import type { Config } from '../../basics/config/index.ts';
 import { messageOf } from '../../basics/index.ts';
+import { withStoredApp } from '../../github/index.ts';
 import {
   dataDirectoryHolder,
   describeDatabase,
@@ -103,7 +104,13 @@ async function checkRunningDatabase(context: CommandContext, url: string): Promi
 }
 
 /** All or nothing: with a part of the credentials the server cannot talk to GitHub. */
-export function checkGithub({ github }: Config): CheckResult {
+export async function checkGithub({ github: configured, dataDir }: Config): Promise<CheckResult> {
+  let github: Config['github'];
+  try {
+    github = await withStoredApp(configured, dataDir);
+  } catch (error) {
+    return broken('github', error);
+  }
   const parts = [
     ['github.app_id (APP_ID)', github.appId],
     ['github.private_key (PRIVATE_KEY or PRIVATE_KEY_PATH)', github.privateKey],
@@ -115,7 +122,7 @@ export function checkGithub({ github }: Config): CheckResult {
     return attention(
       'github',
       'no App yet',
-      "README.md says how to create one. 'ringmaster run' needs none.",
+      "'ringmaster serve' prints the address of a page that creates one. 'ringmaster run' needs none.",
     );
   }
   if (absent.length > 0) return missing('github', `not set: ${absent.join(', ')}`, advice);
