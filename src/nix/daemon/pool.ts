@@ -2,6 +2,7 @@
  * Connections to one daemon, shared. A build has a connection to itself, since cancelling is
  * dropping the connection; short questions take turns on a few.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { messageOf, OperatorError } from '../../basics/index.ts';
 import type { DaemonConnection } from './connection.ts';
 import type { Reply } from './events.ts';
@@ -37,6 +38,10 @@ const lifetime = { idle: 60_000, total: 10 * 60_000 } as const;
 /** Milliseconds: a connection idle for longer is asked something before it is used, and how long that may take. */
 const check = { after: 5_000, timeout: 10_000 } as const;
 
+/** Tries to open a store whose database is busy, and milliseconds of rest after the first. */
+const busyTries = 6;
+const busyMs = 50;
+
 interface Idle {
   readonly connection: DaemonConnection;
   readonly born: number;
@@ -51,6 +56,9 @@ export class ConnectionPool {
   readonly #closing = new Set<Promise<void>>();
   readonly #waiting: (() => void)[] = [];
   #queries = 0;
+  /** Whether a connection was ever opened, and the attempt at the first one. */
+  #opened = false;
+  #opening: Promise<void> | undefined;
   #closed = false;
 
   constructor(options: PoolOptions) {
@@ -147,11 +155,34 @@ export class ConnectionPool {
     this.#closing.add(closing);
   }
 
+  /** The first one alone: it may have to make the store, and daemons that do so at once break each other. */
   async #open(): Promise<DaemonConnection> {
-    try {
-      return await this.#options.open();
-    } catch (error) {
-      throw this.#unreachable(error);
+    while (this.#opening !== undefined) await this.#opening;
+    if (this.#opened) return this.#openPatiently();
+    const opening = this.#openPatiently();
+    this.#opening = opening.then(
+      () => {
+        this.#opened = true;
+        this.#opening = undefined;
+      },
+      () => {
+        this.#opening = undefined;
+      },
+    );
+    return opening;
+  }
+
+  async #openPatiently(): Promise<DaemonConnection> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#options.open();
+      } catch (error) {
+        // Other processes may be making a fresh store at the same time.
+        if (tries === busyTries || this.#closed || !/ is busy|: File exists/.test(messageOf(error))) {
+          throw this.#unreachable(error);
+        }
+        await pause(busyMs * tries);
+      }
     }
   }
 
