@@ -4,7 +4,7 @@
  * evaluation, so nothing stays pending.
  */
 import type { Knex } from 'knex';
-import { type Logger, messageOf, OperatorError } from '../basics/index.ts';
+import { createWorkLoop, type Logger, messageOf, OperatorError } from '../basics/index.ts';
 import { cancelBuildsOf, createEnqueuer, lockGraphForPlanning } from '../builds/index.ts';
 import { isPassingError, untilDatabaseAnswers } from '../postgres/index.ts';
 import { requestSupersede } from './cancel.ts';
@@ -44,52 +44,23 @@ export interface Coordinator {
 export function startCoordinator(options: CoordinatorOptions): Coordinator {
   const { db, log } = options;
   const running = new Map<number, Run>();
-  let stopping = false;
-  let filling: Promise<void> | undefined;
-  let again = false;
-  /** When this process and the database last agreed on what runs here; milliseconds. */
-  let agreedAt = Number.NEGATIVE_INFINITY;
-  let timer: NodeJS.Timeout | undefined;
-
-  function wake(): void {
-    again = true;
-    filling ??= fill();
-  }
-
-  async function fill(): Promise<void> {
-    clearTimeout(timer);
-    try {
-      while (again && !stopping) {
-        again = false;
-        if (performance.now() - agreedAt >= lookAgainMs) await compareWithDatabase();
-        await claimWhileFree();
-      }
-    } catch (error) {
-      log.warn({ err: error }, 'the evaluation queue does not answer, trying again');
-    } finally {
-      filling = undefined;
-      if (!stopping) timer = setTimeout(wake, lookAgainMs);
-    }
-  }
-
   /** The answer to a claim may have been lost, or this process may have been taken for dead. */
   async function compareWithDatabase(): Promise<void> {
     const { processId, onRevisionChanged } = options;
     const ids = [...running.keys()];
     for (const id of await takenAway(db, processId, ids)) running.get(id)?.cancel.abort();
     await db.transaction((trx) => releaseEvaluations(trx, [processId], onRevisionChanged, ids));
-    agreedAt = performance.now();
   }
 
   async function claimWhileFree(): Promise<void> {
-    while (!stopping && running.size < options.concurrency) {
+    while (!loop.stopping && running.size < options.concurrency) {
       const evaluation = await db.transaction(async (trx) => {
         const claimed = await claimEvaluation(trx, options.processId);
         if (claimed) await options.onRevisionChanged(trx, claimed.revisionId, 'now');
         return claimed;
       });
       // What was claimed while the end began is given back by `stop`.
-      if (!evaluation || stopping) return;
+      if (!evaluation || loop.stopping) return;
       start(evaluation);
     }
   }
@@ -101,7 +72,7 @@ export function startCoordinator(options: CoordinatorOptions): Coordinator {
       .catch((error: unknown) => log.error({ err: error, evaluation: evaluation.id }, 'evaluation broke off'))
       .finally(() => {
         if (running.get(evaluation.id) === run) running.delete(evaluation.id);
-        wake();
+        loop.wake();
       });
     running.set(evaluation.id, run);
   }
@@ -116,19 +87,24 @@ export function startCoordinator(options: CoordinatorOptions): Coordinator {
     await runEvaluation(options, evaluation, signal);
   }
 
-  wake();
+  const loop = createWorkLoop({
+    lookAgainMs,
+    retryMs: lookAgainMs,
+    compare: compareWithDatabase,
+    take: claimWhileFree,
+    onError: (error) => log.warn({ err: error }, 'the evaluation queue does not answer, trying again'),
+  });
   return {
-    wake,
+    wake: loop.wake,
     get running() {
       return running.size;
     },
     async stop(graceMs) {
-      stopping = true;
-      clearTimeout(timer);
+      const looked = loop.stop();
       const grace = setTimeout(() => {
         for (const run of running.values()) run.cancel.abort();
       }, graceMs);
-      await filling;
+      await looked;
       await Promise.all([...running.values()].map((run) => run.done));
       clearTimeout(grace);
       await db.transaction((trx) => putBackEvaluations(trx, options.processId, options.onRevisionChanged));

@@ -1,9 +1,10 @@
 /**
  * Writes what an evaluation finds into the database while it is found, in batches: what is missing
- * for the jobs of a batch is planned, vetted and queued with them in one transaction, so that building
+ * for the jobs of a batch is planned and queued with them in one transaction, so that building
  * begins while the evaluation goes on. Builders are told what to build; see `later-writes.ts`.
  */
 import type { Knex } from 'knex';
+import { OperatorError } from '../basics/index.ts';
 import {
   type BuildPlan,
   type BuildWish,
@@ -12,10 +13,11 @@ import {
   type Enqueuer,
   lockGraphForPlanning,
 } from '../builds/index.ts';
+import { textsRefused } from '../nix/index.ts';
 import type { readInBatches } from './batches.ts';
 import type { EvaluationError, EvaluationEvent, JobFound } from './events.ts';
 import { createLaterWrites, type LaterWrites } from './later-writes.ts';
-import type { Planning, Vet } from './planning.ts';
+import type { Planning } from './planning.ts';
 import { type ClaimedEvaluation, clearJobs, insertJobs, type NewJob, stillOurs } from './queue.ts';
 import { type Refusals, withoutRefused } from './refusals.ts';
 import { isLastingError } from './reuse-errors.ts';
@@ -24,7 +26,6 @@ import type { OnRevisionChanged } from './submit.ts';
 export interface StoreOptions {
   readonly db: Knex;
   readonly processId: number;
-  readonly vet?: Vet;
   readonly enqueue?: EnqueueOptions;
   readonly onRevisionChanged: OnRevisionChanged;
 }
@@ -122,9 +123,9 @@ async function storeBatch(
   const full = await planning.planner.plan(
     results.flatMap((event) => (event.type === 'job' ? wishOf(event) : [])),
   );
-  const plan = await vetted(options.vet, planning, full, progress.refusals);
-  const { first, later } = toWrite(plan);
-  await planning.derivations?.write(first);
+  const { first, later } = toWrite(full);
+  await writeEach(planning, first, progress.refusals);
+  const plan = withoutRefused(full, progress.refusals);
   await options.db.transaction(async (trx) => {
     // Before the row, as everywhere: whoever cancels holds the graph and then asks for the row.
     await lockGraphForPlanning(trx);
@@ -145,7 +146,7 @@ async function storeBatch(
       .update({ job_count: progress.jobs, error_count: progress.errors });
     await options.onRevisionChanged(trx, evaluation.revisionId, 'soon');
   });
-  writes.add(later);
+  writes.add(later.filter((drvPath) => !progress.refusals.has(drvPath)));
 }
 
 /** Which derivations of a plan must be in the store to be built, and which builders can do without. */
@@ -164,16 +165,29 @@ export function wishOf({ drvPath, mark, limits }: JobFound): BuildWish {
   return { drvPath, itself: mark !== 'dependencies-only', ...(limits && { limits }) };
 }
 
-async function vetted(
-  vet: Vet | undefined,
-  { derivations }: Planning,
-  plan: BuildPlan,
+/**
+ * Writes derivations that builders must find in the store. What the store refuses, because somebody
+ * wrote it by hand and wrongly, is refused alone.
+ */
+async function writeEach(
+  planning: Pick<Planning, 'derivations'>,
+  drvPaths: readonly string[],
   refusals: Refusals,
-): Promise<BuildPlan> {
-  if (!vet || plan.wanted.length === 0) return plan;
-  const refused = await vet({ drvPaths: plan.wanted.map((build) => build.drvPath), derivations });
-  for (const [drvPath, reason] of refused) refusals.set(drvPath, reason);
-  return withoutRefused(plan, refusals);
+): Promise<void> {
+  try {
+    await planning.derivations?.write(drvPaths);
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    if (drvPaths.length === 1) {
+      for (const drvPath of drvPaths) refusals.set(drvPath, error.message);
+      return;
+    }
+    for (const drvPath of drvPaths) await writeEach(planning, [drvPath], refusals);
+  }
+}
+
+function isRefusal(error: unknown): error is OperatorError {
+  return error instanceof OperatorError && error.code === textsRefused;
 }
 
 /** A result with what became of its wish. */

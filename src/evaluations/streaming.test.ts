@@ -113,3 +113,25 @@ test('an evaluation that was broken off starts over, and its builds stay the sam
   expect(await builds()).toHaveLength(3);
   await after.close();
 });
+
+test('a derivation written by hand that the store does not take is refused alone', async () => {
+  const coordinator = await startTestCoordinator(database, origin, testNix);
+  const forged = `Derive([("out","/nix/store/${'0'.repeat(32)}-forged","","")],[],[],"x86_64-linux","/bin/sh",[],[("out","/nix/store/${'0'.repeat(32)}-forged")])`;
+  const sha = await origin.commit({
+    'ci.nix': `let d = name: derivation { inherit name; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "echo > $out" ]; };
+      drv = builtins.toFile "forged.drv" ''${forged}'';
+      in { a = d "beside-forged-a"; z = d "beside-forged-z"; forged = { type = "derivation"; name = "forged"; drvPath = drv; }; }`,
+  });
+  const ended = await coordinator.push(sha);
+  const jobs = await coordinator.jobs(ended.id);
+  const queued = await database
+    .knex('builds')
+    .whereLike('name', 'beside-forged-%')
+    .orderBy('name')
+    .pluck('name');
+  expect(queued).toEqual(['beside-forged-a', 'beside-forged-z']);
+  expect(jobs.filter(({ error }) => error !== null)).toMatchObject([
+    { path: ['forged'], error: expect.stringMatching(/does not take the derivation.*forged/s) },
+  ]);
+  await coordinator.close();
+});

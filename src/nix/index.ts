@@ -70,5 +70,5 @@ export { parseSshAddress, type SshAddress } from './ssh/address.ts';
 export { openSshStore, type SshStoreOptions } from './ssh/ssh-store.ts';
 export { type DaemonStoreOptions, openDaemonStore } from './store.ts';
 export { nixBase32, sourceStorePath, storePath, textStorePath } from './store-path.ts';
-export { createTextWriter, type TextWriter } from './text-writer.ts';
+export { createTextWriter, type TextWriter, textsRefused } from './text-writer.ts';
 export type * from './types.ts';

@@ -19,6 +19,16 @@ const idleMs = 2_000;
  */
 const maxTries = 4;
 
+/** Code of the error when the store answers, and will not have what it is given. */
+export const textsRefused = 'derivations-refused';
+
+function refused(reason: string): OperatorError {
+  return new OperatorError({
+    code: textsRefused,
+    message: `The Nix store does not take the derivation: ${reason}`,
+  });
+}
+
 const settings = { maxJobs: 1, cores: 1, useSubstitutes: false, fallback: false, overrides: {} };
 
 export function createTextWriter(options: TransportOptions): TextWriter {
@@ -50,10 +60,11 @@ export function createTextWriter(options: TransportOptions): TextWriter {
       for (let tries = 1; ; tries += 1) {
         const problem = await tryToAdd(texts);
         if (problem === undefined) break;
-        if (tries === maxTries) throw new Error(plainMessage(problem));
+        if (tries === maxTries) throw refused(plainMessage(problem));
       }
     } catch (error) {
       await close();
+      if (error instanceof OperatorError && error.code === textsRefused) throw error;
       throw new OperatorError({
         code: 'derivations-not-written',
         message: `Derivations cannot be written to the Nix store: ${messageOf(error)}`,

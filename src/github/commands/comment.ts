@@ -163,12 +163,9 @@ function problemOfApproval(
   if (named !== undefined) {
     return head.startsWith(named) ? undefined : `The head is commit ${head.slice(0, 12)}, not ${named}.`;
   }
-  if (seenAt.getTime() <= comment.created_at.getTime() + clockSkewMs) return undefined;
+  if (seenAt.getTime() <= comment.created_at.getTime()) return undefined;
   return (
     `The head, commit ${head.slice(0, 12)}, came about when the comment was written, or later. ` +
     `If that is the one you have read: \`${context.commandWord} approve ${head.slice(0, 12)}\`.`
   );
 }
-
-/** Milliseconds that GitHub's clock, which counts whole seconds, and ours may differ without a meaning. */
-const clockSkewMs = 0;

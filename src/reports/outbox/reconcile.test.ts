@@ -60,4 +60,11 @@ describe('looking at what stands on GitHub', () => {
     await revision.plan();
     expect(await outbox.reconcile()).toBe(0);
   });
+
+  it('does not let a commit that cannot be read keep the others from their turn', async () => {
+    await told();
+    await outbox.reconcile(async () => ({ kind: 'failed', reason: 'Not Found' }));
+    const waiting: unknown[] = await database.knex('revisions').whereNull('reconciled_at');
+    expect(waiting).toEqual([]);
+  });
 });

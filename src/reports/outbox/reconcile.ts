@@ -5,7 +5,7 @@
  */
 import type { Knex } from 'knex';
 import { z } from 'zod';
-import type { Logger } from '../../basics/index.ts';
+import { type Logger, messageOf } from '../../basics/index.ts';
 import { addTask } from '../../postgres/index.ts';
 import { desiredReport } from '../desired.ts';
 import type { ReportAddress, ReportTransport, StandingCheck } from '../types.ts';
@@ -29,12 +29,17 @@ export interface ReconcileOptions {
   readonly log: Logger;
 }
 
-/** The task's handler; it asks for its own next round. */
+/** The task's handler; it asks for its own next round, whatever becomes of this one. */
 export function createReconciler(options: ReconcileOptions): () => Promise<void> {
   return async () => {
-    const repaired = await reconcileReports(options);
-    if (repaired > 0)
-      options.log.info({ reports: repaired }, 'reports on GitHub differed and are sent again');
+    try {
+      const repaired = await reconcileReports(options);
+      if (repaired > 0) {
+        options.log.info({ reports: repaired }, 'reports on GitHub differed and are sent again');
+      }
+    } catch (error) {
+      options.log.warn({ reason: messageOf(error) }, 'reports could not be compared with GitHub');
+    }
     await requestReconciling(options.db, new Date(Date.now() + everyMs));
   };
 }
@@ -78,11 +83,17 @@ export async function reconcileReports(options: ReconcileOptions): Promise<numbe
     const listed = await transport.listChecks(address);
     if (listed.kind === 'failed') {
       log.debug({ revision: row.id, reason: listed.reason }, 'what stands on GitHub could not be read');
+      // Its turn comes again: commits that cannot be read must not keep the others from theirs.
+      await noteLook(db, row.id);
       continue;
     }
     repaired += await repair(db, row.id, address, new Map(listed.checks.map((check) => [check.id, check])));
   }
   return repaired;
+}
+
+async function noteLook(db: Knex, revisionId: number): Promise<void> {
+  await db('revisions').where({ id: revisionId }).update({ reconciled_at: db.fn.now() });
 }
 
 const reportRow = z.object({ id: z.number(), github_id: z.number(), desired: desiredReport });
@@ -123,7 +134,7 @@ async function repair(
             : {}),
         });
     }
-    await trx('revisions').where({ id: revisionId }).update({ reconciled_at: trx.fn.now() });
+    await noteLook(trx, revisionId);
     if (repaired > 0) await requestSending(trx, address.installationId);
     return repaired;
   });
