@@ -4,13 +4,11 @@
  */
 import type { Knex } from 'knex';
 import { z } from 'zod';
+import { longestAgentLease } from '../basics/config/index.ts';
 import { type ResolvedDerivation, resolvedDerivation } from '../nix/index.ts';
 import { type Assignment, assignBuilds, type BuilderCapacity } from './scheduling/assign.ts';
 import { canTake } from './scheduling/capability.ts';
 import { type LaneLimit, lockFirstOf, runningByProject, waitingLanes } from './scheduling/queue-lanes.ts';
-
-/** Seconds for which an agent's attempt is nobody else's after the last word from it. */
-export const leaseSeconds = 45;
 
 export interface ClaimedBuild {
   readonly buildId: number;
@@ -130,7 +128,7 @@ async function takeBuilds(
      ), tried AS (
        INSERT INTO attempts (build_id, builder, builder_id, process_id, lease_until)
        SELECT taken.id, w.builder, w.builder_id, :process,
-              CASE WHEN w.leased THEN now() + ${leaseSeconds} * interval '1 second' END
+              CASE WHEN w.leased THEN now() + ${longestAgentLease} * interval '1 second' END
        FROM taken JOIN wanted w ON w.build_id = taken.id ORDER BY taken.id
        RETURNING id, build_id, builder_id
      )

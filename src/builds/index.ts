@@ -13,7 +13,6 @@ export {
   type ClaimingBuilder,
   type ClaimRequest,
   claimBuilds,
-  leaseSeconds,
 } from './claim.ts';
 export { type AttemptEnd, completeAttempt, completeAttempts, type OnBuildsChanged } from './complete.ts';
 export { type Dispatcher, type DispatcherOptions, startDispatcher } from './dispatcher.ts';

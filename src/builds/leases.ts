@@ -9,11 +9,12 @@
  */
 import type { Knex } from 'knex';
 import { z } from 'zod';
+import { longestAgentLease } from '../basics/config/index.ts';
 import { buildsChannel } from './channels.ts';
-import { type ClaimedBuild, claimedBuild, leaseSeconds } from './claim.ts';
+import { type ClaimedBuild, claimedBuild } from './claim.ts';
 
 const idRows = z.object({ rows: z.array(z.object({ id: z.number() })) });
-const fromNow = `now() + ${leaseSeconds} * interval '1 second'`;
+const fromNow = `now() + ${longestAgentLease} * interval '1 second'`;
 
 /** Gives back what dead processes were building, but for what a lease still holds. Returns the builds. */
 export async function releaseAttempts(

@@ -4,3 +4,4 @@ export { nearest } from './nearest.ts';
 export type { ConfigFlag, ConfigRequest } from './request.ts';
 export { type Config, type ServerRole, serverRoles } from './schema.ts';
 export { type Setting, schemaDefault, settings } from './settings.ts';
+export { longestAgentLease } from './work-settings.ts';

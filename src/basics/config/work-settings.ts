@@ -2,6 +2,9 @@
 import { z } from 'zod';
 import { longestSeconds, optionalText, settingNotes, text, wholeNumber } from './setting-notes.ts';
 
+/** Seconds for which an agent's attempt is nobody else's after the last word from it, or from its server. */
+export const longestAgentLease = 45;
+
 export const evaluation = z.object({
   evaluator: z.enum(['auto', 'nix-eval-jobs', 'built-in']).default('auto').register(settingNotes, {
     about: 'Who evaluates: `auto` takes nix-eval-jobs where it is installed.',
@@ -127,11 +130,13 @@ export const builds = z.object({
       'Per cent of pressure (Linux PSI, the last ten seconds, of processor, memory or disk) above which an agent gets no more builds; 101 never withholds any.',
     expects: 'a whole number of per cent from 1 to 101',
   }),
-  agentLease: wholeNumber(1, 3600).default(45).register(settingNotes, {
-    about:
-      'Seconds that an agent may be away before what it builds is given to other builders; what it does when it comes back earlier goes on.',
-    expects: 'a whole number of seconds from 1',
-  }),
+  agentLease: wholeNumber(1, longestAgentLease)
+    .default(longestAgentLease)
+    .register(settingNotes, {
+      about:
+        'Seconds that an agent may be away before what it builds is given to other builders; what it does when it comes back earlier goes on. While no server is there, agents keep what they build for 45 s in any case.',
+      expects: `a whole number of seconds from 1 to ${longestAgentLease}`,
+    }),
   machinesFile: optionalText().register(settingNotes, {
     about: "A list of machines in Nix's own format to build on over SSH, for example /etc/nix/machines.",
     expects: 'a file name',
