@@ -6,6 +6,7 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Logger, messageOf } from '../basics/index.ts';
 import { identifySelf, isAlive } from '../postgres/index.ts';
+import { type CommitFiles, GitUnanswered, openCommitFiles } from './commit-files.ts';
 import { failureOf, type GitFailure, runGit } from './git.ts';
 import { createMirrors, type Mirror } from './mirror.ts';
 import type {
@@ -42,6 +43,14 @@ export interface Checkouts {
   checkout(request: CheckoutRequest): Promise<CheckoutResult>;
   /** Says what a commit is, without putting it on disk; fetches it where needed. Never rejects. */
   look(request: CheckoutRequest): Promise<CommitResult>;
+  /**
+   * Asks about a commit's files without putting them on disk; fetches it where needed. `questions` may
+   * be asked anew when the mirror turns out to be damaged. Never rejects.
+   */
+  ask<T>(
+    request: CheckoutRequest,
+    questions: (files: CommitFiles) => Promise<T>,
+  ): Promise<{ readonly kind: 'ready'; readonly value: T } | NotHad>;
   /** Removes what processes that died have left. For the start, when this process has none yet. */
   clean(): Promise<void>;
 }
@@ -89,6 +98,17 @@ export function createCheckouts(options: CheckoutsOptions): Checkouts {
   return {
     checkout,
     look: (request) => work(request, (mirror) => readCommit(mirror, request, options)),
+    ask: (request, questions) =>
+      work(request, async (mirror) => {
+        const { environment } = options;
+        const files = openCommitFiles(mirror.path, request.sha, { environment, signal: request.signal });
+        try {
+          return { kind: 'ready', value: await questions(files) };
+        } catch (error) {
+          if (error instanceof GitUnanswered) return localFailure(error.failure);
+          throw error;
+        }
+      }),
     clean: () => removeLeftOvers(root),
   };
 }

@@ -14,6 +14,10 @@ export interface GitRun {
   readonly indexFile?: string;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** Default 4 MiB: messages and single lines; content goes to disk. */
+  readonly maxOutputBytes?: number;
+  /** Paths are names, never patterns. */
+  readonly literalPaths?: boolean;
 }
 
 /** Variables of the surroundings that git and curl need to reach a server at all. */
@@ -39,8 +43,7 @@ export function runGit(args: readonly string[], run: GitRun): Promise<RunResult>
     cwd: run.cwd,
     env: gitEnvironment(run),
     timeoutMs: run.timeoutMs,
-    // Messages and single lines only; content goes to disk.
-    maxOutputBytes: 4 * 1024 * 1024,
+    maxOutputBytes: run.maxOutputBytes ?? 4 * 1024 * 1024,
     ...(run.signal ? { signal: run.signal } : {}),
   });
 }
@@ -83,6 +86,7 @@ function gitEnvironment(run: GitRun): Record<string, string> {
     environment.RINGMASTER_GIT_PASSWORD = run.source.credentials.password;
   }
   if (run.indexFile) environment.GIT_INDEX_FILE = run.indexFile;
+  if (run.literalPaths) environment.GIT_LITERAL_PATHSPECS = '1';
   configuration.forEach(([key, value], index) => {
     environment[`GIT_CONFIG_KEY_${index}`] = key;
     environment[`GIT_CONFIG_VALUE_${index}`] = value;

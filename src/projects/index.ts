@@ -1,4 +1,5 @@
 export { type CheckoutRequest, type Checkouts, type CheckoutsOptions, createCheckouts } from './checkout.ts';
+export type { CommitFile, CommitFiles, FoundString } from './commit-files.ts';
 export {
   findInstallation,
   type Installation,

@@ -64,6 +64,19 @@ test('a name that was given to another repository means the one it was given to 
   expect(await findProjectByName(database.knex, 'acme', 'rockets')).toMatchObject({ id: old.id });
 });
 
+test('an operator’s pause is told from a removal, and ends when the operator or GitHub says so', async () => {
+  const { id } = await upsert();
+  await setProjectEnabled(database.knex, id, false);
+  expect(await findProject(database.knex, id)).toMatchObject({ enabled: false, pausedAt: expect.any(Date) });
+  const later = new Date(Date.now() + 60_000);
+  expect(await upsert({ asOf: later })).toMatchObject({ enabled: false, pausedAt: expect.any(Date) });
+  await setProjectEnabled(database.knex, id, true);
+  expect(await findProject(database.knex, id)).toMatchObject({ enabled: true, pausedAt: undefined });
+  await setProjectEnabled(database.knex, id, false);
+  const chosen = await upsert({ asOf: new Date(Date.now() + 120_000), enable: true });
+  expect(chosen).toMatchObject({ enabled: true, pausedAt: undefined });
+});
+
 test('removal is the installation’s own, and never undoes newer knowledge', async () => {
   const { id } = await upsert();
   const remove = (installationId: number, minute: number) =>
@@ -71,7 +84,7 @@ test('removal is the installation’s own, and never undoes newer knowledge', as
   expect(await remove(2, 20)).toBe(0);
   expect(await remove(1, 5)).toBe(0);
   expect(await remove(1, 20)).toBe(1);
-  expect(await findProject(database.knex, id)).toMatchObject({ enabled: false });
+  expect(await findProject(database.knex, id)).toMatchObject({ enabled: false, pausedAt: undefined });
   expect(await upsert({ asOf: at(21) })).toMatchObject({ enabled: false });
   expect(await upsert({ asOf: at(22), enable: true })).toMatchObject({ enabled: true });
 });

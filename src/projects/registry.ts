@@ -32,6 +32,7 @@ interface ProjectRow {
   readonly default_branch: string;
   readonly private: boolean;
   readonly enabled: boolean;
+  readonly paused_at: Date | null;
 }
 
 /**
@@ -49,7 +50,8 @@ export async function upsertProject(db: Knex, facts: ProjectFacts): Promise<Proj
      ON CONFLICT (github_repository_id) DO UPDATE SET
        installation_id = excluded.installation_id, owner = excluded.owner, name = excluded.name,
        default_branch = CASE WHEN :branchKnown THEN excluded.default_branch ELSE projects.default_branch END,
-       private = excluded.private, enabled = projects.enabled OR :enable, updated_at = excluded.updated_at
+       private = excluded.private, enabled = projects.enabled OR :enable,
+       paused_at = CASE WHEN NOT :enable THEN projects.paused_at END, updated_at = excluded.updated_at
      WHERE projects.updated_at <= excluded.updated_at`,
     {
       ...facts,
@@ -104,7 +106,8 @@ export async function listProjects(db: Knex): Promise<readonly Project[]> {
 
 /** Puts a project to rest or wakes it up, at an operator's word. */
 export async function setProjectEnabled(db: Knex, id: number, enabled: boolean): Promise<boolean> {
-  return (await db('projects').where({ id }).update({ enabled, updated_at: db.fn.now() })) > 0;
+  const paused_at = enabled ? null : db.raw('coalesce(paused_at, now())');
+  return (await db('projects').where({ id }).update({ enabled, paused_at, updated_at: db.fn.now() })) > 0;
 }
 
 /**
@@ -136,5 +139,6 @@ function fromRow(row: ProjectRow): Project {
     defaultBranch: row.default_branch,
     private: row.private,
     enabled: row.enabled,
+    pausedAt: row.paused_at ?? undefined,
   };
 }

@@ -29,6 +29,13 @@ const mostWords = 100;
 const words = () => z.array(word).max(mostWords);
 const listOf = (what: string) => `a list of at most ${mostWords} ${what}`;
 
+/** Each costs a few questions to GitHub an evaluation. */
+const mostPins = 20;
+const repositoryName = z.string().regex(/^[A-Za-z0-9-]{1,100}\/(?!\.{1,2}$)[A-Za-z0-9_.-]{1,100}$/);
+const repositoryNameOrAll = z
+  .string()
+  .regex(/^[A-Za-z0-9-]{1,100}\/(?:\*$|(?!\.{1,2}$)[A-Za-z0-9_.-]{1,100}$)/);
+
 const top = z.object({
   branches: words()
     .default(['*'])
@@ -63,6 +70,24 @@ const top = z.object({
     expects: 'a whole number from 1 to 1000',
     defaultText: 'as many as the server runs',
   }),
+  pins: z
+    .array(repositoryName)
+    .max(mostPins)
+    .default([])
+    .register(notes, {
+      about:
+        'Private repositories of the same account that evaluations fetch, as inputs or with `builtins.fetchGit` and the like. Each has to name this repository in its own `shared_with`. Code of forks never gets them, and neither does a public repository, whose results everybody may see.',
+      expects: `a list of at most ${mostPins} repositories, for example ["acme/library"]`,
+    }),
+  shared_with: z
+    .array(repositoryNameOrAll)
+    .max(mostWords)
+    .default([])
+    .register(notes, {
+      about:
+        'Repositories whose evaluations may read this one, by naming it in their `pins`. Whoever can push to one of them can read all of this repository, and what they build from it is seen and fetched by those who may see them. `"acme/*"` stands for all of the account.',
+      expects: listOf('repositories, for example ["acme/app"]'),
+    }),
 });
 
 const pullRequests = z.object({

@@ -7,7 +7,10 @@ export interface Project {
   readonly name: string;
   readonly defaultBranch: string;
   readonly private: boolean;
+  /** False: at rest. Nothing of it is evaluated. */
   readonly enabled: boolean;
+  /** Set where an operator put it to rest, and not that the App may not see it any more. */
+  readonly pausedAt?: Date | undefined;
 }
 
 /** What git needs to read a repository. Never written to argv, a URL or a git configuration file. */
