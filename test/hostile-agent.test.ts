@@ -1,4 +1,6 @@
 /** Agents that want more than is theirs, and clients that are none: over real connections. */
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { Code, ConnectError, createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -133,6 +135,30 @@ test('a log without an end of its line, or without an end, takes no more memory 
   const kept = attempt.lines.map((line) => line.length);
   expect(Math.max(...kept)).toBeLessThan(6 * 1024 * 1024);
   expect(kept.reduce((sum, length) => sum + length, 0)).toBeLessThan(maxLogBytes + 2 * 1024 * 1024);
+});
+
+/** Sends these bytes, however many more were announced; resolves when the server has closed the connection. */
+async function send(body: Uint8Array, announced = body.length, type = 'application/proto'): Promise<string> {
+  const token = await addAgent(database.knex, `raw-${crypto.randomUUID()}`);
+  const { hostname, port } = new URL(server.url);
+  const socket = connect(Number(port), hostname);
+  socket.write(
+    `POST ${agentPath}/${AgentService.typeName}/Register HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n` +
+      `content-type: ${type}\r\ncontent-length: ${announced}\r\n${announced === body.length ? 'connection: close\r\n' : ''}\r\n`,
+  );
+  socket.write(body);
+  return text(socket);
+}
+
+test('what is not a message at all is refused in words, and what is too large at once, with the connection', async () => {
+  expect(await send(Buffer.from('ffffffffff', 'hex'))).toMatch(
+    /^HTTP\/1.1 400 [\s\S]*"invalid_argument","message":"This is not a ringmaster.agent.v1.RegisterRequest/,
+  );
+  expect(await send(Buffer.from('{"slots":"x"}'), undefined, 'application/json')).toMatch(
+    /^HTTP\/1.1 400 [\s\S]*"invalid_argument"[\s\S]*slots/,
+  );
+  expect(await send(Buffer.from('x'), undefined, 'text/plain')).toMatch(/^HTTP\/1.1 415 /);
+  expect(await send(Buffer.alloc(10), 50_000_000)).toMatch(/^HTTP\/1.1 413 [\s\S]*"resource_exhausted"/);
 });
 
 test('claims that are no names of systems or features are refused', async () => {

@@ -4,9 +4,13 @@ import type { FastifyInstance } from 'fastify';
 import { AgentService, agentPath } from '../agent-protocol/index.ts';
 import type { Logger } from '../basics/index.ts';
 import { type AgentHub, createAgentService } from '../builders/index.ts';
+import { type RequestLimits, readAgentRequest } from './agent-requests.ts';
 
 /** More than a registration with a thousand attempts, or the largest piece of a log. */
-const maxMessageBytes = 1024 * 1024;
+const limits: RequestLimits = { maxBytes: 1024 * 1024, maxSeconds: 30 };
+const methods = new Map(
+  AgentService.methods.map((method) => [`${agentPath}/${AgentService.typeName}/${method.name}`, method]),
+);
 
 /** Registers the service. The hub's streams end when the server closes, before it waits for requests. */
 export async function mountAgents(
@@ -15,13 +19,20 @@ export async function mountAgents(
   log: Logger,
 ): Promise<void> {
   app.addHook('preClose', async () => hub()?.close());
-  await app.register(fastifyConnectPlugin, {
-    prefix: agentPath,
-    grpc: false,
-    grpcWeb: false,
-    readMaxBytes: maxMessageBytes,
-    routes: (router) => {
-      router.service(AgentService, createAgentService(hub, log));
-    },
+  await app.register(async (scope) => {
+    scope.addHook('preHandler', (request, reply) =>
+      readAgentRequest(request, reply, methods.get(request.routeOptions.url ?? ''), limits),
+    );
+    await scope.register(fastifyConnectPlugin, {
+      prefix: agentPath,
+      grpc: false,
+      grpcWeb: false,
+      readMaxBytes: limits.maxBytes,
+      // Small messages; and what is not unpacked cannot be larger than it looks.
+      acceptCompression: [],
+      routes: (router) => {
+        router.service(AgentService, createAgentService(hub, log));
+      },
+    });
   });
 }
