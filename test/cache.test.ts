@@ -8,6 +8,7 @@ import { nixesUnderTest, openTestNix, type TestNix } from '../src/nix/test-nix.t
 import { createTestDatabase, type TestDatabase } from '../src/postgres/test-database.ts';
 import { type GitHubDouble, startGitHubDouble } from './github-double/index.ts';
 import { type Product, startProduct } from './support/product.ts';
+import { programCommand } from './support/program-command.ts';
 
 const [under] = nixesUnderTest;
 if (under === undefined) throw new Error('there is no Nix');
@@ -57,7 +58,8 @@ const nix = (machine: TestNix, ...args: string[]) =>
 const cacheFor = (token: string) => product.url.replace('://', `://any:${token}@`).concat('/cache');
 
 async function ringmaster(...args: string[]): Promise<string> {
-  const result = await runProcess(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], {
+  const [file = '', ...first] = programCommand;
+  const result = await runProcess(file, [...first, ...args], {
     env: { PATH: process.env.PATH ?? '', RINGMASTER_DATA_DIR: product.dataDir },
   });
   expect(result).toMatchObject({ exitCode: 0, stderr: '' });

@@ -1,5 +1,5 @@
 /**
- * Starts the servers that src/postgres/test-database.ts hands out, each when the first test file
+ * Compiles the program that the stories drive. Starts the servers that src/postgres/test-database.ts hands out, each when the first test file
  * asks for it, and ends them with the run. Test files run in processes of their own; they ask over
  * a unix socket.
  */
@@ -17,6 +17,8 @@ import {
   openDatabase,
   startEmbeddedPostgres,
 } from '../src/postgres/index.ts';
+import { compileProgram } from './support/compiled-program.ts';
+import { programVariable } from './support/program-command.ts';
 
 interface ServerAddress {
   readonly url: string;
@@ -28,6 +30,8 @@ const directoryPrefix = 'ringmaster-test-postgres-';
 
 /** Called by vitest before the first test file; what it returns runs after the last one. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const program = await compileProgram();
+  process.env[programVariable] = program.main;
   const outsideUrl = process.env.TEST_DATABASE_URL;
   const started = new Map<string, Promise<ServerAddress>>();
   const start = (source: string): Promise<ServerAddress> => {
@@ -54,6 +58,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     const servers = await Promise.allSettled(started.values());
     for (const one of servers) if (one.status === 'fulfilled') await one.value.stop();
     await rm(directory, { recursive: true, force: true });
+    await program.remove();
   };
 }
 

@@ -8,14 +8,10 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { programCommand } from './support/program-command.ts';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
-export const program = [
-  process.execPath,
-  '--import',
-  import.meta.resolve('tsx'),
-  join(root, 'src/cli/main.ts'),
-];
+export const program = programCommand;
 
 /** The Nix on PATH, and a newer one where the variable names its bin folder. */
 const modernNix = process.env.RINGMASTER_TEST_MODERN_NIX;

@@ -3,15 +3,17 @@ import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { programCommand } from './program-command.ts';
 
 const root = new URL('../../', import.meta.url).pathname;
+const [file = '', ...first] = programCommand;
 
 /** Runs a command of ringmaster to its end. */
 export async function ringmaster(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly status: number | null; readonly stdout: string; readonly stderr: string }> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], {
+  const child = spawn(file, [...first, ...args], {
     cwd: root,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -63,9 +65,9 @@ export async function startAgentProcess(options: {
   const tokenFile = join(options.folder, 'token');
   await writeFile(tokenFile, `${options.token}\n`);
   const child = spawn(
-    process.execPath,
+    file,
     [
-      ...['--import', 'tsx', 'src/cli/main.ts', 'agent', '--verbose'],
+      ...[...first, 'agent', '--verbose'],
       ...['--server', options.server, '--token-file', tokenFile],
       ...['--state-dir', options.folder, '--store', join(options.folder, 'store'), '--slots', '2'],
       ...(options.args ?? []),

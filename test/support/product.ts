@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { GitHubDouble } from '../github-double/index.ts';
+import { programCommand } from './program-command.ts';
 
 const root = new URL('../../', import.meta.url).pathname;
 const startTimeoutMs = 60_000;
@@ -46,17 +47,10 @@ export async function newDataDir(): Promise<{ path: string; remove(): Promise<vo
 /** Starts `ringmaster serve` against a double and lets the double deliver to it. */
 export async function startProduct(options: ProductOptions): Promise<Product> {
   const dataDir = options.dataDir ?? (await newDataDir()).path;
+  const [file = '', ...first] = options.built ? [process.execPath, 'bin/ringmaster.js'] : programCommand;
   const child = spawn(
-    process.execPath,
-    [
-      ...(options.built ? ['bin/ringmaster.js'] : ['--import', 'tsx', 'src/cli/main.ts']),
-      'serve',
-      '--port',
-      '0',
-      '--data-dir',
-      dataDir,
-      ...(options.args ?? []),
-    ],
+    file,
+    [...first, 'serve', '--port', '0', '--data-dir', dataDir, ...(options.args ?? [])],
     {
       cwd: root,
       env: { ...inherited(), ...options.double.environment(), LOG_LEVEL: 'debug', ...options.env },
