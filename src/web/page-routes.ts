@@ -110,15 +110,16 @@ function registerProjectPages(app: FastifyInstance, context: PageContext): void 
   app.get('/:owner/:project', async (request, reply) => {
     const project = await needProject(reader, params.parse(request.params));
     const name = { owner: project.owner, project: project.name };
-    const [history, pullRequests, branches] = await Promise.all([
+    const [history, pullRequests, branches, tags] = await Promise.all([
       listHistory(reader, project.id, { kind: 'branch', name: project.default_branch, limit: 20 }),
       listHeads(reader, project.id, { kind: 'pull-request', limit: 25 }),
       listHeads(reader, project.id, { kind: 'branch', limit: 25 }),
+      listHeads(reader, project.id, { kind: 'tag', limit: 10 }),
     ]);
     const frame = { assets, events: `${projectLink(name)}/events` };
     return sendPage(
       reply,
-      projectPage({ frame, project, forge, history, pullRequests, branches, now: new Date() }),
+      projectPage({ frame, project, forge, history, pullRequests, branches, tags, now: new Date() }),
     );
   });
 

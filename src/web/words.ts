@@ -3,6 +3,7 @@ import { stateWords } from '../builds/index.ts';
 import type { AttemptRow } from './read/builds.ts';
 import { buildStates, type JobRow } from './read/jobs.ts';
 import type { BuilderRow } from './read/machines.ts';
+import type { ProjectRow } from './read/projects.ts';
 import type { RevisionLine } from './read/revision-lines.ts';
 
 export type Shape = 'circle' | 'half' | 'tick' | 'cross' | 'hollow-cross' | 'hand' | 'slash';
@@ -103,19 +104,44 @@ export function isMachinesFault({ state, status }: Pick<AttemptRow, 'state' | 's
   return state === 'lost' || ['infrastructure', 'builder-lost', 'out-of-disk'].includes(status ?? '');
 }
 
-/** How a builder is: the words are those of `ringmaster builder list`. */
-export function builderFace(builder: BuilderRow, now: Date): StateFace {
+/** How a builder can be: the words are those of `ringmaster builder list`. */
+export const builderConditions = [
+  'ready',
+  'building',
+  'resting',
+  'away',
+  'never connected',
+  'draining',
+  'disabled',
+  'quarantined',
+] as const;
+export type BuilderCondition = (typeof builderConditions)[number];
+
+export function builderCondition(builder: BuilderRow, now: Date): BuilderCondition {
   if (!builder.enabled) {
-    const quarantined = builder.last_error?.startsWith('Quarantined:') === true;
-    return quarantined ? { ...faces.bad, word: 'quarantined' } : { ...faces.stopped, word: 'disabled' };
+    return builder.last_error?.startsWith('Quarantined:') === true ? 'quarantined' : 'disabled';
   }
-  if (builder.draining) return { ...faces.stopped, word: 'draining' };
-  if (neverSeen(builder)) return { ...faces.queued, word: 'never connected' };
-  if (!builder.connected) return { ...faces.stopped, word: 'away' };
-  if (builder.disabled_until !== null && builder.disabled_until > now) {
-    return { ...faces.bad, word: 'resting' };
-  }
-  return builder.occupied > 0 ? faces.running : { ...faces.good, word: 'ready' };
+  if (builder.draining) return 'draining';
+  if (neverSeen(builder)) return 'never connected';
+  if (!builder.connected) return 'away';
+  if (builder.disabled_until !== null && builder.disabled_until > now) return 'resting';
+  return builder.occupied > 0 ? 'building' : 'ready';
+}
+
+const conditionFaces = {
+  ready: faces.good,
+  building: faces.running,
+  resting: faces.bad,
+  away: faces.stopped,
+  'never connected': faces.queued,
+  draining: faces.stopped,
+  disabled: faces.stopped,
+  quarantined: faces.bad,
+} as const satisfies Record<BuilderCondition, StateFace>;
+
+export function builderFace(builder: BuilderRow, now: Date): StateFace {
+  const word = builderCondition(builder, now);
+  return { ...conditionFaces[word], word };
 }
 
 /** An agent that was registered and has not dialled in since. */
@@ -152,4 +178,15 @@ export const groupFaces = {
 export function buildFace(state: keyof typeof stateWords): StateFace {
   const job_group = state === 'succeeded' ? ('good' as const) : ('bad' as const);
   return jobFace({ state, job_group: state === 'succeeded' ? 'good' : job_group, mark: 'regular' });
+}
+
+/** Why nothing of a project is evaluated, in a word; undefined: it is. */
+export function restOf(project: Pick<ProjectRow, 'enabled' | 'paused_at'>): string | undefined {
+  if (project.enabled) return undefined;
+  return project.paused_at === null ? 'not installed' : 'paused';
+}
+
+/** The default branch by name, where GitHub has told it: messages about installations do not. */
+export function defaultBranchName(project: Pick<ProjectRow, 'default_branch'>): string {
+  return project.default_branch === 'HEAD' ? 'the default branch' : project.default_branch;
 }

@@ -27,7 +27,7 @@ afterAll(async () => {
   await database?.drop();
 });
 
-function ask(method: 'GET' | 'POST' | 'DELETE', path: string, token?: string, body?: object) {
+function ask(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, token?: string, body?: object) {
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   return app.inject({ method, url: `/api/v1${path}`, headers, ...(body ? { payload: body } : {}) });
 }
@@ -40,7 +40,14 @@ test('what changes things needs a token of the scope admin', async () => {
     `/builds/${id}/restart`,
     '/evaluations/1/cancel',
   ];
-  for (const path of [...paths, '/tokens']) {
+  const others = [
+    '/tokens',
+    '/builders',
+    '/builders/1/token',
+    '/builders/1/drain',
+    '/projects/acme/hello/disable',
+  ];
+  for (const path of [...paths, ...others]) {
     expect((await ask('POST', path)).json()).toMatchObject({ status: 401, code: 'token-needed' });
     expect((await ask('POST', path, reader)).json()).toMatchObject({ status: 403, code: 'not-allowed' });
     expect((await ask('POST', path, `${admin}x`)).json()).toMatchObject({ status: 401, code: 'bad-token' });
@@ -97,13 +104,65 @@ test('builds and evaluations are cancelled, bumped and tried again', async () =>
   const restarted = (await ask('POST', `/builds/${failed.id}/restart`, admin)).json();
   expect(restarted.evaluationIds).toHaveLength(1);
   expect(await knex('forgotten_failures').pluck('drv_path')).toEqual([failed.drv_path]);
-  const builder = await knex('builders').first();
-  expect((await ask('POST', `/builders/${builder.id}/disable`, admin)).json()).toEqual({
-    id: builder.id,
-    changed: 'disable',
-  });
-  expect(await knex('builders').where({ id: builder.id }).first()).toMatchObject({ enabled: false });
-  expect((await ask('POST', '/builders/999999/drain', admin)).statusCode).toBe(404);
   expect((await ask('POST', '/builds/999999/cancel', admin)).statusCode).toBe(404);
   expect((await ask('POST', '/builds/999999/restart', admin)).statusCode).toBe(404);
+});
+
+test('machines are registered, changed, given a new token and removed', async () => {
+  const made = await ask('POST', '/builders', admin, { name: 'mars', slots: 8, mandatoryFeatures: ['kvm'] });
+  expect(made.statusCode).toBe(201);
+  const { id, token, ...shown } = made.json();
+  expect(made.headers).toMatchObject({ location: `/api/v1/builders/${id}`, 'cache-control': 'no-store' });
+  expect(token).toMatch(/^\S{40,}$/);
+  expect(shown).toMatchObject({ kind: 'agent', health: 'never connected', mandatoryFeatures: ['kvm'] });
+  expect((await ask('GET', `/builders/${id}`)).body).not.toContain(token);
+  const renewed = (await ask('POST', `/builders/${id}/token`, admin)).json();
+  expect(renewed.token).not.toBe(token);
+  expect((await ask('POST', '/builders', admin, { name: 'mars' })).json()).toMatchObject({
+    status: 409,
+    code: 'builder-exists',
+  });
+  for (const wrong of [{ name: '../mars' }, { name: 'x', uri: 'http://x' }, { name: 'x', slots: 0 }, {}]) {
+    expect((await ask('POST', '/builders', admin, wrong)).statusCode, JSON.stringify(wrong)).toBe(400);
+  }
+  const change = async (wishes: object) => (await ask('PATCH', `/builders/${id}`, admin, wishes)).json();
+  expect(await change({ draining: true, speed: 2 })).toMatchObject({ health: 'draining', speed: 2 });
+  expect(await change({ enabled: false })).toMatchObject({ health: 'disabled' });
+  expect(await change({ enabled: true })).toMatchObject({ health: 'never connected', draining: false });
+  expect(await change({})).toMatchObject({ status: 400 });
+  expect(await change({ slots: 3 })).toMatchObject({ status: 400 });
+  expect((await ask('POST', `/builders/${id}/disable`, admin)).json()).toEqual({ id, changed: 'disable' });
+  expect((await ask('DELETE', `/builders/${id}`, admin)).statusCode).toBe(204);
+  for (const [method, path] of [
+    ['GET', ''],
+    ['PATCH', ''],
+    ['DELETE', ''],
+    ['POST', '/token'],
+    ['POST', '/drain'],
+  ] as const) {
+    const body = method === 'PATCH' ? { enabled: true } : undefined;
+    expect((await ask(method, `/builders/${id}${path}`, admin, body)).statusCode).toBe(404);
+  }
+});
+
+test('of an SSH machine its address is told to bearers of a token alone, and it has no token', async () => {
+  const uri = 'ssh-ng://nix@venus';
+  const body = { name: 'venus', uri, systems: ['aarch64-linux'] };
+  const { id, token } = (await ask('POST', '/builders', admin, body)).json();
+  expect(token).toBeNull();
+  expect((await ask('GET', `/builders/${id}`)).json()).toMatchObject({ uri: null, kind: 'ssh' });
+  expect((await ask('GET', `/builders/${id}`, reader)).json()).toMatchObject({ uri, health: 'away' });
+  expect((await ask('POST', `/builders/${id}/token`, admin)).json()).toMatchObject({ code: 'not-an-agent' });
+});
+
+test('a project is paused and goes on', async () => {
+  expect((await ask('POST', '/projects/acme/nothing/disable', admin)).statusCode).toBe(404);
+  const paused = (await ask('POST', '/projects/ACME/hello/disable', admin)).json();
+  expect(paused).toMatchObject({ name: 'hello', enabled: false, pausedAt: expect.any(String) });
+  const page = (await app.inject('/acme/hello')).body;
+  expect(page).toContain('An operator has paused this project.');
+  expect(page).toContain('ringmaster project enable acme/hello');
+  const on = (await ask('POST', '/projects/acme/hello/enable', admin)).json();
+  expect(on).toMatchObject({ enabled: true, pausedAt: null });
+  expect((await app.inject('/acme/hello')).body).not.toContain('has paused');
 });

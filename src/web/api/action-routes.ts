@@ -1,7 +1,6 @@
 /** Changing builds and evaluations: for bearers of tokens of the scope admin. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { changeBuilder } from '../../builders/index.ts';
 import { bumpPriority } from '../../builds/index.ts';
 import {
   cancelBuild,
@@ -128,45 +127,6 @@ export function actionRoutes({ access, onRevisionChanged }: ActionContext): Fast
     );
   };
 }
-
-/** What operators decide on builders. */
-export function builderActionRoutes(access: Access): FastifyPluginAsyncZod {
-  return async (app) => {
-    app.addHook('onRequest', async (request) => access.requireAdmin(request));
-    for (const action of ['enable', 'disable', 'drain'] as const) {
-      app.post(
-        `/builders/:id/${action}`,
-        {
-          schema: {
-            operationId: `${action}Builder`,
-            summary: builderActions[action],
-            tags: ['Builders'],
-            ...adminOnly,
-            params: idParams,
-            response: {
-              200: z.object({ id: z.number().int(), changed: z.enum(['enable', 'disable', 'drain']) }),
-              '4xx': problemSchema,
-            },
-          },
-        },
-        async (request) => {
-          const { id } = request.params;
-          const { db } = access.readerOf(request);
-          const [name]: string[] = await db('builders').where({ id }).whereNull('removed_at').pluck('name');
-          if (name === undefined) throw notFound('builder');
-          await changeBuilder(db, name, { kind: action });
-          return { id, changed: action };
-        },
-      );
-    }
-  };
-}
-
-const builderActions = {
-  enable: 'Let a builder take builds again',
-  disable: 'Let a builder take no more builds',
-  drain: 'Let a builder finish what it has and take nothing new',
-} as const;
 
 /** Why a build cannot be tried again, for people. */
 export const restartRefusals = {

@@ -1,7 +1,9 @@
 import type { FastifyInstance } from 'fastify';
-import { type ActionContext, actionRoutes, builderActionRoutes } from './action-routes.ts';
+import { type ActionContext, actionRoutes } from './action-routes.ts';
 import { type BuildApiContext, buildRoutes } from './build-routes.ts';
-import { machineRoutes, resultRoutes } from './routes.ts';
+import { builderRoutes } from './builder-routes.ts';
+import { projectActionRoutes } from './project-routes.ts';
+import { queueRoutes, resultRoutes } from './routes.ts';
 import { tokenRoutes } from './token-routes.ts';
 
 /** All routes below `/api/v1`, and the document that describes them. */
@@ -15,9 +17,10 @@ export async function registerApi(
       api.get('/openapi.json', async () => app.swagger());
       await api.register(resultRoutes(context));
       await api.register(buildRoutes(context));
-      await api.register(machineRoutes(context));
+      await api.register(builderRoutes(context.access));
+      await api.register(queueRoutes(context));
       await api.register(actionRoutes(context));
-      await api.register(builderActionRoutes(context.access));
+      await api.register(projectActionRoutes(context));
       await api.register(tokenRoutes(context.access));
     },
     { prefix: '/api/v1' },

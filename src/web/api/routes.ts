@@ -5,14 +5,12 @@ import { notFound } from '../problem.ts';
 import { readEvaluation } from '../read/evaluations.ts';
 import { listImports } from '../read/imports.ts';
 import { jobStates, pageJobs, readJob } from '../read/jobs.ts';
-import { listBuilders } from '../read/machines.ts';
 import { findProject, listProjects } from '../read/projects.ts';
 import { countQueue, listQueue } from '../read/queue.ts';
 import { listRevisions, readDefaultHeads, readRevision } from '../read/revision-lines.ts';
 import type { Access } from './access.ts';
 import { pageOf, pageQuery, readCursor } from './paging.ts';
 import {
-  builderSchema,
   evaluationDetailsSchema,
   importSchema,
   jobSchema,
@@ -23,7 +21,6 @@ import {
   revisionSchema,
 } from './schemas.ts';
 import {
-  builderShape,
   evaluationDetailsShape,
   importShape,
   jobShape,
@@ -38,7 +35,7 @@ export interface ApiContext {
 }
 
 export const idParams = z.object({ id: z.coerce.number().int().positive().max(Number.MAX_SAFE_INTEGER) });
-const projectParams = z.object({ owner: z.string().max(100), name: z.string().max(200) });
+export const projectParams = z.object({ owner: z.string().max(100), name: z.string().max(200) });
 const errors = { 404: problemSchema, '4xx': problemSchema } as const;
 
 /** Projects, revisions, evaluations and jobs. */
@@ -224,28 +221,9 @@ export function resultRoutes({ access, publicUrl }: ApiContext): FastifyPluginAs
   };
 }
 
-/** Builders and the queue. */
-export function machineRoutes({ access }: ApiContext): FastifyPluginAsyncZod {
+/** What waits for builders. */
+export function queueRoutes({ access }: ApiContext): FastifyPluginAsyncZod {
   return async (app) => {
-    app.get(
-      '/builders',
-      {
-        schema: {
-          operationId: 'listBuilders',
-          summary: 'Machines that build',
-          tags: ['Builders'],
-          querystring: pageQuery,
-          response: { 200: listOf(builderSchema), '4xx': problemSchema },
-        },
-      },
-      async (request, reply) => {
-        const reader = access.readerOf(request);
-        const { limit, cursor } = request.query;
-        const rows = await listBuilders(reader, { after: readCursor(cursor, 0), limit: limit + 1 });
-        return pageOf(request, reply, rows, limit, builderShape, (row) => row.id);
-      },
-    );
-
     app.get(
       '/queue',
       {

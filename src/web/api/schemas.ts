@@ -82,7 +82,10 @@ export const projectSchema = z
     name: z.string(),
     defaultBranch: z.string(),
     private: z.boolean(),
-    enabled: z.boolean(),
+    enabled: z
+      .boolean()
+      .describe('False: at rest, paused by an operator or gone from the App’s installation'),
+    pausedAt: optionalTime.describe('When an operator paused it'),
     createdAt: time,
     head: revisionSchema.nullable().describe('The newest revision of the default branch'),
     url: z.string(),
@@ -161,20 +164,6 @@ export const buildSchema = z
     attempts: z.array(attemptSchema).describe('Newest first'),
   })
   .meta({ id: 'Build' });
-
-export const builderSchema = z
-  .object({
-    id,
-    name: z.string(),
-    kind: z.string(),
-    systems: z.array(z.string()),
-    features: z.array(z.string()),
-    slots: id,
-    running: id,
-    connected: z.boolean(),
-    seenAt: time,
-  })
-  .meta({ id: 'Builder' });
 
 export const queuedBuildSchema = z
   .object({

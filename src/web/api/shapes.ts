@@ -8,13 +8,11 @@ import type { EvaluationDetails } from '../read/evaluations.ts';
 import type { ImportRow } from '../read/imports.ts';
 import { type JobCounts, totalJobs } from '../read/job-counts.ts';
 import type { JobRow } from '../read/jobs.ts';
-import type { BuilderRow } from '../read/machines.ts';
 import type { ProjectRow } from '../read/projects.ts';
 import type { QueueRow } from '../read/queue.ts';
 import type { EvaluationRow, RevisionLine } from '../read/revision-lines.ts';
 import type {
   attemptSchema,
-  builderSchema,
   buildSchema,
   evaluationDetailsSchema,
   evaluationSchema,
@@ -97,6 +95,7 @@ export function projectShape(
     defaultBranch: row.default_branch,
     private: row.private,
     enabled: row.enabled,
+    pausedAt: iso(row.paused_at),
     createdAt: row.created_at.toISOString(),
     head: head ? revisionShape(head, base) : null,
     url: base + projectLink({ owner: row.owner, project: row.name }),
@@ -168,20 +167,6 @@ export function buildShape(
     startedAt: iso(row.started_at),
     finishedAt: iso(row.finished_at),
     attempts: attempts.map((attempt) => attemptShape(attempt, phases)),
-  };
-}
-
-export function builderShape(row: BuilderRow): z.infer<typeof builderSchema> {
-  return {
-    id: row.id,
-    name: row.name,
-    kind: row.kind,
-    systems: row.systems,
-    features: row.features,
-    slots: row.slots,
-    running: row.running,
-    connected: row.connected,
-    seenAt: row.seen_at.toISOString(),
   };
 }
 

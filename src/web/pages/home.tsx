@@ -5,7 +5,7 @@ import type { SetupNotice } from '../options.ts';
 import type { ProjectRow } from '../read/projects.ts';
 import type { QueueTotals } from '../read/queue.ts';
 import type { RevisionLine } from '../read/revision-lines.ts';
-import { revisionFace, type StateFace } from '../words.ts';
+import { defaultBranchName, restOf, revisionFace, type StateFace } from '../words.ts';
 import { type Frame, Layout, renderPage } from './layout.tsx';
 import { Ago, Banner, Counts, CountsBar, Empty, Mark, Sha } from './parts.tsx';
 
@@ -77,6 +77,7 @@ const ProjectLine: FC<{
   now: Date;
 }> = ({ project, head, activity, now }) => {
   const name = { owner: project.owner, project: project.name };
+  const rest = restOf(project);
   return (
     <li id={`project-${project.id}`} class="row project-line">
       <Mark face={head ? revisionFace(head) : nothingYet} silent large />
@@ -86,7 +87,7 @@ const ProjectLine: FC<{
           {project.name}
         </a>
         {project.private ? <span class="tag">private</span> : null}
-        {project.enabled ? null : <span class="tag">paused</span>}
+        {rest ? <span class="tag">{rest}</span> : null}
         <p class="sub">
           {head ? (
             <>
@@ -96,7 +97,7 @@ const ProjectLine: FC<{
               </a>
             </>
           ) : (
-            `Waiting for a push to ${project.default_branch} or a pull request`
+            `Waiting for a push to ${defaultBranchName(project)} or a pull request`
           )}
         </p>
       </div>

@@ -2,9 +2,9 @@ import type { FC } from 'hono/jsx';
 import { type ForgeLinks, projectLink, pullRequestLink, revisionLink } from '../links.ts';
 import type { ProjectRow } from '../read/projects.ts';
 import type { RevisionLine, RevisionSource } from '../read/revision-lines.ts';
-import { revisionFace } from '../words.ts';
+import { defaultBranchName, restOf, revisionFace } from '../words.ts';
 import { Crumbs, type Frame, Layout, renderPage } from './layout.tsx';
-import { Ago, Counts, CountsBar, Duration, Empty, Mark, Sha } from './parts.tsx';
+import { Ago, Banner, Copy, Counts, CountsBar, Duration, Empty, Mark, Sha } from './parts.tsx';
 
 export interface ProjectPage {
   readonly frame: Frame;
@@ -14,14 +14,16 @@ export interface ProjectPage {
   readonly history: readonly RevisionLine[];
   readonly pullRequests: readonly RevisionLine[];
   readonly branches: readonly RevisionLine[];
+  readonly tags: readonly RevisionLine[];
   readonly now: Date;
 }
 
-/** The default branch with its last results, pull requests, other branches. */
+/** The default branch with its last results, pull requests, other branches, tags. */
 export function projectPage(page: ProjectPage): Promise<string> {
   const { project, history, now } = page;
   const name = { owner: project.owner, project: project.name };
   const head = history[0];
+  const rest = restOf(project);
   const others = page.branches.filter((line) => sourceOf(line, 'branch')?.name !== project.default_branch);
   return renderPage(
     <Layout frame={page.frame} title={`${project.owner}/${project.name}`}>
@@ -35,15 +37,16 @@ export function projectPage(page: ProjectPage): Promise<string> {
         </h1>
         <p class="aside">
           {project.private ? <span class="tag">private</span> : null}
-          {project.enabled ? null : <span class="tag">paused</span>}
+          {rest ? <span class="tag">{rest}</span> : null}
           <a href={page.forge.repository(name)} rel="noopener">
             GitHub
           </a>
         </p>
       </div>
+      <AtRest project={project} />
       <section id="default-branch" data-live>
         <h2>
-          <span class="branch">{project.default_branch}</span>
+          <span class="branch">{defaultBranchName(project)}</span>
           <Strip history={history} />
         </h2>
         {head ? (
@@ -53,7 +56,7 @@ export function projectPage(page: ProjectPage): Promise<string> {
             ))}
           </ul>
         ) : (
-          <Empty title={`Nothing of ${project.default_branch} has been seen yet`}>
+          <Empty title={`Nothing of ${defaultBranchName(project)} has been seen yet`}>
             <p>
               Push a commit with a <code>ci.nix</code>, <code>nix/ci.nix</code> or <code>default.nix</code>.
             </p>
@@ -66,16 +69,40 @@ export function projectPage(page: ProjectPage): Promise<string> {
           lines={page.pullRequests}
           kind="pull-request"
           now={now}
-          none="No pull request has been seen yet."
+          none="No pull request is open that has been seen here."
         />
       </section>
       <section id="branches" data-live>
         <h2>Other branches</h2>
-        <Heads lines={others} kind="branch" now={now} none="No other branch has been pushed yet." />
+        <Heads lines={others} kind="branch" now={now} none="No other branch has been pushed." />
       </section>
+      {page.tags.length > 0 ? (
+        <section id="tags" data-live>
+          <h2>Tags</h2>
+          <Heads lines={page.tags} kind="tag" now={now} none="" />
+        </section>
+      ) : null}
     </Layout>,
   );
 }
+
+/** Why nothing new appears here, and what helps. */
+const AtRest: FC<{ project: ProjectRow }> = ({ project }) => {
+  if (project.enabled) return null;
+  if (project.paused_at === null) {
+    return (
+      <Banner tone="muted" title="The GitHub App may not see this repository any more.">
+        What was found before stays here. To go on, give the App access to it in its installation on GitHub.
+      </Banner>
+    );
+  }
+  return (
+    <Banner tone="attention" title="An operator has paused this project.">
+      What is pushed is not evaluated, and GitHub is told nothing, until{' '}
+      <Copy text={`ringmaster project enable ${project.owner}/${project.name}`} />
+    </Banner>
+  );
+};
 
 const Heads: FC<{
   lines: readonly RevisionLine[];
@@ -121,8 +148,8 @@ const RevisionRow: FC<{ line: RevisionLine; source: RevisionSource | undefined; 
       <div class="main">
         <a class="name" href={pull ? pullRequestLink(line, source.name) : revisionLink(line)}>
           {pull ? <span class="reference number">#{source.name} </span> : null}
-          {source?.kind === 'branch' ? <span class="branch">{source.name}</span> : null}
-          {source?.kind === 'branch' ? ' ' : null}
+          {source && !pull ? <span class="branch">{source.name}</span> : null}
+          {source && !pull ? ' ' : null}
           {title}
         </a>
         <p class="sub">

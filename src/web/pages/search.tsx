@@ -16,8 +16,8 @@ export function searchPage(frame: Frame, query: string, hits: readonly SearchHit
       {hits.length === 0 ? (
         <Empty title={query ? 'Nothing found' : 'What are you looking for?'}>
           <p>
-            Part of the name of a project, branch, attribute or derivation, of the title of a commit or pull
-            request, or the start of a commit’s SHA.
+            Part of the name of a project, branch, tag, attribute or derivation, of the title of a commit or
+            pull request, or the start of a commit’s SHA.
           </p>
         </Empty>
       ) : (
@@ -36,6 +36,7 @@ const kindWords = {
   revision: 'commit',
   branch: 'branch',
   'pull-request': 'pull request',
+  tag: 'tag',
   attribute: 'attribute',
 } as const;
 

@@ -9,6 +9,7 @@ const big: BuilderRow = {
   id: 1,
   name: 'big-1',
   kind: 'ssh',
+  source: 'config',
   uri: null,
   systems: ['x86_64-linux'],
   features: ['kvm'],

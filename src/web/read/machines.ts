@@ -5,7 +5,7 @@ import { visibleUnfinished } from './visible-builds.ts';
 
 const figure = z.number().optional();
 /** What an agent tells of its machine; what is not there it does not know. */
-const loadShape = z.object({
+export const loadShape = z.object({
   load1: figure,
   cores: figure,
   memoryTotalBytes: figure,
@@ -16,10 +16,13 @@ const loadShape = z.object({
   ioPressure: figure,
 });
 
+export const builderKinds = ['local', 'ssh', 'agent'] as const;
+
 const builderShape = z.object({
   id: z.number(),
   name: z.string(),
-  kind: z.string(),
+  kind: z.enum(builderKinds),
+  source: z.enum(['serve', 'config', 'api']),
   uri: z.string().nullable(),
   systems: z.array(z.string()),
   features: z.array(z.string()),
@@ -61,7 +64,7 @@ export async function listBuilders(
        FROM attempts a JOIN builds b ON b.id = a.build_id LEFT JOIN visible ON visible.id = b.id
        LEFT JOIN build_durations d ON d.name = b.name AND d.system = b.system
        WHERE a.state = 'running' GROUP BY a.builder)
-     SELECT m.id, m.name, m.kind, m.uri, m.systems, m.features, m.mandatory_features, m.trust_domains, m.slots,
+     SELECT m.id, m.name, m.kind, m.source, m.uri, m.systems, m.features, m.mandatory_features, m.trust_domains, m.slots,
        m.speed, m.seen_at, m.process_id IS NOT NULL AS connected, m.enabled, m.draining,
        m.consecutive_failures, m.disabled_until, m.last_error, m.version, m.load,
        coalesce(busy.running, 0) AS running, coalesce(busy.occupied, 0) AS occupied, busy.free_at
@@ -71,6 +74,12 @@ export async function listBuilders(
   );
   if (reader.showPrivate) return builders;
   return builders.map((builder) => ({ ...builder, last_error: withoutStorePaths(builder.last_error) }));
+}
+
+/** One builder that was not removed. */
+export async function readBuilder(reader: Reader, id: number): Promise<BuilderRow | undefined> {
+  const [found] = await listBuilders(reader, { after: id - 1, limit: 1 });
+  return found?.id === id ? found : undefined;
 }
 
 /** What a machine failed with may name a derivation that not everybody may know of. */

@@ -9,12 +9,14 @@ const projectShape = z.object({
   default_branch: z.string(),
   private: z.boolean(),
   enabled: z.boolean(),
+  /** Set where an operator put it to rest. */
+  paused_at: z.date().nullable(),
   created_at: z.date(),
 });
 export type ProjectRow = z.infer<typeof projectShape>;
 
 const columns =
-  'p.id, p.github_repository_id, p.owner, p.name, p.default_branch, p.private, p.enabled, p.created_at';
+  'p.id, p.github_repository_id, p.owner, p.name, p.default_branch, p.private, p.enabled, p.paused_at, p.created_at';
 
 /** Projects in the order of their ids, those after `after`. */
 export async function listProjects(
@@ -56,7 +58,7 @@ export async function findProject(
     projectShape,
     `SELECT ${columns} FROM projects p
      WHERE lower(p.owner) = lower(:owner) AND lower(p.name) = lower(:name) AND (:showPrivate OR NOT p.private)
-     ORDER BY p.id DESC LIMIT 1`,
+     ORDER BY p.enabled DESC, p.updated_at DESC, p.id DESC LIMIT 1`,
     { owner, name },
   );
 }

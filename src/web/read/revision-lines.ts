@@ -132,7 +132,7 @@ export async function listRevisions(
   );
 }
 
-/** The newest revision each branch or pull request of a project points at, last seen first. */
+/** The newest revision each branch, tag or pull request of a project points at, last seen first; not of those that are over. */
 export async function listHeads(
   reader: Reader,
   projectId: number,
@@ -141,10 +141,10 @@ export async function listHeads(
   return readLines(
     reader,
     `SELECT id, row_number() OVER (ORDER BY seen_at DESC) AS place FROM (
-       SELECT DISTINCT ON (s.name) r.id, s.seen_at FROM revisions r
+       SELECT DISTINCT ON (s.name) r.id, s.seen_at, s.ended_at FROM revisions r
        JOIN revision_sources s ON s.revision_id = r.id AND s.kind = :kind
        WHERE r.project_id = :projectId ORDER BY s.name, s.seen_at DESC, r.id DESC) heads
-     ORDER BY seen_at DESC LIMIT :limit`,
+     WHERE ended_at IS NULL ORDER BY seen_at DESC LIMIT :limit`,
     { projectId, kind, limit },
   );
 }

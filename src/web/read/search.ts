@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { type Reader, readRows } from './reader.ts';
 
 const hitShape = z.object({
-  kind: z.enum(['project', 'revision', 'branch', 'pull-request', 'attribute']),
+  kind: z.enum(['project', 'revision', 'branch', 'pull-request', 'tag', 'attribute']),
   owner: z.string(),
   project: z.string(),
   sha: z.string().nullable(),
@@ -16,7 +16,7 @@ export type SearchHit = z.infer<typeof hitShape>;
 const searchedEvaluations = 200;
 
 /**
- * Finds projects, branches, pull requests, commits, attributes and derivations by a piece of their
+ * Finds projects, branches, pull requests, tags, commits, attributes and derivations by a piece of their
  * name; commits also by the start of their SHA. A few of each.
  */
 export async function search(reader: Reader, query: string): Promise<SearchHit[]> {
@@ -36,12 +36,12 @@ export async function search(reader: Reader, query: string): Promise<SearchHit[]
         AND (:sha <> '' AND starts_with(r.sha, :sha) OR strpos(lower(r.title), lower(:text)) > 0)
       ORDER BY r.id DESC LIMIT 10)
      UNION ALL
-     (SELECT s.kind, p.owner, p.name, NULL, s.name, s.title, NULL
+     (SELECT s.kind, p.owner, p.name, CASE s.kind WHEN 'tag' THEN s.sha END, s.name, s.title, NULL
       FROM (SELECT kind, name, project_id, max(seen_at) AS seen_at,
-              (array_agg(s.title ORDER BY seen_at DESC))[1] AS title FROM revision_sources s
+              (array_agg(s.title ORDER BY seen_at DESC))[1] AS title,
+              (array_agg(r.sha ORDER BY seen_at DESC))[1] AS sha FROM revision_sources s
             JOIN revisions r ON r.id = s.revision_id
-            WHERE s.kind <> 'tag'
-              AND (strpos(lower(s.name), lower(:text)) > 0 OR strpos(lower(s.title), lower(:text)) > 0)
+            WHERE (strpos(lower(s.name), lower(:text)) > 0 OR strpos(lower(s.title), lower(:text)) > 0)
             GROUP BY 1, 2, 3) s
       JOIN projects p ON p.id = s.project_id
       WHERE (:showPrivate OR NOT p.private) ORDER BY s.seen_at DESC LIMIT 10)
