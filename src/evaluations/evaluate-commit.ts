@@ -7,7 +7,14 @@ import { type CheckoutResult, type CommitResult, flakeSystemsOf, type NotHad } f
 import type { Provenance } from './audit/provenance.ts';
 import { ProvenanceUnavailable } from './audit/watch-provenance.ts';
 import { readInBatches } from './batches.ts';
-import type { Evaluate, EvaluationError, EvaluationLimits, SourceArgument } from './events.ts';
+import type {
+  Evaluate,
+  EvaluationError,
+  EvaluationEvent,
+  EvaluationLimits,
+  FetchAccess,
+  SourceArgument,
+} from './events.ts';
 import { createImportBuilds, type ImportBuilds } from './import-builds.ts';
 import type { OpenPlanning, Planning } from './planning.ts';
 import type { ClaimedEvaluation } from './queue.ts';
@@ -34,9 +41,22 @@ export interface EvaluateCommitOptions extends StoreOptions {
   readonly look: (evaluation: ClaimedEvaluation, signal: AbortSignal) => Promise<CommitResult>;
   readonly checkOut: (evaluation: ClaimedEvaluation, signal: AbortSignal) => Promise<CheckoutResult>;
   readonly openPlanning: OpenPlanning;
+  /** What this evaluation may fetch of private repositories. Without it, nothing. */
+  readonly openPins?: ((evaluation: ClaimedEvaluation) => Promise<Pins>) | undefined;
   /** Answers for paths that an evaluation uses and did not make. Without it, all may be used. */
   readonly openProvenance?: ((evaluation: ClaimedEvaluation) => Promise<Provenance>) | undefined;
 }
+
+/** What an evaluation may fetch besides what anybody may, until `close`. */
+export type Pins =
+  | {
+      readonly kind: 'ready';
+      readonly access: FetchAccess | undefined;
+      /** What it may not fetch and wanted to. */
+      readonly notices: readonly string[];
+      close(): Promise<void>;
+    }
+  | NotHad;
 
 export type Outcome =
   /** Its jobs are stored and their builds queued. */
@@ -74,12 +94,15 @@ export async function evaluateCommit(
   const checkedOut = await options.checkOut(evaluation, signal);
   if (checkedOut.kind !== 'ready') return withoutCommit(checkedOut, evaluation);
   const { checkout } = checkedOut;
+  let pins: Pins | undefined;
   try {
+    pins = mayHavePins(evaluation) ? await options.openPins?.(evaluation) : undefined;
+    if (pins && pins.kind !== 'ready') return withoutCommit(pins, evaluation);
     const planning = await options.openPlanning();
     const provenance = await options.openProvenance?.(evaluation);
     const imports = createImportBuilds({ ...options, evaluation, signal });
     return await evaluateCheckout(
-      { ...options, evaluator, evaluation, planning, provenance, imports, source, systems, keys },
+      { ...options, evaluator, evaluation, planning, provenance, imports, source, systems, keys, pins },
       checkout.path,
       signal,
     );
@@ -87,6 +110,7 @@ export async function evaluateCommit(
     if (error instanceof ProvenanceUnavailable) return unavailable(error, evaluation);
     throw error;
   } finally {
+    if (pins?.kind === 'ready') await pins.close();
     await checkout.release();
   }
 }
@@ -100,33 +124,36 @@ interface Evaluating extends Omit<EvaluateCommitOptions, 'evaluator'> {
   readonly source: SourceArgument;
   readonly systems: readonly string[] | undefined;
   readonly keys: ReuseKeys;
+  readonly pins: Extract<Pins, { kind: 'ready' }> | undefined;
 }
 
 async function evaluateCheckout(work: Evaluating, checkout: string, signal: AbortSignal): Promise<Outcome> {
-  const { evaluator, evaluation, planning, source, keys } = work;
+  const { evaluator, evaluation, planning, source, keys, pins } = work;
   const given = new AbortController();
   let key = keys.ofTree;
-  const reader = readInBatches(
-    evaluator.evaluate({
-      checkout,
-      source,
-      trusted: evaluation.trust !== 'needs-approval',
-      limits: work.limits,
-      ...(work.systems && { systems: work.systems }),
-      onCommitUsed: () => {
-        key = keys.ofCommit;
-      },
-      ...(planning.derivations && { derivations: planning.derivations }),
-      onImport: work.imports.onImport,
-      ...(work.provenance && { provenance: work.provenance }),
-      signal: AbortSignal.any([signal, given.signal]),
-    }),
-  );
+  const events = evaluator.evaluate({
+    checkout,
+    source,
+    trusted: evaluation.trust !== 'needs-approval',
+    limits: work.limits,
+    ...(work.systems && { systems: work.systems }),
+    onCommitUsed: () => {
+      key = keys.ofCommit;
+    },
+    ...(planning.derivations && { derivations: planning.derivations }),
+    onImport: work.imports.onImport,
+    ...(work.provenance && { provenance: work.provenance }),
+    ...(pins?.access && { fetchAccess: pins.access }),
+    signal: AbortSignal.any([signal, given.signal]),
+  });
+  const reader = readInBatches(withPins(events, pins, work.secrets));
   try {
     const { file, lasting } = await storeEvents(work, evaluation, planning, reader);
     // A flake is told its commit without asking.
     if (file === 'flake.nix') key = keys.ofCommit;
-    const purity = lasting && file !== undefined ? await purityOf(checkout, file) : 'open';
+    // What could not be fetched may be shared tomorrow.
+    const had = !pins || pins.notices.length === 0;
+    const purity = had && lasting && file !== undefined ? await purityOf(checkout, file) : 'open';
     const reuse = purity === 'open' ? undefined : ({ key, until: validity[purity] } as const);
     return { kind: 'stored', reuse };
   } finally {
@@ -134,6 +161,25 @@ async function evaluateCheckout(work: Evaluating, checkout: string, signal: Abor
     given.abort();
     await reader.ended;
     await work.imports.ended();
+  }
+}
+
+/** Only what lies in the repository itself: a fork's code may be its owner's, whoever proposed it. */
+function mayHavePins({ trust, sources }: ClaimedEvaluation): boolean {
+  return trust === 'trusted' && sources.some(({ fromFork }) => !fromFork);
+}
+
+/** Says first what is not fetched, and keeps the token out of all words. */
+async function* withPins(
+  events: AsyncIterable<EvaluationEvent>,
+  pins: Evaluating['pins'],
+  secrets: EvaluateCommitOptions['secrets'],
+): AsyncGenerator<EvaluationEvent> {
+  for (const message of pins?.notices ?? []) yield { type: 'notice', message };
+  for await (const event of events) {
+    const worded = event.type === 'error' || event.type === 'notice';
+    if (!pins?.access || !secrets || !worded) yield event;
+    else yield { ...event, message: secrets().redact(Buffer.from(event.message)).toString('utf8') };
   }
 }
 

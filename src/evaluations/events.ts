@@ -146,6 +146,16 @@ export interface ImportListener {
 /** Called for each build that really takes place, what is built for another included. */
 export type OnImport = (begun: ImportBegun) => ImportListener;
 
+/** With what private repositories of one host are fetched. Only given to code that is locked in. */
+export interface FetchAccess {
+  /** For example `https://github.com`. */
+  readonly webUrl: string;
+  /** `owner/name` of what may be read with it. */
+  readonly repositories: readonly string[];
+  readonly username: string;
+  readonly token: string;
+}
+
 export interface EvaluationRequest {
   /** Absolute path of a checkout. Its last component should be stable, since `./.` takes its name. */
   readonly checkout: string;
@@ -168,6 +178,8 @@ export interface EvaluationRequest {
    */
   readonly provenance?: Provenance;
   readonly onImport?: OnImport;
+  /** What trusted code may fetch besides what anybody may. */
+  readonly fetchAccess?: FetchAccess;
   readonly signal: AbortSignal;
 }
 

@@ -23,7 +23,12 @@ export interface ClaimedEvaluation {
   /** The evaluation it waited for, to stand on its result. */
   readonly waitedFor: number | undefined;
   /** All places where the commit was seen, the newest first. */
-  readonly sources: readonly { readonly kind: string; readonly name: string; readonly gitRef: string }[];
+  readonly sources: readonly {
+    readonly kind: string;
+    readonly name: string;
+    readonly gitRef: string;
+    readonly fromFork: boolean;
+  }[];
 }
 
 const claimedRow = z.object({
@@ -35,7 +40,9 @@ const claimedRow = z.object({
   postponed: z.number(),
   waited_too_long: z.boolean(),
   waits_for: z.number().nullable(),
-  sources: z.array(z.object({ kind: z.string(), name: z.string(), gitRef: z.string() })),
+  sources: z.array(
+    z.object({ kind: z.string(), name: z.string(), gitRef: z.string(), fromFork: z.boolean() }),
+  ),
 });
 
 /** Takes the oldest evaluation that may start. */
@@ -70,8 +77,8 @@ export async function claimEvaluation(
             CASE WHEN r.trust = 'trusted' AND r.approved_by IS NOT NULL
                       AND NOT EXISTS (SELECT 1 FROM revision_sources b WHERE b.revision_id = r.id AND b.kind = 'branch')
                  THEN 'approved' ELSE r.trust END AS trust,
-            (SELECT coalesce(jsonb_agg(jsonb_build_object('kind', s.kind, 'name', s.name, 'gitRef', s.git_ref)
-                                       ORDER BY s.seen_at DESC), '[]')
+            (SELECT coalesce(jsonb_agg(jsonb_build_object('kind', s.kind, 'name', s.name, 'gitRef', s.git_ref,
+                                                          'fromFork', s.from_fork) ORDER BY s.seen_at DESC), '[]')
              FROM revision_sources s WHERE s.revision_id = r.id) AS sources
      FROM taken JOIN revisions r ON r.id = taken.revision_id`,
     [processId],

@@ -28,6 +28,8 @@ export interface RevisionSubmission {
     readonly gitRef: string;
     readonly baseBranch?: string;
     readonly title: string;
+    /** The head lies in another repository. */
+    readonly fromFork?: boolean;
     /** The repository's settings leave the commit out, here. */
     readonly passedOver?: PassedOver;
   };
@@ -136,6 +138,7 @@ async function upsertSource(
       git_ref: source.gitRef,
       base_branch: source.baseBranch ?? null,
       title: source.title,
+      from_fork: source.fromFork ?? false,
       passed_over: source.passedOver === undefined ? null : JSON.stringify(source.passedOver),
       seen_at: trx.fn.now(),
       ended_at: null,

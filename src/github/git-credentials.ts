@@ -31,7 +31,7 @@ async function openAccess(app: GitHubApp, project: Project, log: Logger): Promis
         url: `${app.webUrl}/${repository}.git`,
         credentials: { username: 'x-access-token', password: token },
       },
-      close: () => revoke(app, token, log),
+      close: () => revokeToken(app, token, log),
     };
   } catch (error) {
     const failure = failureOf(error);
@@ -46,7 +46,8 @@ async function openAccess(app: GitHubApp, project: Project, log: Logger): Promis
   }
 }
 
-async function revoke(app: GitHubApp, token: string, log: Logger): Promise<void> {
+/** Gives a token back. Never rejects: it ends by itself within the hour. */
+export async function revokeToken(app: GitHubApp, token: string, log: Logger): Promise<void> {
   try {
     await app
       .clientFor(token)

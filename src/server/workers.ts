@@ -13,9 +13,9 @@ import {
   settleAfterBuilds,
   startCoordinator,
 } from '../evaluations/index.ts';
-import { createGitAccess, type GitHubApp } from '../github/index.ts';
+import { createGitAccess, createQuestions, type GitHubApp, openPins } from '../github/index.ts';
 import type { Database } from '../postgres/index.ts';
-import { createCheckouts, findProject } from '../projects/index.ts';
+import { createCheckouts, findProject, findProjectSettings } from '../projects/index.ts';
 import { type Driving, startDrivingBuilders } from './builders.ts';
 import { startGcRoots } from './gc-roots.ts';
 import { createNixMachine, type WorkingNix } from './nix-machine.ts';
@@ -149,6 +149,7 @@ function startEvaluating(options: WorkersOptions, getNix: () => Promise<WorkingN
       return { evaluate: evaluator.evaluate, identity };
     },
     openPlanning: async () => (await getNix()).openPlanning(),
+    openPins: options.github && pinsOpener(options, options.github, getNix),
     openProvenance:
       evaluation.audit === 'off'
         ? undefined
@@ -173,6 +174,21 @@ function startEvaluating(options: WorkersOptions, getNix: () => Promise<WorkingN
     onRevisionChanged: announceRevision,
     log,
   });
+}
+
+/** What a repository's settings name as its pins. */
+function pinsOpener({ database, log }: WorkersOptions, app: GitHubApp, getNix: () => Promise<WorkingNix>) {
+  const db = database.knex;
+  const questions = createQuestions(app, log);
+  return async ({ projectId }: ClaimedEvaluation) => {
+    const project = await findProject(db, projectId);
+    const pins = (await findProjectSettings(db, projectId))?.settings.pins ?? [];
+    const { sandbox } = (await getNix()).nix;
+    if (project && pins.length > 0 && sandbox) return openPins({ db, app, questions, log }, project, pins);
+    const blame = `${pins.join(', ')} cannot be fetched: that takes builds in a sandbox (builds.sandbox).`;
+    const notices = pins.length === 0 ? [] : [blame];
+    return { kind: 'ready', access: undefined, notices, close: async () => {} } as const;
+  };
 }
 
 const removed = { kind: 'failed', reason: 'The project was removed.' } as const;

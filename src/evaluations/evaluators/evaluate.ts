@@ -137,7 +137,8 @@ async function* walked(
 ): AsyncGenerator<EvaluationEvent> {
   const { limits, trusted } = request;
   const { checkout, file, derivations } = room;
-  const opened = await options.openWalk({ ...room, trusted, limits, onImport: request.onImport });
+  const { onImport, fetchAccess } = request;
+  const opened = await options.openWalk({ ...room, trusted, limits, onImport, fetchAccess });
   if (opened.kind === 'refused') {
     yield rootError(opened.reason);
     return;

@@ -1,7 +1,7 @@
 /** How code is held while it is evaluated: locked in, or by Nix's restrictions alone, or not evaluated at all. */
 import { join } from 'node:path';
 import type { PendingDerivations, StoreLayout } from '../../nix/index.ts';
-import type { EvaluationLimits, OnImport } from '../events.ts';
+import type { EvaluationLimits, FetchAccess, OnImport } from '../events.ts';
 import type { Containment } from './command-line.ts';
 import type { BuildJail } from './jail/jail-room.ts';
 import type { Audit } from './store-gate/audit.ts';
@@ -47,6 +47,7 @@ export interface WalkWishes {
   readonly limits: EvaluationLimits;
   readonly waiting: Waiting;
   readonly onImport?: OnImport | undefined;
+  readonly fetchAccess?: FetchAccess | undefined;
 }
 
 export type OpenedWalk =
@@ -74,11 +75,13 @@ export function createOpenWalk(options: OpenWalkOptions): OpenWalk {
       // Code that nobody vouches for fetches nothing: an allowed prefix such as https:// leads to
       // everything that this machine can reach.
       const allowedUris = wishes.trusted ? options.allowedUris : [];
+      // Without a jail the token would lie where the code's own builds might find it.
+      const fetchAccess = wishes.trusted && buildJail ? wishes.fetchAccess : undefined;
       const { socket } = gate;
       const containment = buildJail
-        ? await buildJail({ ...wishes, socket, network: allowedUris.length > 0 })
+        ? await buildJail({ ...wishes, fetchAccess, socket, network: allowedUris.length > 0 })
         : { ...options.containment, env: unlockedEnvironment(wishes, gateAddress(socket, layout)) };
-      const { walk, notices } = chooseWalk({ containment, allowedUris }, wishes.trusted);
+      const { walk, notices } = chooseWalk({ containment, allowedUris }, wishes);
       return { kind: 'open', walk, notices, store: gateAddress(socket, layout), close: gate.close };
     } catch (error) {
       await gate.close();
@@ -86,15 +89,21 @@ export function createOpenWalk(options: OpenWalkOptions): OpenWalk {
     }
   };
 
-  function chooseWalk(held: Held, trusted: boolean): { walk: Walk; notices: readonly string[] } {
+  function chooseWalk(
+    held: Held,
+    { trusted, fetchAccess }: WalkWishes,
+  ): { walk: Walk; notices: readonly string[] } {
     if (buildJail === undefined) {
-      const notices = options.quiet ? [] : [unlocked(options.noJail ?? 'there is no jail')];
+      const reason = options.noJail ?? 'there is no jail';
+      const notices = options.quiet ? [] : [unlocked(reason)];
+      if (fetchAccess) notices.push(withoutAccess(fetchAccess, reason));
       return { walk: (jobs?.walk ?? options.builtIn)(held), notices };
     }
     if (jobs?.unrestricted === undefined) {
       return { walk: (jobs?.walk ?? options.builtIn)(held), notices: [] };
     }
-    if (trusted) return { walk: jobs.walk(held), notices: [onlyJail(jobs.unrestricted)] };
+    // It could read the token.
+    if (trusted && !fetchAccess) return { walk: jobs.walk(held), notices: [onlyJail(jobs.unrestricted)] };
     const instead = `The built-in evaluator was used, because nix-eval-jobs cannot be: ${jobs.unrestricted}.`;
     return { walk: options.builtIn(held), notices: [instead] };
   }
@@ -114,6 +123,10 @@ function refusal(reason: string): string {
 
 function unlocked(reason: string): string {
   return `This evaluation was not locked in: ${reason}. Only Nix's own restrictions held its code.`;
+}
+
+function withoutAccess({ repositories }: FetchAccess, reason: string): string {
+  return `${repositories.join(', ')} cannot be fetched: that takes a jail, and ${reason}.`;
 }
 
 function onlyJail(reason: string): string {

@@ -140,6 +140,7 @@ export async function handlePullRequest(
       gitRef: `refs/pull/${number}/head`,
       baseBranch: pull.base.ref,
       title: pull.title,
+      fromFork: pull.head.repo?.id !== payload.repository.id,
       ...(passedOver ? { passedOver } : {}),
     },
     ...(proposed ? { settingsReview: reviewProposal(settings, proposed) } : {}),

@@ -11,8 +11,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StoreLayout } from '../../../nix/index.ts';
+import type { FetchAccess } from '../../events.ts';
 import type { Containment } from '../command-line.ts';
 import { gateAddress } from '../store-gate/store-gate.ts';
+import { userSettings, writeFetchAccess } from './fetch-access.ts';
 import { type Jail, jailCommand, socketInJail } from './jail.ts';
 import {
   existing,
@@ -43,6 +45,8 @@ export interface JailWishes {
   /** Whether the operator's settings of Nix, which may hold access tokens, are inside. */
   readonly trusted: boolean;
   readonly network: boolean;
+  /** What may be fetched besides what anybody may. */
+  readonly fetchAccess?: FetchAccess | undefined;
   /** The socket outside that leads to the store. */
   readonly socket: string;
 }
@@ -70,7 +74,8 @@ export async function createJailBuilder(options: JailBuilderOptions): Promise<Bu
       ...(roots === undefined ? [] : [{ kind: 'writable', from: roots, at: roots } as const]),
       readOnly(wishes.checkout),
     ];
-    const { network } = wishes;
+    const { network, fetchAccess } = wishes;
+    if (fetchAccess) await writeFetchAccess(homeOf(wishes), fetchAccess);
     const walls = { mounts: mountArguments(mounts), network, workingDirectory: homeOf(wishes) };
     return {
       kind: 'jail',
@@ -151,5 +156,8 @@ function environmentInJail(
     LANG: 'C.UTF-8',
     NIX_PATH: '',
     NIX_REMOTE: gateAddress(socketInJail, layout),
+    ...(wishes.fetchAccess && {
+      NIX_USER_CONF_FILES: userSettings(homeOf(wishes), wishes.trusted ? env.NIX_USER_CONF_FILES : undefined),
+    }),
   };
 }

@@ -157,7 +157,7 @@ export function watchImports(options: ImportWatchOptions): ImportWatch {
     const said = saidOf(drvPath) ?? (refusal.includes(drvPath) ? refusal : undefined);
     if (said === undefined) return { status: 'cancelled', message: '' };
     const status = statusOfError(said);
-    return { status: status === 'infrastructure' ? 'failed' : status, message: plainMessage(said) };
+    return { status: status === 'infrastructure' || status === 'out-of-disk' ? 'failed' : status, message: plainMessage(said) };
   }
 }
 
