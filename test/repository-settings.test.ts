@@ -22,7 +22,11 @@ exclude = ["docs/*", "*.md"]
 beforeAll(async () => {
   double = await startGitHubDouble();
   data = await newDataDir();
-  product = await startProduct({ double, dataDir: data.path });
+  product = await startProduct({
+    double,
+    dataDir: data.path,
+    env: { RINGMASTER_EVALUATION_ALLOWED_URIS: `git+${double.url}/,${double.url}/` },
+  });
   await double.createRepository({ name: repo });
 });
 afterAll(async () => {
@@ -102,4 +106,25 @@ test('a file with mistakes is marked at its lines, and the settings of before ho
   const still = (await verdictOn(double, docs.sha)).get('ringmaster');
   expect(still?.conclusion).toBe('neutral');
   expect(still?.summary).toContain('still in force');
+});
+
+test('a private repository is pinned by another one, as soon as its own settings share it', async () => {
+  await double.createRepository({ name: 'ivy/library', private: true });
+  await double.createRepository({ name: 'ivy/app', private: true });
+  const library = await double.push({ repo: 'ivy/library', files: { 'default.nix': '"shared"' } });
+  const fetched = `builtins.fetchGit { url = "${double.url}/ivy/library"; rev = "${library.sha}"; ref = "main"; }`;
+  const app = await double.push({
+    repo: 'ivy/app',
+    files: {
+      [settingsFile]: 'pins = ["ivy/library"]',
+      'ci.nix': ciNix(`{ a = build "a" "echo ${'$'}{import (${fetched})} > $out"; }`),
+    },
+  });
+  const refused = await verdictOn(double, app.sha);
+  expect(refused.get('ringmaster')?.conclusion).toBe('failure');
+  await double.push({ repo: 'ivy/library', files: { [settingsFile]: 'shared_with = ["ivy/app"]' } });
+  const again = await double.push({ repo: 'ivy/app', files: { 'README.md': 'It is shared now.' } });
+  expect(conclusions(await verdictOn(double, again.sha))).toMatchObject({ ringmaster: 'success' });
+  const tokens = [...double.world.tokens.values()].map(({ value }) => value);
+  expect(tokens.filter((token) => product.log.some((line) => line.includes(token)))).toEqual([]);
 });
