@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism, homedir, hostname } from 'node:os';
 import { join, resolve } from 'node:path';
-import { connectToServer, openNixWorkshop, runAgent } from '../agent/index.ts';
+import { connectToServer, createProxiedFetch, openNixWorkshop, runAgent } from '../agent/index.ts';
 import { createLogger, exitStatus, messageOf, OperatorError } from '../basics/index.ts';
 import { openCacheClient } from '../cache/index.ts';
 import { detectNix } from '../nix/index.ts';
@@ -47,6 +47,7 @@ export async function agent(context: CommandContext, flags: AgentFlags): Promise
     token,
     storeDir: nix.storeDir,
     environment: nix.environment,
+    fetch: createProxiedFetch(context.env),
   });
   const workshop = openNixWorkshop({ nix, cache, log });
   const stop = new AbortController();

@@ -1,9 +1,8 @@
-import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { silentLogger } from '../basics/index.ts';
 import { openLogWriter } from '../logs/index.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
-import { runCommandLine } from './command-line.ts';
+import { runInProcess, startCommandLine } from './test-command-line.ts';
 
 let database: TestDatabase;
 const ids: Record<string, number> = {};
@@ -92,48 +91,15 @@ test('a token is printed once, listed without itself, and revoked', async () => 
 
 test('without a database none is made', async () => {
   const env = { DATABASE_URL: '', RINGMASTER_DATA_DIR: '/var/empty/ringmaster-nowhere' };
-  const { status, stderr } = await finished(['build', 'list'], env);
+  const { status, stderr } = await runInProcess(['build', 'list'], env);
   expect(status).toBe(3);
   expect(stderr).toContain('There is no database in /var/empty/ringmaster-nowhere yet.');
 });
 
 function start(...args: string[]) {
-  return startWith(args, { DATABASE_URL: database.url });
+  return startCommandLine(args, { DATABASE_URL: database.url });
 }
 
-async function ringmaster(...args: string[]) {
-  return finished(args, { DATABASE_URL: database.url });
-}
-
-async function finished(args: readonly string[], env: NodeJS.ProcessEnv) {
-  const running = startWith(args, env);
-  const status = await running.status;
-  return { status, stdout: running.stdout(), stderr: running.stderr() };
-}
-
-/** The program in this process, between streams of its own. */
-function startWith(args: readonly string[], env: NodeJS.ProcessEnv) {
-  const [stdout, stderr] = [collect(), collect()];
-  const status = runCommandLine(args, {
-    stdout: stdout.stream,
-    stderr: stderr.stream,
-    env: { ...env, NO_COLOR: '1' },
-    cwd: () => '/',
-    on: () => undefined,
-    off: () => undefined,
-    exit: (code) => {
-      throw new Error(`exit ${code}`);
-    },
-  });
-  return { status, stdout: stdout.text, stderr: stderr.text };
-}
-
-function collect() {
-  // Not a terminal; the program asks for nothing else that a pipe lacks.
-  const stream: NodeJS.WriteStream = Object.setPrototypeOf(new PassThrough(), PassThrough.prototype);
-  let text = '';
-  stream.on('data', (chunk: Buffer) => {
-    text += chunk.toString('utf8');
-  });
-  return { stream, text: () => text };
+function ringmaster(...args: string[]) {
+  return runInProcess(args, { DATABASE_URL: database.url });
 }

@@ -3,7 +3,7 @@ import { exitStatus } from '../basics/index.ts';
 import { addBuilder as add, renewBuilderToken } from '../builders/index.ts';
 import { readConfiguration } from './configuration.ts';
 import type { CommandContext } from './context.ts';
-import { withDatabase } from './database.ts';
+import { withServerDatabase } from './database.ts';
 
 export interface AddBuilderFlags {
   readonly uri?: string;
@@ -23,7 +23,7 @@ export async function addBuilder(
   flags: AddBuilderFlags,
 ): Promise<number> {
   const { config } = await readConfiguration(context);
-  return withDatabase(context, config, async ({ knex }) => {
+  return withServerDatabase(context, config, async ({ knex }) => {
     const { id, token } = await add(knex, {
       name,
       uri: flags.uri,
@@ -50,7 +50,7 @@ export async function renewToken(
   { json }: { readonly json: boolean },
 ): Promise<number> {
   const { config } = await readConfiguration(context);
-  return withDatabase(context, config, async ({ knex }) => {
+  return withServerDatabase(context, config, async ({ knex }) => {
     const token = await renewBuilderToken(knex, name);
     const { host, port, publicUrl } = config.server;
     if (json) context.stdout.write(`${JSON.stringify({ name, token })}\n`);

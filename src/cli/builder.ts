@@ -8,7 +8,7 @@ import {
 } from '../builders/index.ts';
 import { readConfiguration } from './configuration.ts';
 import type { CommandContext } from './context.ts';
-import { withDatabase } from './database.ts';
+import { withServerDatabase } from './database.ts';
 import { formatTable } from './terminal/table.ts';
 import { plainLine } from './terminal/text.ts';
 
@@ -18,7 +18,7 @@ interface Options {
 
 export async function listBuilders(context: CommandContext, { json }: Options): Promise<number> {
   const { config } = await readConfiguration(context);
-  return withDatabase(context, config, async ({ knex }) => {
+  return withServerDatabase(context, config, async ({ knex }) => {
     const builders = await list(knex);
     if (json) context.stdout.write(`${JSON.stringify({ builders })}\n`);
     else if (builders.length === 0) {
@@ -32,7 +32,7 @@ export async function listBuilders(context: CommandContext, { json }: Options): 
 
 export async function showBuilder(context: CommandContext, name: string, { json }: Options): Promise<number> {
   const { config } = await readConfiguration(context);
-  return withDatabase(context, config, async ({ knex }) => {
+  return withServerDatabase(context, config, async ({ knex }) => {
     const builder = await findBuilder(knex, name);
     if (json) {
       context.stdout.write(`${JSON.stringify(builder)}\n`);
@@ -54,7 +54,7 @@ export async function changeBuilder(
   { json }: Options,
 ): Promise<number> {
   const { config } = await readConfiguration(context);
-  return withDatabase(context, config, async ({ knex }) => {
+  return withServerDatabase(context, config, async ({ knex }) => {
     await change(knex, name, { kind });
     if (json) context.stdout.write(`${JSON.stringify({ name, changed: kind })}\n`);
     else if (!context.options.quiet) context.stdout.write(`${name}: ${done[kind]}\n`);
@@ -84,11 +84,14 @@ function tableOf(context: CommandContext, builders: readonly RegisteredBuilder[]
   return `${formatTable(lines, style, head).join('\n')}\n`;
 }
 
+/** The words of the builders' page. */
 function stateOf(builder: RegisteredBuilder): string {
-  if (!builder.enabled) return 'disabled';
-  if (builder.draining) return 'draining';
-  if (!builder.connected) return 'away';
-  return (builder.disabledUntil?.getTime() ?? 0) > Date.now() ? 'resting' : 'ready';
+  const { enabled, lastError, draining, connected, kind, version, disabledUntil, running } = builder;
+  if (!enabled) return lastError?.startsWith('Quarantined:') === true ? 'quarantined' : 'disabled';
+  if (draining) return 'draining';
+  if (!connected) return kind === 'agent' && version === undefined ? 'never connected' : 'away';
+  if ((disabledUntil?.getTime() ?? 0) > Date.now()) return 'resting';
+  return running > 0 ? 'building' : 'ready';
 }
 
 function wordsOf(value: unknown): string {

@@ -8,6 +8,7 @@ import { addBuildCommands } from './build-commands.ts';
 import { addCacheCommands } from './cache-commands.ts';
 import { examples, type Perform, portNumber, wholeNumber } from './command-parts.ts';
 import type { CommandBody, GlobalOptions, ServeFlags } from './context.ts';
+import { addProjectCommands } from './project-commands.ts';
 
 export interface ProgramHost {
   readonly version: string;
@@ -42,6 +43,7 @@ export function createProgram(host: ProgramHost): Command {
   addAgentCommands(program, perform);
   addCacheCommands(program, perform);
   addBuildCommands(program, perform);
+  addProjectCommands(program, perform);
   examples(program, [
     ['ringmaster run', 'evaluate and build the repository in this folder'],
     ['ringmaster serve', 'start the server on http://127.0.0.1:3000'],
