@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { type Build, maxLogPieceBytes } from '../agent-protocol/index.ts';
 import { type Logger, messageOf } from '../basics/index.ts';
-import { isGood, type RealiseResult } from '../nix/index.ts';
+import { isGood, type RealiseResult, statusOfTrouble } from '../nix/index.ts';
 import { type LogSpool, openLogSpool } from './log-spool.ts';
 import { pause, retryDelayMs } from './retry.ts';
 import type { ServerLink } from './server-link.ts';
@@ -121,7 +121,8 @@ async function perform(
     return result;
   } catch (error) {
     if (signal.aborted) return { status: 'cancelled', message: '', outputs: {} };
-    return { status: 'infrastructure', message: messageOf(error), outputs: {} };
+    const message = messageOf(error);
+    return { status: statusOfTrouble(message), message, outputs: {} };
   }
 }
 

@@ -1,6 +1,6 @@
 /** Stops builds that print more than they may, whatever builds them. */
 import { messageOf } from '../basics/index.ts';
-import type { RealiseRequest, RealiseResult } from '../nix/index.ts';
+import { type RealiseRequest, type RealiseResult, statusOfTrouble } from '../nix/index.ts';
 
 type Limited = Pick<RealiseRequest, 'signal' | 'onLogLine'>;
 
@@ -28,6 +28,7 @@ export async function withinLogLimit(
     const message = `The build printed more than ${maxLogBytes} bytes and was stopped.`;
     return { status: 'log-limit', message, outputs: {} };
   } catch (error) {
-    return { status: 'infrastructure', message: messageOf(error), outputs: {} };
+    const message = messageOf(error);
+    return { status: statusOfTrouble(message), message, outputs: {} };
   }
 }

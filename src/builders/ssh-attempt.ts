@@ -15,6 +15,7 @@ import {
   type RealiseResult,
   readDerivation,
   type StoreLayout,
+  statusOfTrouble,
 } from '../nix/index.ts';
 import { adviceOn } from './advice.ts';
 import { resolveInputs } from './resolve-inputs.ts';
@@ -101,7 +102,7 @@ async function bringBack(
   } catch (error) {
     if (signal.aborted) return { status: 'cancelled', message: '', outputs: {} };
     const message = `The outputs could not be fetched: ${adviceOn(error)}`;
-    return { status: 'infrastructure', message, outputs: {} };
+    return { status: statusOfTrouble(message), message, outputs: {} };
   }
 }
 

@@ -96,13 +96,9 @@ function openMachine(options: SshBuilderOptions, maxLogBytes: number): Machine {
   };
 }
 
-const noSpace = /No space left on device|lack of free disk space|database or disk is full/;
-
 function attemptResult(result: RealiseResult, name: string, startedAt: Date): AttemptResult {
   const finishedAt = new Date();
-  if (result.status !== 'infrastructure' || !noSpace.test(result.message)) {
-    return { ...result, startedAt, finishedAt };
-  }
+  if (result.status !== 'out-of-disk') return { ...result, startedAt, finishedAt };
   const message = `The disk of '${name}', or of this machine, is full: ${result.message}`;
-  return { ...result, status: 'out-of-disk', message, startedAt, finishedAt };
+  return { ...result, message, startedAt, finishedAt };
 }

@@ -19,8 +19,8 @@ export interface AttemptRequest {
   readonly onPhase?: (phase: string) => void;
 }
 
-/** How an attempt ended. The last two are, like `infrastructure`, the machine's fault. */
-export type AttemptStatus = RealiseStatus | 'out-of-disk' | 'builder-lost';
+/** How an attempt ended. `builder-lost` is, like `infrastructure` and `out-of-disk`, the machine's fault. */
+export type AttemptStatus = RealiseStatus | 'builder-lost';
 
 /** How an attempt ended: Nix's own result plus what only the builder knows. */
 export interface AttemptResult extends Omit<RealiseResult, 'status'> {

@@ -59,7 +59,7 @@ export { type Environment, type NixEnvironmentOptions, nixEnvironment } from './
 export { type DetectOptions, detectNix, type LocalNix, type NixPrograms } from './local-nix.ts';
 export { defaultMaxLogBytes, type LocalStoreOptions, openLocalStore } from './local-store.ts';
 export { openTransport, type TransportOptions } from './open-transport.ts';
-export { isGood, plainMessage, statusOfError, statusOfReply } from './outcome.ts';
+export { isGood, plainMessage, statusOfError, statusOfReply, statusOfTrouble } from './outcome.ts';
 export { createOutputPaths, type OutputPaths } from './output-paths.ts';
 export {
   createPendingDerivations,

@@ -44,7 +44,7 @@ const replies: readonly (readonly [string, BuildStatus, string, RealiseStatus])[
     '2.8',
     'transient-failure',
     "builder for '/x.drv' failed with exit code 1\nnote: build failure may have been caused by lack of free disk space",
-    'infrastructure',
+    'out-of-disk',
   ],
   ['2.8', 'not-deterministic', "derivation '/x.drv' may not be deterministic", 'non-deterministic'],
   ['2.34', 'no-substituters', 'no substituter can build it', 'infrastructure'],

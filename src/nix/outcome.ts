@@ -29,12 +29,15 @@ const byStatus: Readonly<Record<BuildStatus, RealiseStatus>> = {
   cancelled: 'cancelled',
 };
 
+/** Nix's own words, which it also adds to the failure of a build where the disk has no 8 MiB left. */
+const fullDisk = /No space left on device|lack of free disk space|database or disk is full/;
+
 /** Words that say more than the status. The first that fits decides. */
 const byWords: readonly (readonly [RegExp, RealiseStatus])[] = [
   [/hash mismatch in fixed-output derivation/, 'output-mismatch'],
   [/is required to build .*but I am a|required system or feature not available/s, 'unsupported-system'],
   [/timed out after \d+ seconds of silence/, 'silent-timeout'],
-  [/No space left on device|lack of free disk space|database or disk is full/, 'infrastructure'],
+  [fullDisk, 'out-of-disk'],
   [/dependencies of derivation .* failed to build|\d+ dependenc(y|ies) failed/, 'dependency-failed'],
   [/Cannot allocate memory|Too many open files|Resource temporarily unavailable/, 'infrastructure'],
   [/cannot build missing derivation|while setting up the build environment/, 'infrastructure'],
@@ -64,6 +67,11 @@ export function statusOfError(message: string): RealiseStatus {
   return statusOfWords(plainMessage(message)) ?? 'infrastructure';
 }
 
+/** What trouble around a build means: with bringing its inputs, or fetching its outputs. */
+export function statusOfTrouble(message: string): 'out-of-disk' | 'infrastructure' {
+  return fullDisk.test(message) ? 'out-of-disk' : 'infrastructure';
+}
+
 /** Nix's words without colours, the `error:` in front, and the advice to look at the log. */
 export function plainMessage(message: string): string {
   return stripVTControlCharacters(message)
@@ -73,5 +81,9 @@ export function plainMessage(message: string): string {
 }
 
 function statusOfWords(message: string): RealiseStatus | undefined {
-  return byWords.find(([words]) => words.test(message))?.[1];
+  const own = message.replace(quotedLog, '');
+  return byWords.find(([words]) => words.test(own))?.[1];
 }
+
+/** A daemon that does not take our settings quotes the log; what a builder printed is not Nix's word. */
+const quotedLog = /^\s*(?:> .*|>)$/gm;

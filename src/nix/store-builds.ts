@@ -10,7 +10,7 @@ import {
   type Operation,
   ProtocolError,
 } from './daemon/index.ts';
-import { isGood, plainMessage, statusOfError, statusOfReply } from './outcome.ts';
+import { isGood, plainMessage, statusOfError, statusOfReply, statusOfTrouble } from './outcome.ts';
 import type { RealiseRequest, RealiseResult, ResolvedDerivation } from './types.ts';
 import { type BuildWatch, watchBuild } from './watch.ts';
 import { wireDerivation } from './wire-derivation.ts';
@@ -72,7 +72,7 @@ async function build<T>(
       await keepFromCollector(lease.connection, request.keep ?? []);
       const trouble = await request.prepare?.().then(() => undefined, messageOf);
       if (signal.aborted) return failed('cancelled', '');
-      if (trouble !== undefined) return failed('infrastructure', trouble);
+      if (trouble !== undefined) return failed(statusOfTrouble(trouble), trouble);
       // Time that went into bringing inputs is not the build's.
       watch = watchBuild(request, cancel);
       const reply = await lease.connection.call(operation, { onEvent: watch.onEvent });

@@ -12,7 +12,7 @@ import {
   querySubstitutablePaths,
   queryValidPaths,
 } from './daemon/index.ts';
-import { plainMessage } from './outcome.ts';
+import { plainMessage, statusOfTrouble } from './outcome.ts';
 import { buildResolved, failed, realise } from './store-builds.ts';
 import { storePaths } from './store-paths.ts';
 import type { NixStore, RealiseRequest, RealiseResult } from './types.ts';
@@ -53,7 +53,8 @@ export function openDaemonStore(options: DaemonStoreOptions): NixStore {
     } catch (error) {
       const { drvPath } = request;
       options.logger.warn({ store: options.name, drvPath, err: error }, 'build not possible');
-      return failed('infrastructure', messageOf(error));
+      const message = messageOf(error);
+      return failed(statusOfTrouble(message), message);
     }
   };
 

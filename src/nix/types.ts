@@ -54,6 +54,7 @@ export type RealiseStatus =
   | 'dependency-failed'
   | 'unsupported-system' // no such system or feature on that store
   | 'cancelled'
+  | 'out-of-disk' // the machine's disk is full, as Nix says; a builder that prints so has just failed
   | 'infrastructure'; // the store, the daemon or the machine failed, not the build
 
 export interface RealiseResult {
