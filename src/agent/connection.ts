@@ -2,7 +2,7 @@
 import { type Client, createClient, type Interceptor } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { AgentService, agentPath } from '../agent-protocol/index.ts';
-import { httpAgentFor } from './proxy.ts';
+import { httpAgentFor } from './proxy-agent.ts';
 
 export type AgentClient = Client<typeof AgentService>;
 
