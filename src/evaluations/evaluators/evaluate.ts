@@ -22,6 +22,7 @@ import type {
   EvaluationNotice,
   EvaluationRequest,
 } from '../events.ts';
+import { adviceOn } from './advice.ts';
 import { readDerivationFacts } from './derivation-file.ts';
 import { findEvaluationFile, flakeFile } from './find-file.ts';
 import { explainLockFailure, type FlakeOptions, type OpenedFlake, openFlake } from './flakes/flake.ts';
@@ -246,7 +247,9 @@ function errorOf(finding: Extract<Finding, { kind: 'error' }>, words: Words): Ev
   const location =
     cleaned.location ??
     (definedAt && locationInside({ ...definedAt, file: atStorePath(definedAt.file, words) }, words.checkout));
-  return { type: 'error', path, message: cleaned.message, ...(location ? { location } : {}) };
+  const help = adviceOn(cleaned.message);
+  const message = help === undefined ? cleaned.message : `${cleaned.message}\n\nhelp: ${help}`;
+  return { type: 'error', path, message, ...(location ? { location } : {}) };
 }
 
 /** Some versions of Nix tell where the files of a store are, some what they are called. */

@@ -5,6 +5,14 @@ import { cleanError, cutMessage } from './locations.ts';
 const limit = 64 * 1024;
 const clean = (text: string) => cleanError(text, '/tmp/checkout', limit);
 
+test('what lies beside the checkout is written as seen from it, and nothing of where checkouts lie remains', () => {
+  const text =
+    "error: access to absolute path '/var/lib/data/checkouts/8' is forbidden; not /srv/var/lib/data/x, not /var/lib";
+  expect(cleanError(text, '/var/lib/data/checkouts/7', limit).message).toBe(
+    "error: access to absolute path '../8' is forbidden; not /srv/var/lib/data/x, not /var/lib",
+  );
+});
+
 describe('where the error is', () => {
   test('Nix 2.8: the place after the error, not the frames behind it', () => {
     const text = `error: attribute 'foo' missing

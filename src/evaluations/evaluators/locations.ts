@@ -81,10 +81,28 @@ function collapseBlank(lines: readonly string[]): string[] {
   return lines.filter((line, index) => line.trim() !== '' || (lines[index - 1] ?? '').trim() !== '');
 }
 
-/** Takes the checkout's path out of a text; names that merely begin like it stay. */
+/**
+ * Takes the checkout's path out of a text; names that merely begin like it stay. What lies beside the
+ * checkout is written as seen from it, `../x`: where checkouts lie is the machine's affair.
+ */
 export function relativePaths(text: string, checkout: string): string {
-  const itself = new RegExp(`${checkout.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')}(?![\\w.-])`, 'g');
-  return text.replaceAll(`${checkout}/`, '').replace(itself, '.');
+  const itself = new RegExp(`${escaped(checkout)}(?![\\w.-])`, 'g');
+  const cleaned = text.replaceAll(`${checkout}/`, '').replace(itself, '.');
+  return ancestors(checkout).reduce(
+    (known, ancestor, index) =>
+      known.replace(new RegExp(`(?<![\\w.-])${escaped(ancestor)}/`, 'g'), '../'.repeat(index + 1)),
+    cleaned,
+  );
+}
+
+function escaped(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+}
+
+/** The folders above one, nearest first, without `/` and what lies in it: `/tmp` belongs to everybody. */
+function ancestors(folder: string): string[] {
+  const parts = folder.split('/');
+  return parts.flatMap((_, index) => (index < 3 ? [] : [parts.slice(0, index).join('/')])).reverse();
 }
 
 /**
