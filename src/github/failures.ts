@@ -70,6 +70,11 @@ export function failureOf(error: unknown): GitHubFailure {
   return { kind: 'invalid', reason, afterSeconds: undefined };
 }
 
+/** Whether it was a call to GitHub that rejected with this: octokit gives all its errors a status. */
+export function isFromGitHub(error: unknown): boolean {
+  return requestError.safeParse(error).success;
+}
+
 type Header = (name: string) => string | undefined;
 
 function headersOf(error: RequestError): Header {

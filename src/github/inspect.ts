@@ -1,5 +1,5 @@
 /** Whether GitHub knows the App that is configured, and whether it may do what Ringmaster does. */
-import type { GitHubApp } from './app.ts';
+import type { GitHubApp, GitHubClient } from './app.ts';
 import { failureOf, type GitHubFailure } from './failures.ts';
 
 /** As in app.yml. */
@@ -23,15 +23,18 @@ export type AppInspection =
       readonly url: string;
       /** What has to be changed in the App's settings, as sentences. */
       readonly problems: readonly string[];
+      /** Where GitHub sends messages; undefined: nowhere, or it does not tell. */
+      readonly webhookUrl: string | undefined;
     }
   | { readonly kind: 'failed'; readonly failure: GitHubFailure };
 
 const strength = ['none', 'read', 'write', 'admin'];
 
-/** Asks GitHub about the App: one call. For the doctor, and for pages about the set-up. Never rejects. */
+/** Asks GitHub about the App: two calls. For the doctor, and for pages about the set-up. Never rejects. */
 export async function inspectGitHubApp(app: GitHubApp): Promise<AppInspection> {
   try {
-    const { data } = await (await app.appClient()).request('GET /app');
+    const client = await app.appClient();
+    const { data } = await client.request('GET /app');
     const granted = new Map<string, unknown>(Object.entries(data?.permissions ?? {}));
     const events = new Set(data?.events ?? []);
     const problems = [
@@ -42,8 +45,20 @@ export async function inspectGitHubApp(app: GitHubApp): Promise<AppInspection> {
         .filter((event) => !events.has(event))
         .map((event) => `The App has to subscribe to the event '${event}'.`),
     ];
-    return { kind: 'known', name: data?.name ?? '', url: data?.html_url ?? '', problems };
+    const webhookUrl = await webhookUrlOf(client);
+    return { kind: 'known', name: data?.name ?? '', url: data?.html_url ?? '', problems, webhookUrl };
   } catch (error) {
     return { kind: 'failed', failure: failureOf(error) };
+  }
+}
+
+/** An App whose webhook was never active has no configuration of one: GitHub answers 404. */
+async function webhookUrlOf(client: GitHubClient): Promise<string | undefined> {
+  try {
+    const { data } = await client.request('GET /app/hook/config');
+    return data.url || undefined;
+  } catch (error) {
+    if (failureOf(error).kind === 'not-found') return undefined;
+    throw error;
   }
 }

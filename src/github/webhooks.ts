@@ -10,7 +10,7 @@ import { addTask, isConnectionError, type Knex } from '../postgres/index.ts';
 import type { GitHubApp } from './app.ts';
 import { BodyRefused, createBodyReader } from './bodies.ts';
 import { isHandled } from './deliveries/handlers.ts';
-import { processDeliveryTask } from './deliveries/process-delivery.ts';
+import { deliveryJobKey, processDeliveryTask } from './deliveries/process-delivery.ts';
 
 export interface WebhookOptions {
   readonly db: Knex;
@@ -107,7 +107,7 @@ async function receive(request: FastifyRequest, options: WebhookOptions): Promis
 /** The few fields that decide what becomes of a delivery; the rest is parsed when it is processed. */
 const outline = z.object({
   action: z.string().max(100).optional().catch(undefined),
-  installation: z.object({ id: z.number() }).optional().catch(undefined),
+  installation: z.object({ id: z.number().int().safe() }).optional().catch(undefined),
 });
 
 async function accept(delivery: Delivery, options: WebhookOptions): Promise<Answer> {
@@ -147,9 +147,9 @@ async function store(
     db.transaction(async (trx) => {
       // The update changes nothing: it makes a second delivery wait for the first and returns its row.
       const result = await trx.raw(
-        `INSERT INTO deliveries (id, event, action, payload) VALUES (?, ?, ?, ?::jsonb)
+        `INSERT INTO deliveries (id, event, action, payload, installation_id) VALUES (?, ?, ?, ?::jsonb, ?)
          ON CONFLICT (id) DO UPDATE SET id = deliveries.id RETURNING processed_at`,
-        [id, event, action ?? null, payload],
+        [id, event, action ?? null, payload, installation?.id ?? null],
       );
       const row: { readonly processed_at: Date | null } = result.rows[0];
       if (row.processed_at !== null) return 'processed';
@@ -160,7 +160,7 @@ async function store(
         processDeliveryTask,
         { id },
         {
-          jobKey: `delivery:${id}`,
+          jobKey: deliveryJobKey(id),
           queueName: `deliveries:${installation?.id ?? 'none'}`,
           maxAttempts,
         },

@@ -11,7 +11,7 @@
  */
 import { EventEmitter } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Runner, run, type TaskList, type WorkerEvents } from 'graphile-worker';
+import { type Runner, run, type TaskList, type WorkerEvents, type WorkerPool } from 'graphile-worker';
 import { type Logger, messageOf } from '../basics/index.ts';
 import type { Database } from './database.ts';
 import { queueLogger, releaseTasksOf } from './task-queue.ts';
@@ -100,6 +100,9 @@ async function startPool(options: TaskRunnerOptions): Promise<Runner> {
     // Emitted before the first task is fetched. The pool's own name is random, known to nobody
     // after a crash.
     workerPool.id = options.workerId;
+    events.on('job:complete', ({ job }) => {
+      if (job.job_queue_id !== null) lookAgain(workerPool);
+    });
   });
   return run({
     pgPool: options.database.pool,
@@ -115,6 +118,25 @@ async function startPool(options: TaskRunnerOptions): Promise<Runner> {
     // Without batching, a failure to note a task's end is an unhandled rejection, fatal in Node.
     preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
   });
+}
+
+/** Milliseconds after the end of a task at which its queue should be free. */
+const lookAgainMs = [5, 50, 500];
+
+/**
+ * A worker looks for its next task before the end of the last one is written down. Until then the
+ * queue of that task is taken, so the worker finds nothing there and sleeps for the poll interval,
+ * unless it is told to look again.
+ */
+function lookAgain(workerPool: Pick<WorkerPool, 'nudge'>): void {
+  const look = () => {
+    try {
+      workerPool.nudge(1);
+    } catch {
+      // One of its workers has ended, as all will: the pool is stopping.
+    }
+  };
+  for (const ms of lookAgainMs) setTimeout(look, ms).unref();
 }
 
 function taskList(options: TaskRunnerOptions): TaskList {

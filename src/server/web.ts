@@ -5,7 +5,7 @@ import { type Logger, OperatorError } from '../basics/index.ts';
 import type { AgentHub } from '../builders/index.ts';
 import type { CacheHandler } from '../cache/index.ts';
 import { type GitHubApp, missingGitHubSettings, webhooks } from '../github/index.ts';
-import { type Database, type Listener, migrationStatus } from '../postgres/index.ts';
+import { type Database, type Listener, migrationStatus, openDatabase } from '../postgres/index.ts';
 import { buildWebServer, type SetupNotice } from '../web/index.ts';
 import { mountAgents } from './agents.ts';
 import { announceRevision } from './revision-changes.ts';
@@ -31,8 +31,25 @@ export interface Web {
   close(): Promise<void>;
 }
 
+/** Connections for storing deliveries: GitHub waits ten seconds, whatever else the others are busy with. */
+const intakeConnections = 4;
+
 /** Starts listening. Rejects with an OperatorError when the port is taken. */
 export async function startWeb(options: WebOptions): Promise<Web> {
+  const intake = await openDatabase(options.database.url, options.log, {
+    maxConnections: intakeConnections,
+    applicationName: 'ringmaster intake',
+  });
+  try {
+    const web = await listen(options, intake);
+    return { url: web.url, close: () => web.close().finally(() => intake.close()) };
+  } catch (error) {
+    await intake.close();
+    throw error;
+  }
+}
+
+async function listen(options: WebOptions, intake: Database): Promise<Web> {
   const { settings, database, log } = options;
   const { server, github, web } = settings.config;
   const db = database.knex;
@@ -59,7 +76,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     setupNotices: () => setupNotices(missing, options.nixProblem()),
     ...(settings.setup ? { setup: settings.setup.pages } : {}),
     githubPlugin: webhooks({
-      db,
+      db: intake.knex,
       app: options.github,
       missing,
       log,
