@@ -79,18 +79,20 @@ function tableOf(context: CommandContext, builders: readonly RegisteredBuilder[]
     stateOf(builder),
     `${builder.running}/${builder.slots}`,
     builder.systems.join(','),
-    plainLine(builder.lastError ?? ''),
+    plainLine(builder.lastError ?? builder.withheld ?? ''),
   ]);
   return `${formatTable(lines, style, head).join('\n')}\n`;
 }
 
 /** The words of the builders' page. */
 function stateOf(builder: RegisteredBuilder): string {
-  const { enabled, lastError, draining, connected, kind, version, disabledUntil, running } = builder;
+  const { enabled, lastError, draining, connected, kind, version, disabledUntil, running, withheld } =
+    builder;
   if (!enabled) return lastError?.startsWith('Quarantined:') === true ? 'quarantined' : 'disabled';
   if (draining) return 'draining';
   if (!connected) return kind === 'agent' && version === undefined ? 'never connected' : 'away';
   if ((disabledUntil?.getTime() ?? 0) > Date.now()) return 'resting';
+  if (withheld !== undefined) return 'overloaded';
   return running > 0 ? 'building' : 'ready';
 }
 

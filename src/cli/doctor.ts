@@ -4,8 +4,9 @@ import { exitStatus } from '../basics/index.ts';
 import { readConfiguration } from './configuration.ts';
 import type { CommandContext } from './context.ts';
 import { broken, type CheckResult, type CheckStatus, good } from './doctor/check.ts';
+import { checkGithub } from './doctor/github.ts';
 import { checkGit, checkJail, checkNix, checkNode } from './doctor/programs.ts';
-import { checkDatabase, checkDataDirectory, checkGithub, checkPort } from './doctor/server.ts';
+import { checkDatabase, checkDataDirectory, checkPort } from './doctor/server.ts';
 import { nixHome } from './run/settings.ts';
 import type { Style } from './terminal/style.ts';
 import { formatTable } from './terminal/table.ts';
@@ -41,7 +42,12 @@ async function runChecks(context: CommandContext): Promise<readonly CheckResult[
   const ofServer =
     config === undefined
       ? []
-      : [checkDataDirectory(config), checkDatabase(context, config), checkGithub(config), checkPort(config)];
+      : [
+          checkDataDirectory(config),
+          checkDatabase(context, config),
+          checkGithub(config, context.log),
+          checkPort(config),
+        ];
   const results = await Promise.all([
     checkNix(context, nix),
     checkGit(context),

@@ -198,6 +198,7 @@ async function build(work: Building): Promise<void> {
     await reader.ended;
     await texts.close();
     await builder.close();
+    derivations.close();
   }
 }
 

@@ -1,12 +1,10 @@
-/** Checks of what only the server needs: its folder, database, credentials and port. */
-import { createPrivateKey } from 'node:crypto';
+/** Checks of what only the server needs: its folder, database and port. */
 import { constants } from 'node:fs';
 import { access, statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname } from 'node:path';
 import type { Config } from '../../basics/config/index.ts';
 import { messageOf } from '../../basics/index.ts';
-import { withStoredApp } from '../../github/index.ts';
 import {
   dataDirectoryHolder,
   describeDatabase,
@@ -101,41 +99,6 @@ async function checkRunningDatabase(context: CommandContext, url: string): Promi
   } finally {
     await database.close();
   }
-}
-
-/** All or nothing: with a part of the credentials the server cannot talk to GitHub. */
-export async function checkGithub({ github: configured, dataDir }: Config): Promise<CheckResult> {
-  let github: Config['github'];
-  try {
-    github = await withStoredApp(configured, dataDir);
-  } catch (error) {
-    return broken('github', error);
-  }
-  const parts = [
-    ['github.app_id (APP_ID)', github.appId],
-    ['github.private_key (PRIVATE_KEY or PRIVATE_KEY_PATH)', github.privateKey],
-    ['github.webhook_secret (WEBHOOK_SECRET)', github.webhookSecret],
-  ] as const;
-  const absent = parts.filter(([, value]) => value === undefined).map(([name]) => name);
-  const advice = 'docs/reference/configuration.md says where GitHub shows these.';
-  if (absent.length === parts.length) {
-    return attention(
-      'github',
-      'no App yet',
-      "'ringmaster serve' prints the address of a page that creates one. 'ringmaster run' needs none.",
-    );
-  }
-  if (absent.length > 0) return missing('github', `not set: ${absent.join(', ')}`, advice);
-  try {
-    createPrivateKey(github.privateKey ?? '');
-  } catch (error) {
-    return missing(
-      'github',
-      `the private key cannot be read: ${messageOf(error)}`,
-      'Download a new one from the settings of the App.',
-    );
-  }
-  return good('github', `App ${github.appId} on ${github.host ?? 'github.com'}`);
 }
 
 /** A port in use is fine when our own server has it. */
