@@ -6,7 +6,7 @@
  * connections, and an 'error' nobody listens to is fatal in Node. Statements under way fail with
  * an error that `isConnectionError` knows; the next one gets a fresh connection.
  */
-import knexFactory, { type Knex } from 'knex';
+import type { Knex } from 'knex';
 import pg from 'pg';
 import { type Logger, messageOf, OperatorError } from '../basics/index.ts';
 import { isConnectionError } from './connection-errors.ts';
@@ -44,6 +44,8 @@ export async function openDatabase(
   const report = (error: Error) => log.warn({ err: error }, 'a database connection was lost');
   pool.on('error', report);
   pool.on('connect', (client) => client.on('error', report));
+  // Loaded here: commands that need no database would start later by a quarter with it.
+  const { default: knexFactory } = await import('knex');
   const knex = knexFactory({
     client: 'pg',
     connection,

@@ -3,7 +3,7 @@ import { fastifyConnectPlugin } from '@connectrpc/connect-fastify';
 import type { FastifyInstance } from 'fastify';
 import { AgentService, agentPath } from '../agent-protocol/index.ts';
 import type { Logger } from '../basics/index.ts';
-import { type AgentHub, createAgentService } from '../builders/index.ts';
+import { type AgentHub, loadAgentService } from '../builders/index.ts';
 import { type RequestLimits, readAgentRequest } from './agent-requests.ts';
 
 /** More than a registration with a thousand attempts, or the largest piece of a log. */
@@ -18,6 +18,7 @@ export async function mountAgents(
   hub: () => AgentHub | undefined,
   log: Logger,
 ): Promise<void> {
+  const createAgentService = await loadAgentService();
   app.addHook('preClose', async () => hub()?.close());
   await app.register(async (scope) => {
     scope.addHook('preHandler', (request, reply) =>
