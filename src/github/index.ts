@@ -6,6 +6,7 @@ export {
   openGitHubApp,
 } from './app.ts';
 export { createAnswerTeller, tellAnswersTask } from './commands/answers.ts';
+export { createCommitPermission } from './commit-permission.ts';
 export { createDeliveryProcessor, processDeliveryTask } from './deliveries/process-delivery.ts';
 export { removeOldDeliveries } from './deliveries/retention.ts';
 export { createDeliverySweeper, requestDeliverySweep, sweepDeliveriesTask } from './deliveries/sweep.ts';

@@ -4,6 +4,7 @@ export {
   findInstallation,
   type Installation,
   markInstallationDeleted,
+  noteMayCommit,
   setInstallationSuspended,
   upsertInstallation,
 } from './installations.ts';

@@ -37,6 +37,16 @@ export async function setInstallationSuspended(db: Knex, id: number, suspended: 
   await db('installations').where({ id }).update({ suspended });
 }
 
+/** Whether the account lets the App commit; undefined: that may have changed, and has to be asked. */
+export async function noteMayCommit(db: Knex, id: number, mayCommit: boolean | undefined): Promise<void> {
+  await db('installations')
+    .where({ id })
+    .update({
+      may_commit: mayCommit ?? null,
+      may_commit_asked_at: mayCommit === undefined ? null : db.fn.now(),
+    });
+}
+
 /** The App was uninstalled: its projects rest until another installation brings them back. */
 export async function markInstallationDeleted(db: Knex, id: number, asOf: Date): Promise<number> {
   await db('installations').where({ id }).update({ deleted: true });

@@ -9,6 +9,7 @@ import type {
   SourceLocation,
 } from '../evaluations/index.ts';
 import type { RepositorySettings, SettingsReview } from '../projects/index.ts';
+import type { Place } from './places/match.ts';
 
 export interface LogTail {
   readonly attemptId: number;
@@ -32,11 +33,27 @@ export interface BuildFacts {
     | { readonly name: string; readonly state: BuildState; readonly message: string }
     | undefined;
   /** Of a fixed-output derivation, its own or the culprit's: what it promises and what came out. */
-  readonly hashes?: { readonly specified: string; readonly got: string } | undefined;
+  readonly hashes?: Hashes | undefined;
   /** The end of its log, or of the culprit's; read only where a check of its own shows it. */
   readonly log: LogTail | undefined;
   /** Where that log is: the culprit's last attempt, or its own. */
   readonly logAttemptId: number | undefined;
+  /** What that log says about files of the commit; undefined where nobody has looked. */
+  readonly places?: readonly Place[] | undefined;
+}
+
+export interface Hashes {
+  readonly specified: string;
+  readonly got: string;
+}
+
+/** Somebody asked for the hash to be written into the file that has the wrong one. */
+export interface HashApplication {
+  readonly specified: string;
+  readonly askedBy: string;
+  readonly applied: boolean;
+  /** What came of it: a sentence; undefined while it is under way. */
+  readonly outcome: string | undefined;
 }
 
 export interface JobFacts {
@@ -92,6 +109,10 @@ export interface ReportFacts {
   readonly jobs: readonly JobFacts[];
   /** Against the base revision, once they are known. */
   readonly changes?: EvaluationChanges | undefined;
+  /** Whether the App may commit hashes there, or can suggest them; undefined: GitHub was not asked. */
+  readonly mayApply?: boolean | undefined;
+  /** The newest one of each hash. */
+  readonly applications?: readonly HashApplication[];
   /** Names of checks this revision was given before: they are reported to their end. */
   readonly reportedChecks: readonly string[];
 }

@@ -1,4 +1,4 @@
-/** Loads what a report says from the database: six queries, and one more for each log's end. */
+/** Loads what a report says from the database: some ten queries, and one more for each log's end. */
 import type { Knex } from 'knex';
 import { z } from 'zod';
 import { failureStates, finishedStates, unfinishedStates } from '../builds/index.ts';
@@ -7,8 +7,10 @@ import { tailLog } from '../logs/index.ts';
 import { settingsReview } from '../projects/index.ts';
 import type { BuildFacts, EvaluationFacts, JobFacts, LogTail, ReportFacts } from './facts.ts';
 import { limits } from './limits.ts';
+import { placesByAttempt } from './places/read.ts';
 import { chooseOwnChecks } from './plan/selection.ts';
 import { judgeJobs } from './plan/verdict.ts';
+import { readApplying } from './read-applying.ts';
 
 /** What is read of a log, the most that is shown: of failures, and of what was built well. */
 const tails = {
@@ -104,6 +106,7 @@ export async function readReportFacts(db: Knex, revisionId: number): Promise<Rep
   const revision = revisionRow.parse(found);
   const evaluation = await readEvaluation(db, revisionId);
   const sources = await readSources(db, revisionId);
+  const jobs = evaluation ? await readJobs(db, evaluation.id) : [];
   const facts: ReportFacts = {
     revisionId,
     installationId: revision.installation_id,
@@ -119,7 +122,14 @@ export async function readReportFacts(db: Knex, revisionId: number): Promise<Rep
     settingsReview: revision.settings_review ?? undefined,
     statuses: revision.statuses ?? undefined,
     evaluation,
-    jobs: evaluation ? await readJobs(db, evaluation.id) : [],
+    jobs,
+    ...(jobs.some(({ build }) => build?.hashes)
+      ? await readApplying(db, {
+          revisionId,
+          installationId: revision.installation_id,
+          onlyProposed: sources.length > 0 && sources.every(({ kind }) => kind === 'pull-request'),
+        })
+      : {}),
     changes: evaluation && (await readChanges(db, evaluation.id)),
     reportedChecks: await readReportedChecks(db, revisionId),
   };
@@ -274,11 +284,13 @@ async function withLogs(db: Knex, facts: ReportFacts): Promise<ReportFacts> {
     if (!tail || attemptId === undefined || logs.has(attemptId)) continue;
     logs.set(attemptId, { attemptId, ...(await tailLog(db, attemptId, tail)) });
   }
+  if (logs.size === 0) return facts;
+  const places = await placesByAttempt(db, facts.revisionId);
   const jobs = facts.jobs.map((job) => {
-    const log = job.build?.logAttemptId === undefined ? undefined : logs.get(job.build.logAttemptId);
-    return job.build && log && tailOf(job, facts.jobs.length)
-      ? { ...job, build: { ...job.build, log } }
-      : job;
+    const attemptId = job.build?.logAttemptId;
+    const log = attemptId === undefined ? undefined : logs.get(attemptId);
+    if (!job.build || attemptId === undefined || !log || !tailOf(job, facts.jobs.length)) return job;
+    return { ...job, build: { ...job.build, log, places: places.get(attemptId) } };
   });
   return { ...facts, jobs };
 }

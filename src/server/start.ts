@@ -13,6 +13,7 @@ import { missingGitHubSettings, openGitHubApp } from '../github/index.ts';
 import { createListener, lockDataDirectory, newTaskWorkerId, registerProcess } from '../postgres/index.ts';
 import { openAgentHub } from './agent-hub.ts';
 import { noStoreHere, openServerCache } from './cache.ts';
+import { openCheckouts } from './checkouts.ts';
 import { startMaintenance } from './maintenance.ts';
 import { createMetrics } from './metrics.ts';
 import { announceRevision } from './revision-changes.ts';
@@ -74,6 +75,7 @@ async function assemble(settings: ServerSettings, log: Logger, shutdown: Shutdow
   });
   shutdown.add('registration', () => registration.deregister());
   const github = await opening;
+  const checkouts = openCheckouts(settings, github, log);
   const maintenance = await startMaintenance({
     database,
     onRevisionChanged: announceRevision,
@@ -125,13 +127,17 @@ async function assemble(settings: ServerSettings, log: Logger, shutdown: Shutdow
       if (workers === undefined) throw noStoreHere();
       return (await workers.nix()).nix.layout;
     };
-    const tasks = startTasks({ settings, database, workerId, github, publicUrl, layout, log });
+    const tasks = startTasks({
+      ...{ settings, database, workerId, github, checkouts, publicUrl, layout, log },
+    });
     shutdown.add('background tasks', () => tasks.stop());
   }
   const wake = { evaluations: () => {}, builds: () => {}, cancelled: () => {}, builders: () => {} };
   if (has('evaluator') || has('scheduler')) {
     const processId = registration.id;
-    const started = startWorkers({ settings, database, processId, github, log, shutdown, wake });
+    const started = startWorkers({
+      ...{ settings, database, processId, github, checkouts, log, shutdown, wake },
+    });
     workers = started;
     const { dispatcher, fleet, nix } = started;
     // Agents are built with where they are connected: that takes both roles.

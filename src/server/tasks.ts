@@ -11,6 +11,7 @@ import {
 } from '../evaluations/index.ts';
 import {
   createAnswerTeller,
+  createCommitPermission,
   createDeliveryProcessor,
   createDeliverySweeper,
   createQuestions,
@@ -23,10 +24,13 @@ import {
 } from '../github/index.ts';
 import { readDerivation, type StoreLayout } from '../nix/index.ts';
 import { type Database, startTaskRunner, type TaskRunner } from '../postgres/index.ts';
+import type { Checkouts } from '../projects/index.ts';
 import {
   createGovernor,
+  createPlaceFinder,
   createReconciler,
   createReportTasks,
+  findPlacesTask,
   reconcileTask,
   requestReconciling,
 } from '../reports/index.ts';
@@ -38,6 +42,7 @@ export interface TasksOptions {
   readonly database: Database;
   readonly workerId: string;
   readonly github: GitHubApp | undefined;
+  readonly checkouts: Checkouts;
   readonly publicUrl: string;
   /** Where this machine's derivations are; rejects where it has no Nix. */
   readonly layout: () => Promise<StoreLayout>;
@@ -66,6 +71,8 @@ export function startTasks(options: TasksOptions): TaskRunner {
   });
   const governor = createGovernor(db);
   const transport = github && createReportTransport(github, log);
+  const places = createPlaceFinder({ db, checkouts: options.checkouts, log });
+  const learnPermission = github && createCommitPermission({ db, app: github, log });
   // Without credentials nothing comes in, and what is still to be sent waits for them.
   const reports = transport
     ? createReportTasks({
@@ -73,6 +80,10 @@ export function startTasks(options: TasksOptions): TaskRunner {
         transport,
         governor,
         log,
+        supply: async (revisionId, { attempts, mayCommit, installationId }) => {
+          if (attempts.length > 0) await places.find(revisionId, attempts);
+          if (mayCommit) await learnPermission?.(installationId);
+        },
         planOptions: () => ({
           publicUrl: options.publicUrl,
           statuses: options.settings.config.reports.statuses,
@@ -101,6 +112,7 @@ export function startTasks(options: TasksOptions): TaskRunner {
     concurrency,
     handlers: {
       [processDeliveryTask]: process,
+      [findPlacesTask]: places.findAgain,
       ...answers,
       [supersedeTask]: async (payload) => {
         const { id } = supersedePayload.parse(payload);

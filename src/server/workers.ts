@@ -13,9 +13,9 @@ import {
   settleAfterBuilds,
   startCoordinator,
 } from '../evaluations/index.ts';
-import { createGitAccess, createQuestions, type GitHubApp, openPins } from '../github/index.ts';
+import { createQuestions, type GitHubApp, openPins } from '../github/index.ts';
 import type { Database } from '../postgres/index.ts';
-import { createCheckouts, findProject, findProjectSettings } from '../projects/index.ts';
+import { type Checkouts, findProject, findProjectSettings } from '../projects/index.ts';
 import { type Driving, startDrivingBuilders } from './builders.ts';
 import { startGcRoots } from './gc-roots.ts';
 import { createNixMachine, type WorkingNix } from './nix-machine.ts';
@@ -29,6 +29,7 @@ export interface WorkersOptions {
   readonly database: Database;
   readonly processId: number;
   readonly github: GitHubApp | undefined;
+  readonly checkouts: Checkouts;
   readonly log: Logger;
   readonly shutdown: Shutdown;
   /** Set to functions that look for work at once. */
@@ -98,15 +99,9 @@ export function startWorkers(options: WorkersOptions): Workers {
 }
 
 function startEvaluating(options: WorkersOptions, getNix: () => Promise<WorkingNix>): Coordinator {
-  const { settings, database, log } = options;
+  const { settings, database, checkouts, log } = options;
   const { evaluation } = settings.config;
   const isSigned = createVerifier(evaluation.publicKeys);
-  const checkouts = createCheckouts({
-    dataDir: settings.config.dataDir,
-    openAccess: createGitAccess(options.github, log),
-    environment: settings.environment,
-    log,
-  });
   const cleaned = checkouts.clean().catch((error: unknown) => {
     log.warn({ err: error }, 'old checkouts could not be removed');
   });

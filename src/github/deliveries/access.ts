@@ -3,6 +3,7 @@ import {
   findInstallation,
   markInstallationDeleted,
   markRemoved,
+  noteMayCommit,
   setInstallationSuspended,
   upsertInstallation,
   upsertProject,
@@ -51,6 +52,7 @@ export async function handleInstallation(
       return `The installation on ${accountLogin} was ${action}ed.`;
     }
     case 'new_permissions_accepted': {
+      await noteMayCommit(trx, id, undefined);
       await endPause(trx, id);
       await resumeReports(trx, id);
       return `New permissions on ${accountLogin}.`;

@@ -1,12 +1,14 @@
 /** The background tasks of reports, ready for the task runner. */
 import type { PlanOptions } from '../plan/plan.ts';
-import { planReport } from './plan-report.ts';
+import { planReport, type Supply } from './plan-report.ts';
 import { createReportSender, type SenderOptions } from './send-reports.ts';
 import { planReportPayload, planReportTask, sendReportsPayload, sendReportsTask } from './tasks.ts';
 
 export interface ReportTaskOptions extends SenderOptions {
   /** Asked for each plan: the address may become known after the start. */
   readonly planOptions: () => PlanOptions;
+  /** Without it reports tell what is in the database. */
+  readonly supply?: Supply;
 }
 
 /** A part of the task runner's context. */
@@ -20,7 +22,7 @@ export function createReportTasks(options: ReportTaskOptions) {
   return {
     [planReportTask]: async (payload: unknown): Promise<void> => {
       const { revisionId } = planReportPayload.parse(payload);
-      await planReport(options.db, revisionId, options.planOptions());
+      await planReport(options.db, revisionId, options.planOptions(), options.supply);
     },
     [sendReportsTask]: async (payload: unknown, context: Context = {}): Promise<void> => {
       const { installationId } = sendReportsPayload.parse(payload);

@@ -1,8 +1,12 @@
 /** Writes the wish: what GitHub is to show of a revision, as rows that the sender makes true. */
 import type { Knex } from 'knex';
 import { z } from 'zod';
+import { isFailure } from '../../builds/index.ts';
 import { desiredReport, digestOf, isTerminal, priorityOf } from '../desired.ts';
+import type { ReportFacts } from '../facts.ts';
 import { type PlanOptions, planReports } from '../plan/plan.ts';
+import { chooseOwnChecks } from '../plan/selection.ts';
+import { judgeJobs } from '../plan/verdict.ts';
 import { readReportFacts } from '../read.ts';
 import type { DesiredReport } from '../types.ts';
 import { requestSending } from './tasks.ts';
@@ -13,14 +17,50 @@ const existingRow = z.object({
   desired_digest: z.string(),
 });
 
-/** Plans one revision. Returns how many reports changed; nothing happens for a revision that is gone. */
-export async function planReport(db: Knex, revisionId: number, options: PlanOptions): Promise<number> {
+/** What would be told too, and is not in the database yet. */
+export interface Lacking {
+  readonly installationId: number;
+  /** Attempts in whose logs nobody has looked for places. */
+  readonly attempts: readonly number[];
+  /** Whether the App may commit there. */
+  readonly mayCommit: boolean;
+}
+
+/** Brings what is lacking into the database, as far as it can be had soon. Never rejects. */
+export type Supply = (revisionId: number, lacking: Lacking) => Promise<void>;
+
+/**
+ * Plans one revision. Returns how many reports changed; nothing happens for a revision that is gone.
+ * What is lacking is waited for, so that what it adds to a report is no second call.
+ */
+export async function planReport(
+  db: Knex,
+  revisionId: number,
+  options: PlanOptions,
+  supply?: Supply,
+): Promise<number> {
+  const planned = await planOnce(db, revisionId, options, supply !== undefined);
+  if (typeof planned === 'number') return planned;
+  await supply?.(revisionId, planned);
+  const again = await planOnce(db, revisionId, options, false);
+  return typeof again === 'number' ? again : 0;
+}
+
+/** `complete`: nothing is planned while something is lacking. */
+async function planOnce(
+  db: Knex,
+  revisionId: number,
+  options: PlanOptions,
+  complete: boolean,
+): Promise<number | Lacking> {
   return db.transaction(async (trx) => {
     // Of two plans at the same time the second sees what the first saw, or newer. Rows that refer
     // to the revision can be written meanwhile.
     await trx.raw('SELECT id FROM revisions WHERE id = ? FOR NO KEY UPDATE', [revisionId]);
     const facts = await readReportFacts(trx, revisionId);
     if (!facts) return 0;
+    const lacking = complete ? lackingOf(facts) : undefined;
+    if (lacking) return lacking;
     const known = await readDigests(trx, revisionId);
     const changed = planReports(facts, options).filter(
       (report) => known.get(keyOf(report)) !== digestOf(report),
@@ -30,6 +70,21 @@ export async function planReport(db: Knex, revisionId: number, options: PlanOpti
     await requestSending(trx, facts.installationId);
     return changed.length;
   });
+}
+
+/** Only of what is shown: attributes with checks of their own. */
+function lackingOf(facts: ReportFacts): Lacking | undefined {
+  if (!facts.evaluation) return undefined;
+  const own = chooseOwnChecks(facts, judgeJobs(facts.jobs, facts.evaluation));
+  const failed = own.flatMap(({ judged: { job } }) =>
+    job.build && isFailure(job.build.state) ? [job.build] : [],
+  );
+  const attempts = failed.flatMap(({ log, logAttemptId, places }) =>
+    places === undefined && logAttemptId !== undefined && log && log.lines.length > 0 ? [logAttemptId] : [],
+  );
+  const mayCommit = facts.mayApply === undefined && failed.some(({ hashes }) => hashes !== undefined);
+  if (attempts.length === 0 && !mayCommit) return undefined;
+  return { installationId: facts.installationId, attempts: [...new Set(attempts)], mayCommit };
 }
 
 function keyOf(report: { readonly kind: string; readonly name: string }): string {

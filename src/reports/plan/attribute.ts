@@ -3,8 +3,10 @@ import { isFailure } from '../../builds/index.ts';
 import type { BuildFacts, JobFacts, ReportFacts } from '../facts.ts';
 import { cutBytesVisibly, cutText, limits } from '../limits.ts';
 import { jobUrl } from '../links.ts';
-import { fenced, inlineCode, joinWithin, plainText, present, safeInline } from '../markdown.ts';
-import type { DesiredCheck } from '../types.ts';
+import { fenced, inlineCode, joinWithin, plainLine, plainText, present, safeInline } from '../markdown.ts';
+import { displayPath } from '../names.ts';
+import type { Annotation, DesiredCheck } from '../types.ts';
+import { applyButton, applyWords } from './apply-hash.ts';
 import { reproductionLines } from './reproduce.ts';
 import type { OwnCheck } from './selection.ts';
 import { durationOf } from './verdict.ts';
@@ -28,12 +30,33 @@ export function planAttribute(facts: ReportFacts, check: OwnCheck, publicUrl: st
   if (verdict.conclusion) {
     return {
       ...base,
+      annotations: annotate(check),
+      ...applyButton(facts, job),
       status: 'completed',
       conclusion: verdict.conclusion,
       ...completion(job, facts),
     };
   }
   return { ...base, status: verdict.phase === 'building' ? 'in_progress' : 'queued' };
+}
+
+/** Where the log says that something is wrong; of what may fail it is no failure. */
+function annotate({ judged: { job, verdict } }: OwnCheck): readonly Annotation[] {
+  if (!job.build || !isFailure(job.build.state)) return [];
+  return (job.build.places ?? []).map(({ path, line, column, message, level }) => ({
+    path,
+    startLine: line,
+    endLine: line,
+    ...(column === undefined ? {} : { startColumn: column }),
+    level: verdict.phase === 'bad' ? level : 'warning',
+    title: cutText(attributeTitle(job), limits.annotationTitle),
+    message: cutBytesVisibly(plainText(message), limits.annotationMessageBytes) || 'No message.',
+  }));
+}
+
+function attributeTitle({ path, build }: JobFacts): string {
+  const whose = build?.culprit ? plainLine(build.culprit.name) : displayPath(path);
+  return `${whose} does not build`;
 }
 
 /** A build outlives the cancelled evaluation that wanted it: its check ends with the evaluation. */
@@ -61,6 +84,7 @@ function attributeSummary(facts: ReportFacts, { judged }: OwnCheck): string {
     rows.join('\n'),
     ...(message === '' ? [] : [fenced(message)]),
     ...hashWords(job),
+    ...applyWords(facts, job),
     ...(reproduce === undefined
       ? []
       : [`To do the same in a clone of this repository:\n\n${fenced(reproduce, 'sh')}`]),
