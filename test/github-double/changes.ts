@@ -23,7 +23,7 @@ export function createChanges(dump: () => string): Changes {
     },
     waitFor: <T>(predicate: () => T | undefined | null | false, options: WaitOptions = {}) =>
       new Promise<T>((resolve, reject) => {
-        const timeoutMs = options.timeoutMs ?? 20_000;
+        const timeoutMs = options.timeoutMs ?? 50_000;
         const finish = () => {
           waiters.delete(look);
           clearTimeout(timer);
