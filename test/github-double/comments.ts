@@ -122,7 +122,7 @@ export function commentJson(world: World, repository: Repository, comment: Comme
     updated_at: comment.updatedAt,
     author_association: comment.user.id === repository.owner.id ? 'OWNER' : 'NONE',
     body: comment.body,
-    performed_via_github_app: comment.user.type === 'Bot' ? { slug: world.app.slug } : null,
+    performed_via_github_app: comment.user.type === 'Bot' ? { id: world.app.id, slug: world.app.slug } : null,
   };
 }
 

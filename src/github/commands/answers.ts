@@ -80,6 +80,7 @@ const answerRow = z.object({
   reaction: z.enum(['+1', '-1', 'confused', 'rocket']).nullable(),
   spoken: z.boolean(),
   told_at: z.date().nullable(),
+  created_at: z.date(),
 });
 type AnswerRow = z.infer<typeof answerRow>;
 
@@ -155,7 +156,7 @@ async function newestAnswers(
 
 /** Edits our comment, or writes it where there is none any more. */
 async function writeComment(
-  { db, log }: TellOptions,
+  { db, app, log }: TellOptions,
   client: GitHubClient,
   project: Project,
   pullRequest: number,
@@ -164,16 +165,23 @@ async function writeComment(
   const where = { project_id: project.id, pull_request: pullRequest };
   const repository = { owner: project.owner, repo: project.name };
   const body = commentBody(answers.filter((row) => row.spoken).slice(0, shownAnswers));
-  const known: { github_comment_id: number } | undefined = await db('pull_request_comments')
+  const row: { github_comment_id: number } | undefined = await db('pull_request_comments')
     .where(where)
     .first();
-  if (known) {
+  const remember = (id: number) =>
+    db('pull_request_comments')
+      .insert({ ...where, github_comment_id: id })
+      .onConflict(['project_id', 'pull_request'])
+      .merge();
+  const known = row?.github_comment_id ?? (await findComment(client, app, project, pullRequest, answers));
+  if (known !== undefined) {
     try {
       await client.request('PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}', {
         ...repository,
-        comment_id: known.github_comment_id,
+        comment_id: known,
         body,
       });
+      if (!row) await remember(known);
       return;
     } catch (error) {
       if (failureOf(error).kind !== 'not-found') throw error;
@@ -185,10 +193,50 @@ async function writeComment(
     issue_number: pullRequest,
     body,
   });
-  await db('pull_request_comments')
-    .insert({ ...where, github_comment_id: data.id })
-    .onConflict(['project_id', 'pull_request'])
-    .merge();
+  await remember(Number(data.id));
+}
+
+/** Stands unseen in our comment, so that it is known again. */
+const marker = '<!-- ringmaster: answers -->';
+/** Pages of 100 comments; only those since the answers were noted are asked for. */
+const mostPages = 5;
+/** Milliseconds by which GitHub's clock may be behind ours. */
+const clockSkewMs = 5 * 60_000;
+
+const commentsAnswer = z.array(
+  z.object({
+    id: z.number(),
+    body: z.string().nullish(),
+    performed_via_github_app: z.object({ id: z.number() }).nullish(),
+  }),
+);
+
+/** The comment of a try that broke off before its id was stored. Others can write the marker, too. */
+async function findComment(
+  client: GitHubClient,
+  { appId }: GitHubApp,
+  project: Project,
+  pullRequest: number,
+  answers: readonly AnswerRow[],
+): Promise<number | undefined> {
+  const oldest = Math.min(...answers.map(({ created_at }) => created_at.getTime()));
+  for (let page = 1; page <= mostPages; page++) {
+    const { data } = await client.request('GET /repos/{owner}/{repo}/issues/{issue_number}/comments', {
+      owner: project.owner,
+      repo: project.name,
+      issue_number: pullRequest,
+      since: new Date(oldest - clockSkewMs).toISOString(),
+      per_page: 100,
+      page,
+    });
+    const comments = commentsAnswer.parse(data);
+    const ours = comments.find(
+      ({ body, performed_via_github_app: by }) => by?.id === appId && body?.includes(marker),
+    );
+    if (ours) return ours.id;
+    if (comments.length < 100) return undefined;
+  }
+  return undefined;
 }
 
 /** Logins stand in code, so that nobody is notified for each edit. */
@@ -196,7 +244,7 @@ function commentBody(answers: readonly AnswerRow[]): string {
   const blocks = answers.map(
     (row) => `\`${row.author}\`\n\n${row.lines.map((line) => `* ${line}`).join('\n\n')}`,
   );
-  return blocks.join('\n\n---\n\n');
+  return `${blocks.join('\n\n---\n\n')}\n\n${marker}`;
 }
 
 async function react(
