@@ -91,7 +91,7 @@ export function createEnqueuer(options: EnqueueOptions): Enqueuer {
       if (wanted.length === 0 && (limits?.size ?? 0) === 0) return;
       await lockGraphForPlanning(trx);
       const reweighed = await weigh(trx, part);
-      const earlier = new Set([...builds.whole.keys()]);
+      const isFirst = builds.whole.size === 0;
       const existing = await unfinishedBuilds(trx, wanted);
       for (const { id, drv_path, inputs_only } of existing) {
         (inputs_only ? builds.inputsOnly : builds.whole).set(drv_path, id);
@@ -133,7 +133,7 @@ export function createEnqueuer(options: EnqueueOptions): Enqueuer {
           return [{ id, limits: limits?.get(key) ?? {}, weight: weights.weightOf(key) ?? noWeight }];
         }),
       );
-      if (earlier.size > 0) await fallWithInputs(trx, freshIds);
+      if (!isFirst) await fallWithInputs(trx, freshIds);
       if (!options.unsupportedTimeoutSeconds) await refuseUnsupported(trx, freshIds);
       const whole = inserted.filter((row) => !row.inputs_only).map((row) => [row.drv_path, row.id] as const);
       await endKnownFailures(trx, new Map(whole), { ttlSeconds: options.failureTtlSeconds ?? 0 });

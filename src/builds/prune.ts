@@ -33,11 +33,16 @@ export interface Pruner {
 /** Files that are read at the same time. */
 const parallelReads = 32;
 
+const missing = 1;
+const needed = 2;
+const inputsLookedAt = 4;
+
 export function createPruner(options: PlannerOptions): Pruner {
   const outputs = createOutputMemory(options.store);
-  const missing = new Set<string>();
-  const needed = new Set<string>();
-  const inputsLookedAt = new Set<string>();
+  /** Derivation -> what is known of it, as bits: there are tens of thousands, in each evaluation. */
+  const known = new Map<string, number>();
+  const is = (drvPath: string, what: number) => ((known.get(drvPath) ?? 0) & what) !== 0;
+  const set = (drvPath: string, what: number) => void known.set(drvPath, (known.get(drvPath) ?? 0) | what);
 
   async function look(looks: readonly Look[]): Promise<Seen> {
     const derivations = new Map<string, Derivation>();
@@ -47,20 +52,17 @@ export function createPruner(options: PlannerOptions): Pruner {
       await readAll(options, level.keys(), derivations);
       const items = [...level.values()].map((item) => ({ ...item, ...pathsOf(item, derivations) }));
       if (items.some((item) => item.floating)) willBuild ??= await askStore(options, looks);
-      else if (!willBuild) await outputs.learn(items.filter((item) => !missing.has(item.drvPath)));
+      else if (!willBuild) await outputs.learn(items.filter((item) => !is(item.drvPath, missing)));
       const next: Look[] = [];
       for (const { drvPath, itself, paths, derivation } of items) {
         const lacks = willBuild ? willBuild.has(drvPath) : !paths.every(outputs.isHad);
-        if (!lacks && !missing.has(drvPath)) continue;
-        missing.add(drvPath);
-        if (itself && !needed.has(drvPath)) {
-          needed.add(drvPath);
-          found.add(drvPath);
-        }
-        if (inputsLookedAt.has(drvPath)) continue;
-        inputsLookedAt.add(drvPath);
+        if (!lacks && !is(drvPath, missing)) continue;
+        if (itself && !is(drvPath, needed)) found.add(drvPath);
+        const lookedAt = is(drvPath, inputsLookedAt);
+        set(drvPath, missing | inputsLookedAt | (itself ? needed : 0));
+        if (lookedAt) continue;
         for (const [input, names] of derivation.inputDerivations) {
-          if (!needed.has(input)) next.push({ drvPath: input, outputs: names, itself: true });
+          if (!is(input, needed)) next.push({ drvPath: input, outputs: names, itself: true });
         }
       }
       level = merge(next);
@@ -70,8 +72,8 @@ export function createPruner(options: PlannerOptions): Pruner {
 
   return {
     look,
-    isMissing: (drvPath) => missing.has(drvPath),
-    isNeeded: (drvPath) => needed.has(drvPath),
+    isMissing: (drvPath) => is(drvPath, missing),
+    isNeeded: (drvPath) => is(drvPath, needed),
   };
 }
 

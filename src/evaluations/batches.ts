@@ -13,7 +13,7 @@ export const jobRhythm: BatchRhythm = {
 };
 
 /** Items read ahead of whoever takes the batches, in batches. */
-const mostAhead = 8;
+const mostAhead = 3;
 
 export interface BatchReader<T> {
   /** To be iterated once. Ends, or throws, as the source does, after all that it gave. */

@@ -161,6 +161,7 @@ async function evaluateCheckout(work: Evaluating, checkout: string, signal: Abor
     given.abort();
     await reader.ended;
     await work.imports.ended();
+    planning.derivations?.close();
   }
 }
 

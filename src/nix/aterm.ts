@@ -28,7 +28,7 @@ export function parseDerivation(content: Buffer): Derivation {
     // Nix would go by one of them, and we by the other.
     if (outputs.has(name)) reader.fail(`the output '${name}' stands there twice`);
     outputs.set(name, {
-      path: path || undefined,
+      path: ownCopy(path) || undefined,
       hashAlgorithm: hashAlgorithm || undefined,
       hash: hash || undefined,
     });
@@ -41,10 +41,10 @@ export function parseDerivation(content: Buffer): Derivation {
     reader.expect(',');
     const names = reader.strings();
     reader.expect(')');
-    inputDerivations.set(path, names);
+    inputDerivations.set(ownCopy(path), names);
   });
   reader.expect(',');
-  const inputSources = reader.strings();
+  const inputSources = reader.strings().map(ownCopy);
   reader.expect(',');
   const system = reader.string();
   reader.expect(',');
@@ -64,6 +64,11 @@ export function parseDerivation(content: Buffer): Derivation {
   reader.expect(')');
   reader.end();
   return { outputs, inputDerivations, inputSources, system, builder, arguments: args, environment };
+}
+
+/** A part of a string holds all of it; paths are remembered longer than the texts they stand in. */
+function ownCopy(path: string): string {
+  return notAscii.test(path) ? path : Buffer.from(path, 'latin1').toString('latin1');
 }
 
 /** The content of the `.drv` file of a derivation: `parseDerivation` backwards. */

@@ -65,7 +65,7 @@ describe.each(nixesUnderTest)('with $name', (under) => {
     await empty.instantiate(expression);
     await empty.run('nix-store', ['--delete', ...texts.map(({ path }) => path).reverse()]);
     for (const { path, content, references } of texts) {
-      pending.add(path, content.toString('latin1'), references);
+      pending.add(path, content, references);
     }
     const [first] = texts;
     if (first === undefined) throw new Error('nothing was made');

@@ -1,9 +1,11 @@
 /**
  * Derivations that exist as a text and not, or not yet, as a file of the store. Most that an
- * evaluation makes are never built again, so only what is needed is ever written.
+ * evaluation makes are never built again, so only what is needed is ever written. Their texts may be
+ * hundreds of megabytes: memory holds where each is, a spool the rest.
  */
 import { parseDerivation } from './aterm.ts';
 import type { StoreText } from './daemon/index.ts';
+import { createSpool } from './spool.ts';
 import type { Derivation } from './types.ts';
 
 export interface PendingDerivations {
@@ -12,8 +14,8 @@ export interface PendingDerivations {
   /** Of all their texts. */
   readonly bytes: number;
   paths(): IterableIterator<string>;
-  /** `text`: the file's content, one character a byte (`latin1`). The path must be the right one for it. */
-  add(drvPath: string, text: string, references: readonly string[]): void;
+  /** The path must be the right one for the content and its references. */
+  add(drvPath: string, content: Buffer, references: readonly string[]): void;
   has(drvPath: string): boolean;
   /** Parsed anew at each call: tens of thousands of parsed ones would take too much memory. */
   read(drvPath: string): Derivation | undefined;
@@ -23,6 +25,8 @@ export interface PendingDerivations {
    * in this memory are left alone. May be repeated; calls at the same time share their work.
    */
   write(drvPaths: readonly string[]): Promise<void>;
+  /** Lets go of what they hold, when nobody reads or writes any more. */
+  close(): void;
 }
 
 export interface PendingDerivationsOptions {
@@ -30,19 +34,30 @@ export interface PendingDerivationsOptions {
   readonly addTexts: (texts: readonly StoreText[]) => Promise<void>;
 }
 
+/** What is known of one without looking into the spool, where its references stand before its content. */
 interface Entry {
-  readonly text: string;
-  readonly references: readonly string[];
-  /** Settled when it is in the store. */
-  written?: Promise<void>;
+  readonly at: number;
+  readonly referenceBytes: number;
+  readonly contentBytes: number;
+  /** Settled when it is in the store; true once it is. */
+  written: Promise<void> | true | undefined;
 }
 
 /** Bytes of texts in one operation, which is held in memory several times over. */
-const batchBytes = 8 * 1024 * 1024;
+const batchBytes = 1024 * 1024;
 
 export function createPendingDerivations(options: PendingDerivationsOptions): PendingDerivations {
   const entries = new Map<string, Entry>();
+  const spool = createSpool();
   let bytes = 0;
+
+  function referencesOf({ at, referenceBytes }: Entry): readonly string[] {
+    return referenceBytes === 0 ? [] : spool.read(at, referenceBytes).toString('latin1').split('\n');
+  }
+
+  function contentOf({ at, referenceBytes, contentBytes }: Entry): Buffer {
+    return spool.read(at + referenceBytes, contentBytes);
+  }
 
   /** Those that nobody has begun to write, references first; and the others' ends. */
   function unwritten(drvPaths: readonly string[]) {
@@ -61,11 +76,11 @@ export function createPendingDerivations(options: PendingDerivationsOptions): Pe
       if (seen.has(top.path)) continue;
       seen.add(top.path);
       if (entry.written !== undefined) {
-        others.add(entry.written);
+        if (entry.written !== true) others.add(entry.written);
         continue;
       }
       stack.push({ path: top.path, done: true });
-      for (const path of entry.references) {
+      for (const path of referencesOf(entry)) {
         if (!seen.has(path) && entries.has(path)) stack.push({ path, done: false });
       }
     }
@@ -80,8 +95,8 @@ export function createPendingDerivations(options: PendingDerivationsOptions): Pe
     for (const path of paths) {
       const entry = entries.get(path);
       if (entry === undefined) continue;
-      const content = Buffer.from(entry.text, 'latin1');
-      batch.push({ path, content, references: entry.references });
+      const content = contentOf(entry);
+      batch.push({ path, content, references: referencesOf(entry) });
       size += content.length;
       if (size < batchBytes) continue;
       await options.addTexts(batch);
@@ -99,17 +114,23 @@ export function createPendingDerivations(options: PendingDerivationsOptions): Pe
       return bytes;
     },
     paths: () => entries.keys(),
-    add: (drvPath, text, references) => {
+    add: (drvPath, content, references) => {
       if (entries.has(drvPath)) return;
-      entries.set(drvPath, { text, references });
-      bytes += text.length;
+      const before = Buffer.from(references.join('\n'), 'latin1');
+      const at = spool.add(Buffer.concat([before, content]));
+      const [referenceBytes, contentBytes] = [before.length, content.length];
+      entries.set(drvPath, { at, referenceBytes, contentBytes, written: undefined });
+      bytes += contentBytes;
     },
     has: (drvPath) => entries.has(drvPath),
     read: (drvPath) => {
       const entry = entries.get(drvPath);
-      return entry && parseDerivation(Buffer.from(entry.text, 'latin1'));
+      return entry && parseDerivation(contentOf(entry));
     },
-    references: (drvPath) => entries.get(drvPath)?.references,
+    references: (drvPath) => {
+      const entry = entries.get(drvPath);
+      return entry && referencesOf(entry);
+    },
     write: async (drvPaths) => {
       const { ordered, others } = unwritten(drvPaths);
       if (ordered.length === 0) {
@@ -121,10 +142,12 @@ export function createPendingDerivations(options: PendingDerivationsOptions): Pe
       for (const entry of mine) entry.written = written;
       try {
         await written;
+        for (const entry of mine) entry.written = true;
       } catch (error) {
-        for (const entry of mine) if (entry.written === written) delete entry.written;
+        for (const entry of mine) if (entry.written === written) entry.written = undefined;
         throw error;
       }
     },
+    close: () => spool.close(),
   };
 }

@@ -83,7 +83,7 @@ async function* limited(
   const outOfTime = timer.signal;
   const clock = startWatchdog(limits.totalSeconds * 1000, () => timer.abort(), waiting);
   const directory = await mkdtemp(join(options.temporaryDirectory, 'ringmaster-evaluation-'));
-  const { derivations, finish } = whereDerivationsGo(options, request);
+  const { derivations, finish, letGo } = whereDerivationsGo(options, request);
   const provenance = request.provenance && watchProvenance(request.provenance);
   const brokenOff = provenance?.brokenOff ?? new AbortController().signal;
   const signal = AbortSignal.any([request.signal, outOfTime, brokenOff]);
@@ -106,6 +106,7 @@ async function* limited(
   } finally {
     clock.stop();
     await opened.close();
+    letGo();
     await rm(directory, { recursive: true, force: true }).catch((error: unknown) => {
       options.log.warn({ err: error, directory }, 'what an evaluation left could not be removed');
     });
@@ -193,8 +194,9 @@ async function* walked(
 function whereDerivationsGo(
   { createWriter }: EvaluateOptions,
   request: EvaluationRequest,
-): { readonly derivations: PendingDerivations; finish(): Promise<void> } {
-  if (request.derivations) return { derivations: request.derivations, finish: async () => {} };
+): { readonly derivations: PendingDerivations; finish(): Promise<void>; letGo(): void } {
+  const { derivations: given } = request;
+  if (given) return { derivations: given, finish: async () => {}, letGo: () => {} };
   const writer = createWriter();
   const derivations = createPendingDerivations(writer);
   return {
@@ -203,6 +205,7 @@ function whereDerivationsGo(
       await derivations.write([...derivations.paths()]);
       await writer.close();
     },
+    letGo: derivations.close,
   };
 }
 

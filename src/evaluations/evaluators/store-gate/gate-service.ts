@@ -139,7 +139,7 @@ export function createGateService(options: GateServiceOptions): StoreService {
         );
       }
       const described = describeText(storeDir, fileName, content, references);
-      derivations.add(described.path, content.toString('latin1'), references);
+      derivations.add(described.path, content, references);
       trail.derivation(described.path);
       return described;
     },
@@ -156,7 +156,7 @@ export function createGateService(options: GateServiceOptions): StoreService {
   };
 }
 
-/** Bytes of all derivations of one evaluation, which are kept in memory. All of nixpkgs has some 400 MB. */
+/** Bytes of all derivations of one evaluation, which are put aside on disk. All of nixpkgs has some 400 MB. */
 const maxDerivationBytes = 512 * 1024 * 1024;
 
 /** What calls itself a derivation and cannot be read as one would only fail later, and more besides. */
