@@ -38,6 +38,8 @@ export interface RegisteredBuilder extends BuilderDescription {
   readonly disabledUntil: Date | undefined;
   readonly lastError: string | undefined;
   readonly version: string | undefined;
+  /** Why an agent that is connected gets no more for now. */
+  readonly withheld: string | undefined;
   /** Last heartbeat of an agent: load, memory, pressure. */
   readonly load: unknown;
   readonly seenAt: Date;
@@ -65,6 +67,7 @@ const row = z
     disabled_until: z.date().nullable(),
     last_error: z.string().nullable(),
     version: z.string().nullable(),
+    withheld: z.string().nullable(),
     load: z.unknown(),
     seen_at: z.date(),
   })
@@ -90,6 +93,7 @@ const row = z
       disabledUntil: found.disabled_until ?? undefined,
       lastError: found.last_error ?? undefined,
       version: found.version ?? undefined,
+      withheld: found.withheld ?? undefined,
       load: found.load,
       seenAt: found.seen_at,
     }),

@@ -14,8 +14,6 @@ export interface AttemptRequest {
   readonly timeoutSeconds: number;
   readonly maxSilentSeconds: number;
   readonly onLogLine: (line: Buffer) => void;
-  /** Bytes of its log that are kept already: of an attempt that goes on after a restart of the server. */
-  readonly logBytes?: number;
   readonly onPhase?: (phase: string) => void;
 }
 

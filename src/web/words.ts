@@ -109,6 +109,7 @@ export const builderConditions = [
   'ready',
   'building',
   'resting',
+  'overloaded',
   'away',
   'never connected',
   'draining',
@@ -125,6 +126,7 @@ export function builderCondition(builder: BuilderRow, now: Date): BuilderConditi
   if (neverSeen(builder)) return 'never connected';
   if (!builder.connected) return 'away';
   if (builder.disabled_until !== null && builder.disabled_until > now) return 'resting';
+  if (builder.withheld !== null) return 'overloaded';
   return builder.occupied > 0 ? 'building' : 'ready';
 }
 
@@ -132,6 +134,7 @@ const conditionFaces = {
   ready: faces.good,
   building: faces.running,
   resting: faces.bad,
+  overloaded: faces.stopped,
   away: faces.stopped,
   'never connected': faces.queued,
   draining: faces.stopped,
@@ -152,7 +155,7 @@ export function neverSeen(builder: BuilderRow): boolean {
 /** Whether it gets builds when it has free slots. */
 export function takesBuilds(builder: BuilderRow, now: Date): boolean {
   const resting = builder.disabled_until !== null && builder.disabled_until > now;
-  return builder.enabled && !builder.draining && builder.connected && !resting;
+  return builder.enabled && !builder.draining && builder.connected && !resting && builder.withheld === null;
 }
 
 /** What is being counted, in the words of the filter. */

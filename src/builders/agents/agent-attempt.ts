@@ -34,13 +34,13 @@ const maxHeldBytes = 4 * 1024 * 1024;
 const logSlack = 1024 * 1024;
 
 /**
- * `logBytes`: what is already kept of the log of an attempt that began under another server.
+ * The log of an attempt that began under another server comes again, whole.
  * `maxLogBytes`: agents end builds that print more; of one that does not, no more is kept. 0: no limit.
  */
-export function beginAttempt(request: AttemptRequest, logBytes: number, maxLogBytes: number): AgentAttempt {
+export function beginAttempt(request: AttemptRequest, maxLogBytes: number): AgentAttempt {
   const startedAt = new Date();
   const most = maxLogBytes === 0 ? Number.POSITIVE_INFINITY : maxLogBytes + logSlack;
-  let received = logBytes;
+  let received = 0;
   let rest: Buffer[] = [];
   let restBytes = 0;
   let over: Promise<boolean> | undefined;

@@ -159,7 +159,7 @@ export function createAgentBuilder(options: AgentBuilderOptions): AgentBuilder {
     },
     async attempt(request) {
       const { attemptId, signal } = request;
-      const attempt = beginAttempt(request, request.logBytes ?? 0, options.maxLogBytes);
+      const attempt = beginAttempt(request, options.maxLogBytes);
       attempt.told = running.delete(attemptId);
       attempts.set(attemptId, attempt);
       const onAbort = () => cancel(attemptId, attempt);

@@ -14,6 +14,7 @@ import type { BuilderFleet } from '../fleet.ts';
 import type { AgentResult } from './agent-attempt.ts';
 import { type AgentBuilder, createAgentBuilder } from './agent-builder.ts';
 import { createMessageQueue, type MessageQueue } from './message-queue.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 import {
   type BuilderRecord,
   beginSession,
@@ -26,6 +27,7 @@ import {
 import { AgentRefusal } from './refusal.ts';
 import { hashToken } from './token.ts';
 import type { AgentClaims, AgentLoad, AgentMessage, AgentStore } from './types.ts';
+import { withheldFrom } from './withheld.ts';
 
 export interface AgentHubOptions {
   readonly db: Knex;
@@ -91,12 +93,12 @@ interface Session {
   readonly queue: MessageQueue<AgentMessage>;
   streaming: boolean;
   heardAt: number;
+  /** What was written last of why it gets no more. */
+  told: string | undefined;
   /** Runs while the agent is away. */
   lease: NodeJS.Timeout | undefined;
 }
 
-/** An agent that is connected but says nothing gets no more. Milliseconds. */
-const staleMs = 60_000;
 const pingMs = 20_000;
 
 export function createAgentHub(options: AgentHubOptions): AgentHub {
@@ -118,7 +120,11 @@ export function createAgentHub(options: AgentHubOptions): AgentHub {
   function mayBuild(session: () => Session | undefined): boolean {
     const found = session();
     if (!found || closing || !found.record.enabled || found.record.draining) return false;
-    return performance.now() - found.heardAt < staleMs && calm(found.builder.load, options.pressureLimit);
+    return withheld(found) === undefined;
+  }
+
+  function withheld({ builder, heardAt }: Session): string | undefined {
+    return withheldFrom(builder.load, performance.now() - heardAt, options.pressureLimit);
   }
 
   async function register(
@@ -144,6 +150,7 @@ export function createAgentHub(options: AgentHubOptions): AgentHub {
       queue: createMessageQueue(),
       streaming: false,
       heardAt: performance.now(),
+      told: undefined,
       lease: undefined,
     };
     sessions.set(record.id, session);
@@ -262,9 +269,12 @@ export function createAgentHub(options: AgentHubOptions): AgentHub {
 
   async function report(): Promise<void> {
     const present = [...sessions.values()].filter((session) => session.streaming);
-    const news = present.flatMap(({ record, builder: { load } }) =>
-      load ? [{ id: record.id, generation: record.generation, load }] : [],
-    );
+    const news = present.flatMap((session) => {
+      const { id, generation } = session.record;
+      const { load } = session.builder;
+      session.told = withheld(session);
+      return load ? [{ id, generation, load, withheld: session.told ?? null }] : [];
+    });
     const running = present.flatMap(({ builder }) => builder.attemptIds).sort((a, b) => a - b);
     await reportAgents(db, news);
     if (running.length > 0) await options.renewLeases(running);
@@ -272,15 +282,13 @@ export function createAgentHub(options: AgentHubOptions): AgentHub {
     fleet.changed();
   }
 
-  let reporting: Promise<void> | undefined;
-  const timer = setInterval(() => {
+  const reports = oneAtATime(async () => {
     if (sessions.size === 0) return;
-    reporting ??= report()
-      .catch((error: unknown) => log.warn({ reason: messageOf(error) }, 'what agents said could not be kept'))
-      .finally(() => {
-        reporting = undefined;
-      });
-  }, options.heartbeatSeconds * 1000);
+    await report().catch((error: unknown) =>
+      log.warn({ reason: messageOf(error) }, 'what agents said could not be kept'),
+    );
+  });
+  const timer = setInterval(reports.ask, options.heartbeatSeconds * 1000);
   timer.unref();
 
   return {
@@ -294,6 +302,8 @@ export function createAgentHub(options: AgentHubOptions): AgentHub {
       session.heardAt = performance.now();
       session.builder.heard(load, draining);
       if (session.builder.accepting && !could) fleet.changed();
+      // People are told at once of what begins or ends; the figures in it may wait.
+      if ((withheld(session) === undefined) !== (session.told === undefined)) reports.ask();
       return running.filter((id) => !session.builder.has(id));
     },
     appendLog(token, name, piece) {
@@ -313,7 +323,7 @@ export function createAgentHub(options: AgentHubOptions): AgentHub {
     async close() {
       closing = true;
       clearInterval(timer);
-      await reporting;
+      await reports.stop();
       for (const session of sessions.values()) {
         clearTimeout(session.lease);
         session.queue.end();
@@ -328,9 +338,4 @@ const drain: AgentMessage = { kind: { case: 'drain', value: {} } };
 
 function tokenFits(record: BuilderRecord, token: string): boolean {
   return record.tokenHash !== null && timingSafeEqual(record.tokenHash, hashToken(token));
-}
-
-function calm(load: AgentLoad | undefined, limit: number): boolean {
-  const { cpuPressure = 0, memoryPressure = 0, ioPressure = 0 } = load ?? {};
-  return Math.max(cpuPressure, memoryPressure, ioPressure) <= limit;
 }

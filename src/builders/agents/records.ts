@@ -101,6 +101,7 @@ export async function beginSession(
       version: claims.version,
       machine_id: claims.machineId,
       process_id: processId,
+      withheld: null,
       seen_at: db.fn.now(),
       agent_generation: db.raw('agent_generation + 1'),
     })
@@ -127,6 +128,8 @@ export interface AgentNews {
   readonly id: number;
   readonly generation: number;
   readonly load: AgentLoad;
+  /** Why it gets no more for now. */
+  readonly withheld: string | null;
 }
 
 /** Writes what this process has heard of its agents, in one statement however many they are. */
@@ -137,9 +140,10 @@ export async function reportAgents(db: Knex, news: readonly AgentNews[]): Promis
     await trx.raw('SET LOCAL synchronous_commit = off');
     await trx.raw(
       `WITH heard AS (
-         SELECT b.id, n.load FROM jsonb_to_recordset(:news::jsonb) AS n (id bigint, generation bigint, load jsonb)
+         SELECT b.id, n.load, n.withheld
+         FROM jsonb_to_recordset(:news::jsonb) AS n (id bigint, generation bigint, load jsonb, withheld text)
          JOIN builders b ON b.id = n.id AND b.agent_generation = n.generation ORDER BY b.id FOR UPDATE OF b)
-       UPDATE builders b SET load = heard.load, seen_at = now() FROM heard WHERE b.id = heard.id`,
+       UPDATE builders b SET load = heard.load, withheld = heard.withheld, seen_at = now() FROM heard WHERE b.id = heard.id`,
       { news: JSON.stringify(news) },
     );
   });
@@ -156,7 +160,9 @@ export async function readAgents(db: Knex, ids: readonly number[]): Promise<read
 
 /** The agent is not with this process any more. */
 export async function endSession(db: Knex, id: number, generation: number): Promise<void> {
-  await db('builders').where({ id, agent_generation: generation }).update({ process_id: null, load: null });
+  await db('builders')
+    .where({ id, agent_generation: generation })
+    .update({ process_id: null, load: null, withheld: null });
 }
 
 /** Nothing is given to it until an operator enables it again. */

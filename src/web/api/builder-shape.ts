@@ -31,6 +31,12 @@ export const builderSchema = z
     restingUntil: time.nullable().describe('It gets no builds until then, because its machine failed'),
     lastError: z.string().nullable(),
     version: z.string().nullable(),
+    withheld: z
+      .string()
+      .nullable()
+      .describe(
+        'Why an agent that is connected gets no more builds for now: `memory pressure 93 % for 10 s; …`',
+      ),
     load: loadShape.nullable().describe('What an agent told last; pressures are percent of ten seconds'),
     seenAt: time,
   })
@@ -64,6 +70,7 @@ export function builderShape(
     restingUntil: resting ? (row.disabled_until?.toISOString() ?? null) : null,
     lastError: row.last_error,
     version: row.version,
+    withheld: row.withheld,
     load: row.load,
     seenAt: row.seen_at.toISOString(),
   };

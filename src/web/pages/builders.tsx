@@ -160,7 +160,7 @@ const Trouble: FC<{ builder: BuilderRow; until: Date | null; server: string; now
   now,
 }) => {
   const command = remedyOf(builder, until, server);
-  if (builder.last_error === null && command === undefined) return null;
+  if (builder.last_error === null && command === undefined && builder.withheld === null) return null;
   const [first, ...more] = (builder.last_error ?? '').trim().split('\n');
   return (
     <div class={`trouble-of-machine${builder.last_error === null ? ' quiet-box' : ''}`}>
@@ -170,6 +170,9 @@ const Trouble: FC<{ builder: BuilderRow; until: Date | null; server: string; now
         </p>
       ) : null}
       {more.map((line) => (line.trim() === '' ? null : <p>{line}</p>))}
+      {builder.connected && builder.withheld !== null ? (
+        <p>It gets no more for now: {builder.withheld}.</p>
+      ) : null}
       {until !== null ? (
         <p>
           Failed {countOf(builder.consecutive_failures, 'time')} in a row; it is asked again{' '}

@@ -25,6 +25,7 @@ const big: BuilderRow = {
   disabled_until: null,
   last_error: null,
   version: null,
+  withheld: null,
   load: null,
   running: 1,
   occupied: 1,

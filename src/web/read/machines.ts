@@ -38,6 +38,8 @@ const builderShape = z.object({
   disabled_until: z.date().nullable(),
   last_error: z.string().nullable(),
   version: z.string().nullable(),
+  /** Why an agent that is connected gets no more for now. */
+  withheld: z.string().nullable(),
   load: loadShape.nullable().catch(null),
   /** Builds that visitors may see. */
   running: z.number(),
@@ -66,7 +68,7 @@ export async function listBuilders(
        WHERE a.state = 'running' GROUP BY a.builder)
      SELECT m.id, m.name, m.kind, m.source, m.uri, m.systems, m.features, m.mandatory_features, m.trust_domains, m.slots,
        m.speed, m.seen_at, m.process_id IS NOT NULL AS connected, m.enabled, m.draining,
-       m.consecutive_failures, m.disabled_until, m.last_error, m.version, m.load,
+       m.consecutive_failures, m.disabled_until, m.last_error, m.version, m.withheld, m.load,
        coalesce(busy.running, 0) AS running, coalesce(busy.occupied, 0) AS occupied, busy.free_at
      FROM builders m LEFT JOIN busy ON busy.builder = m.name
      WHERE m.id > :after AND m.removed_at IS NULL ORDER BY m.id LIMIT :limit`,
