@@ -25,6 +25,7 @@ import { findJob, findJobsOfBuilds, listJobHistory } from './read/jobs.ts';
 import { readLogWindow } from './read/log-window.ts';
 import { listBuilders } from './read/machines.ts';
 import { readRevisionProject } from './read/revision-projects.ts';
+import { attemptFace, isMachinesFault } from './words.ts';
 
 const buildersAtMost = 1_000;
 const params = z.object({ owner: z.string(), project: z.string(), sha: z.string(), attribute: z.string() });
@@ -77,7 +78,8 @@ export function registerJobPage(app: FastifyInstance, context: PageContext): voi
     const window = await readLogWindow(reader, attempt, line);
     const live = !attempt.log_complete && attempt.state !== 'lost';
     const phases = await readPhases(reader.db, [attempt.id]);
-    return { attempt, window, phases, live, stream: `${link}/events?attempt=${attempt.id}` };
+    const failed = attemptFace(attempt).tone === 'danger' && !isMachinesFault(attempt);
+    return { attempt, window, phases, live, failed, stream: `${link}/events?attempt=${attempt.id}` };
   }
 
   app.get('/:owner/:project/commit/:sha/:attribute', (request, reply) =>

@@ -8,7 +8,8 @@ export interface LogLine {
 }
 
 // stdenv says so in plain text (since 2023), older ones in a message to Nix that may reach the log.
-const phasePattern = /^(?:Running phase: (\w{1,60})|@nix \{"action":"setPhase","phase":"(\w{1,60})"\})$/;
+export const phasePattern =
+  /^(?:Running phase: (\w{1,60})|@nix \{"action":"setPhase","phase":"(\w{1,60})"\})$/;
 
 /** Renders a stretch of log; colours go on from line to line of one renderer. */
 export function renderLog(bytes: Buffer, renderer: AnsiRenderer = createAnsiRenderer()): LogLine[] {

@@ -5,7 +5,7 @@ import { type SeededDashboard, seedDashboard } from '../../../test/support/seed-
 import { failedLog } from '../../../test/support/seed-jobs.ts';
 import { webUnderTest } from '../../../test/support/web-under-test.ts';
 import { silentLogger } from '../../basics/index.ts';
-import { openLogWriter } from '../../logs/index.ts';
+import { openLogWriter, packLogs } from '../../logs/index.ts';
 import { createTestDatabase, type TestDatabase } from '../../postgres/test-database.ts';
 
 let database: TestDatabase;
@@ -124,6 +124,78 @@ describe('the API', () => {
     expect(answer.headers).toMatchObject({ 'x-log-complete': 'true', 'x-next-byte': String(whole.length) });
     const rest = await app.inject(`/api/v1/builds/${seeded.failed.buildId}/log?from=1000`);
     expect(rest.rawPayload).toEqual(whole.subarray(1000));
+  });
+
+  it('gives a part of a log to those who ask for a range, packed or not', async () => {
+    const url = `/api/v1/builds/${seeded.failed.buildId}/log`;
+    const whole = (await app.inject(url)).rawPayload;
+    const size = whole.length;
+    const etag = String((await app.inject(url)).headers.etag);
+    const ask = async (range: string, more: Record<string, string> = {}) => {
+      const { statusCode, headers, rawPayload } = await app.inject({ url, headers: { range, ...more } });
+      return { statusCode, range: headers['content-range'], bytes: rawPayload };
+    };
+    for (const packed of [false, true]) {
+      if (packed) await packLogs(database.knex, 100_000);
+      const chunks = await database.knex('log_chunks').where({ attempt_id: seeded.failed.attemptId });
+      expect(chunks.every(({ packing }) => (packing !== null) === packed)).toBe(true);
+      expect(await ask('bytes=100-199')).toEqual({
+        statusCode: 206,
+        range: `bytes 100-199/${size}`,
+        bytes: whole.subarray(100, 200),
+      });
+      expect((await ask('bytes=-50')).bytes).toEqual(whole.subarray(size - 50));
+      expect((await ask(`bytes=${size - 9}-`, { 'if-range': etag })).bytes).toEqual(whole.subarray(size - 9));
+    }
+    expect(await ask(`bytes=${size}-`)).toMatchObject({ statusCode: 416, range: `bytes */${size}` });
+    expect(await ask('bytes=0-9', { 'if-range': '"another"' })).toMatchObject({
+      statusCode: 200,
+      bytes: whole,
+    });
+    expect(await ask('bytes=0-1,5-6')).toMatchObject({ statusCode: 200, bytes: whole });
+    const growing = `/api/v1/builds/${seeded.running.buildId}/log`;
+    const part = await app.inject({ url: growing, headers: { range: 'bytes=0-9' } });
+    expect(part.headers).toMatchObject({ 'content-range': 'bytes 0-9/*', 'x-log-complete': 'false' });
+  });
+
+  it('tells what an evaluation changed, and why, in pages', async () => {
+    const id = await evaluationOf('acme/hello', seeded.shas.red);
+    const attributes = [
+      { path: ['checks', 'new'], kind: 'added' },
+      { path: ['app'], kind: 'rebuilt', cause: { kind: 'source', name: 'source', of: 'lib' } },
+      { path: ['lib'], kind: 'rebuilt', cause: { kind: 'name', from: 'lib-1', to: 'lib-2' } },
+    ];
+    const counts = { added: 1, removed: 0, rebuilt: 2, broken: 4, repaired: 0, unchanged: 9 };
+    const base = { base_sha: seeded.shas.green, base_branch: 'main' };
+    expect((await app.inject(`/api/v1/evaluations/${id}/changes`)).json()).toEqual({
+      items: [],
+      nextCursor: null,
+      base: null,
+      counts: null,
+      unkept: 0,
+    });
+    await database.knex('evaluation_changes').insert({
+      evaluation_id: id,
+      ...base,
+      counts: JSON.stringify(counts),
+      attributes: JSON.stringify(attributes),
+    });
+    const first = (await app.inject(`/api/v1/evaluations/${id}/changes?limit=2`)).json();
+    expect(first).toMatchObject({ base: { sha: seeded.shas.green, branch: 'main' }, counts, unkept: 4 });
+    expect(await readAll(`/api/v1/evaluations/${id}/changes?limit=2`)).toEqual([
+      { path: ['checks', 'new'], kind: 'added', cause: null },
+      {
+        path: ['app'],
+        kind: 'rebuilt',
+        cause: { kind: 'source', name: 'source', of: 'lib', from: null, to: null },
+      },
+      {
+        path: ['lib'],
+        kind: 'rebuilt',
+        cause: { kind: 'name', name: null, of: null, from: 'lib-1', to: 'lib-2' },
+      },
+    ]);
+    expect((await app.inject('/api/v1/evaluations/999999/changes')).statusCode).toBe(404);
   });
 
   it('gives a log of many megabytes whole, which no cache between may keep', async () => {

@@ -1,14 +1,16 @@
 /** Builds and their logs. */
 import { Readable } from 'node:stream';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { readLog, readPhases } from '../../logs/index.ts';
 import type { EventStreams } from '../live/event-stream.ts';
 import type { FanOut } from '../live/fan-out.ts';
 import { followLog } from '../live/log-stream.ts';
-import { notFound } from '../problem.ts';
+import { notFound, problem } from '../problem.ts';
 import { type AttemptRow, listAttempts, readAttempt, readBuild } from '../read/builds.ts';
 import type { Reader } from '../read/reader.ts';
+import { readByteRange } from './byte-range.ts';
 import { type ApiContext, idParams } from './routes.ts';
 import { buildSchema, problemSchema } from './schemas.ts';
 import { buildShape } from './shapes.ts';
@@ -66,12 +68,14 @@ export function buildRoutes({ access, streams, logs }: BuildApiContext): Fastify
           summary: 'The log of a build, as the builder printed it',
           description:
             'All of it from `from` on, as far as there is. `X-Next-Byte` is the offset to ask for next, and ' +
-            '`X-Log-Complete` says whether that would be the end for good.',
+            '`X-Log-Complete` says whether that would be the end for good. Without `from`, a `Range` header ' +
+            'of one range is answered with that part of what there is.',
           tags: ['Builds'],
           params: idParams,
           querystring: logQuery,
           response: {
             200: { description: 'Bytes of the log', content: { 'text/plain': { schema: bytesSchema } } },
+            206: { description: 'The range', content: { 'text/plain': { schema: bytesSchema } } },
             '4xx': problemSchema,
           },
         },
@@ -79,8 +83,7 @@ export function buildRoutes({ access, streams, logs }: BuildApiContext): Fastify
       async (request, reply) => {
         const reader = access.readerOf(request);
         const attempt = await findAttempt(reader, request.params.id, request.query.attempt);
-        const from = request.query.from;
-        const end = Math.max(from, attempt.log_bytes);
+        const { from, end } = partOf(request, reply, attempt, request.query.from);
         reply.headers({
           'content-type': 'text/plain; charset=utf-8',
           // Never in a cache that others share: the repository may become private.
@@ -130,6 +133,31 @@ export function buildRoutes({ access, streams, logs }: BuildApiContext): Fastify
       },
     );
   };
+}
+
+/** The part of a log that is asked for; says so in the answer's headers when it is not the whole. */
+function partOf(request: FastifyRequest, reply: FastifyReply, attempt: AttemptRow, from: number) {
+  const size = attempt.log_bytes;
+  // A log that is over never changes; of one that grows every answer is another.
+  const etag = attempt.log_complete ? `"attempt-${attempt.id}-${size}"` : undefined;
+  reply.header('accept-ranges', 'bytes');
+  if (etag !== undefined) reply.header('etag', etag);
+  const condition = request.headers['if-range'];
+  const given = from === 0 && (condition === undefined || condition === etag);
+  const range = readByteRange(given ? request.headers.range : undefined, size);
+  switch (range.kind) {
+    case 'whole':
+      return { from, end: Math.max(from, size) };
+    case 'unsatisfiable':
+      reply.header('content-range', `bytes */${size}`);
+      throw problem(416, 'range-not-satisfiable', `The log has ${size} bytes.`);
+    case 'part':
+      reply.code(206).headers({
+        'content-range': `bytes ${range.from}-${range.end - 1}/${etag === undefined ? '*' : size}`,
+        'content-length': String(range.end - range.from),
+      });
+      return range;
+  }
 }
 
 /** The bytes of a log between two offsets, read as fast as they are taken. */

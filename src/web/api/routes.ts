@@ -1,6 +1,7 @@
 /** The REST API, version 1: what it tells. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { countChanged, readChanges } from '../../evaluations/index.ts';
 import { notFound } from '../problem.ts';
 import { readEvaluation } from '../read/evaluations.ts';
 import { listImports } from '../read/imports.ts';
@@ -9,6 +10,7 @@ import { findProject, listProjects } from '../read/projects.ts';
 import { countQueue, listQueue } from '../read/queue.ts';
 import { listRevisions, readDefaultHeads, readRevision } from '../read/revision-lines.ts';
 import type { Access } from './access.ts';
+import { changeSchema, changeShape, changesBaseSchema } from './changes-shape.ts';
 import { pageOf, pageQuery, readCursor } from './paging.ts';
 import {
   evaluationDetailsSchema,
@@ -197,6 +199,39 @@ export function resultRoutes({ access, publicUrl }: ApiContext): FastifyPluginAs
         const after = readCursor(cursor, 0);
         const rows = await listImports(reader, evaluation.evaluation.id, { after, limit: limit + 1 });
         return pageOf(request, reply, rows, limit, importShape, (row) => row.build_id);
+      },
+    );
+
+    app.get(
+      '/evaluations/:id/changes',
+      {
+        schema: {
+          operationId: 'listChanges',
+          summary: 'What an evaluation changed against its base, and why',
+          description:
+            'Attributes that were added, removed or became other derivations, compared with the newest ' +
+            'evaluation of the branch it goes to.',
+          tags: ['Evaluations'],
+          params: idParams,
+          querystring: pageQuery,
+          response: { 200: listOf(changeSchema).extend(changesBaseSchema.shape), ...errors },
+        },
+      },
+      async (request, reply) => {
+        const reader = access.readerOf(request);
+        const row = await readEvaluation(reader, request.params.id);
+        if (!row) throw notFound('evaluation');
+        const found = await readChanges(reader.db, row.evaluation.id);
+        const { limit, cursor } = request.query;
+        const offset = readCursor(cursor, 0);
+        const rows = found?.attributes.slice(offset, offset + limit + 1) ?? [];
+        const page = pageOf(request, reply, rows, limit, changeShape, (_row, index) => offset + index + 1);
+        return {
+          ...page,
+          base: found ? { sha: found.baseSha, branch: found.baseBranch } : null,
+          counts: found?.counts ?? null,
+          unkept: found ? countChanged(found.counts) - found.attributes.length : 0,
+        };
       },
     );
 

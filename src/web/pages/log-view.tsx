@@ -1,6 +1,8 @@
 import { raw } from 'hono/html';
 import type { FC } from 'hono/jsx';
 import type { LogPhase } from '../../logs/index.ts';
+import { splitLines } from '../ansi.ts';
+import { findFailureLine } from '../failure-line.ts';
 import { countOf, formatBytes, formatNumber } from '../format.ts';
 import { type LogLine, renderLog } from '../log-lines.ts';
 import type { AttemptRow } from '../read/builds.ts';
@@ -13,6 +15,8 @@ export interface LogView {
   readonly phases: readonly LogPhase[];
   /** Whether more will come, so that the script follows it. */
   readonly live: boolean;
+  /** Whether it is the log of something that failed by itself. */
+  readonly failed: boolean;
   /** Address of the page's own stream. */
   readonly stream: string;
 }
@@ -22,6 +26,7 @@ export const Log: FC<{ view: LogView }> = ({ view }) => {
   const { attempt, window, live } = view;
   const lines = renderLog(window.bytes);
   const last = window.firstLine + lines.length - 1;
+  const failure = view.failed ? findFailureLine(splitLines(window.bytes)) : undefined;
   const phases = phasesOf(view, lines);
   const rawLog = `/api/v1/builds/${attempt.build_id}/log?attempt=${attempt.id}`;
   return (
@@ -31,6 +36,11 @@ export const Log: FC<{ view: LogView }> = ({ view }) => {
         <span class="number" data-log-size>
           {countOf(Math.max(attempt.log_lines, last, 0), 'line')}, {formatBytes(attempt.log_bytes)}
         </span>
+        {failure === undefined ? null : (
+          <a class="first-error" href={`#L${window.firstLine + failure}`}>
+            First error: line {formatNumber(window.firstLine + failure)}
+          </a>
+        )}
         {live ? (
           <button type="button" class="follow" data-follow aria-pressed="false" hidden>
             Follow
@@ -75,7 +85,7 @@ export const Log: FC<{ view: LogView }> = ({ view }) => {
         data-next-line={last + 1}
       >
         {lines.map(({ html, phase }, index) => (
-          <div class={phase === undefined ? 'l' : 'l phase'} id={`L${window.firstLine + index}`}>
+          <div class={lineClass(phase, index === failure)} id={`L${window.firstLine + index}`}>
             <a href={`#L${window.firstLine + index}`} tabindex={-1}>
               {window.firstLine + index}
             </a>
@@ -96,6 +106,10 @@ export const Log: FC<{ view: LogView }> = ({ view }) => {
     </section>
   );
 };
+
+function lineClass(phase: string | undefined, failed: boolean): string {
+  return `l${phase === undefined ? '' : ' phase'}${failed ? ' failure' : ''}`;
+}
 
 /** As Nix told them; builders that do not tell print them, at least. */
 function phasesOf({ phases, window }: LogView, lines: readonly LogLine[]) {
