@@ -14,18 +14,19 @@ describe.each(testServers)('on $name, named by DATABASE_URL', (server) => {
   let frontData: Awaited<ReturnType<typeof newDataDir>>;
   let backData: Awaited<ReturnType<typeof newDataDir>>;
 
+  const startFront = () => start(frontData.path, 'web');
+  const startBack = () => start(backData.path, 'evaluator,scheduler');
+  function start(dataDir: string, roles: string): Promise<Product> {
+    const env = { DATABASE_URL: database.url };
+    return startProduct({ double, dataDir, env, args: ['--roles', roles] });
+  }
+
   beforeAll(async () => {
     double = await startGitHubDouble();
     database = await createTestDatabase(server);
     [frontData, backData] = await Promise.all([newDataDir(), newDataDir()]);
-    const env = { DATABASE_URL: database.url };
-    back = await startProduct({
-      double,
-      dataDir: backData.path,
-      env,
-      args: ['--roles', 'evaluator,scheduler'],
-    });
-    front = await startProduct({ double, dataDir: frontData.path, env, args: ['--roles', 'web'] });
+    back = await startBack();
+    front = await startFront();
   });
   afterAll(async () => {
     await Promise.all([front?.stop(), back?.stop()]);
@@ -46,7 +47,7 @@ describe.each(testServers)('on $name, named by DATABASE_URL', (server) => {
     });
   });
 
-  test('when the process that builds is killed, the next one takes over what it left', async () => {
+  test('when both are killed amid builds and deliveries, the next ones take over what was begun and accepted', async () => {
     const { sha } = await double.push({
       repo: 'divided/work',
       files: { 'ci.nix': ciNix('{ a = build "slow" "echo begun; sleep 3; echo > $out"; }') },
@@ -54,13 +55,23 @@ describe.each(testServers)('on $name, named by DATABASE_URL', (server) => {
     await expect
       .poll(async () => JSON.stringify(await front.json('/api/v1/queue')), { timeout: 30_000 })
       .toContain('"building"');
-    await back.kill();
-    back = await startProduct({
-      double,
-      dataDir: backData.path,
-      env: { DATABASE_URL: database.url },
-      args: ['--roles', 'evaluator,scheduler'],
-    });
+    const payload = double.webhooks.deliveries.find(({ event }) => event === 'push')?.payload ?? {};
+    const sent = Array.from({ length: 100 }, () => double.deliver('push', payload));
+    // Some are answered and perhaps worked off, some are not.
+    await Promise.any(sent.slice(10));
+    await Promise.all([front.kill(), back.kill()]);
+    const accepted = (await Promise.all(sent)).filter(({ statusCode }) => statusCode === 202);
+    expect(accepted.length).toBeGreaterThan(0);
+    [front, back] = await Promise.all([startFront(), startBack()]);
     expect((await verdictOn(double, sha)).get('ringmaster')?.conclusion).toBe('success');
+    const done = () =>
+      database
+        .knex('deliveries')
+        .whereIn(
+          'id',
+          accepted.map(({ guid }) => guid),
+        )
+        .whereNotNull('processed_at');
+    await expect.poll(async () => (await done()).length, { timeout: 60_000 }).toBe(accepted.length);
   });
 });
