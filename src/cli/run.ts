@@ -45,9 +45,13 @@ export interface RunOptions {
 export async function run(context: CommandContext, options: RunOptions): Promise<number> {
   const begin = performance.now();
   const { signal } = context.interruption;
-  const checkout = await findCheckout(context, options.path);
-  const settings = await loadRunSettings(context);
-  const nix = await detectNix(context.env, settings.nix);
+  const [checkout, { settings, nix }] = await both(
+    findCheckout(context, options.path),
+    loadRunSettings(context).then(async (settings) => ({
+      settings,
+      nix: await detectNix(context.env, settings.nix),
+    })),
+  );
   if (nix.ownStore !== undefined && !context.options.quiet) {
     context.stderr.write(
       `note: no Nix daemon runs here and /nix is not yours, so the store is in ${plainLine(nix.ownStore)}\n`,
@@ -84,6 +88,12 @@ export async function run(context: CommandContext, options: RunOptions): Promise
   }
 }
 
+/** Waits for both to end, whatever comes of them; of two failures the first one's is told. */
+async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([first, second]);
+  return [await first, await second];
+}
+
 function chooseReporter(
   { stdout, style, env, options: { quiet, verbose } }: CommandContext,
   { json }: RunOptions,
@@ -104,8 +114,8 @@ function readLogCommand({ ownStore }: LocalNix): string {
   return `nix-store --read-log${store}`;
 }
 
-function evaluatorNix({ environment, programs, layout }: LocalNix): EvaluatorNix {
-  return { env: environment, nixInstantiate: programs['nix-instantiate'], store: layout };
+function evaluatorNix({ environment, programs, layout, version }: LocalNix): EvaluatorNix {
+  return { env: environment, nixInstantiate: programs['nix-instantiate'], version, store: layout };
 }
 
 interface Evaluating {

@@ -28,6 +28,8 @@ export interface EvaluatorNix {
   readonly env: Readonly<Record<string, string>>;
   /** `nix-instantiate`; default: from PATH. */
   readonly nixInstantiate?: string;
+  /** Its version, where somebody has asked already. */
+  readonly version?: string;
   /** `nix-eval-jobs`; default: from PATH, if it is there. */
   readonly nixEvalJobs?: string;
   /** Files and folders these programs need and that a look at where they lie does not find. */
@@ -66,9 +68,12 @@ export async function createEvaluator(options: EvaluatorOptions): Promise<Evalua
   const { env } = nix;
   const program = await nixInstantiate(nix);
   const setting = options.jail ?? 'auto';
-  const jail = await findJail(setting, env.PATH ?? '');
-  const containment = await probeContainment(env.PATH ?? '');
-  const repl = await findOnPath('nix', dirname(program));
+  const [jail, containment, version, repl] = await Promise.all([
+    findJail(setting, env.PATH ?? ''),
+    probeContainment(env.PATH ?? ''),
+    nix.version ?? nixVersion(program, env),
+    findOnPath('nix', dirname(program)),
+  ]);
   const jobs = options.prefer === 'built-in' ? undefined : await jobsProgram(options, jail);
   const layout = nix.store ?? layoutOf(chooseAccess(env), '/nix/store');
   const programs = [program, repl, jobs?.program].filter((name) => name !== undefined);
@@ -117,9 +122,7 @@ export async function createEvaluator(options: EvaluatorOptions): Promise<Evalua
       },
     }),
   });
-  const name = jobs
-    ? `nix-eval-jobs ${jobs.version}`.trim()
-    : `built-in (nix ${await nixVersion(program, env)})`;
+  const name = jobs ? `nix-eval-jobs ${jobs.version}`.trim() : `built-in (nix ${version})`;
   const temporaryDirectory = options.temporaryDirectory ?? tmpdir();
   const allowedUris = options.allowedUris ?? defaultAllowedUris;
   const { systems } = options;

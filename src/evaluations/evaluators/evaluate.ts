@@ -7,12 +7,7 @@ import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../../basics/index.ts';
 import { messageOf, OperatorError } from '../../basics/index.ts';
-import {
-  createPendingDerivations,
-  type PendingDerivations,
-  type StoreLayout,
-  type TextWriter,
-} from '../../nix/index.ts';
+import type { PendingDerivations, StoreLayout, TextWriter } from '../../nix/index.ts';
 import { watchProvenance } from '../audit/watch-provenance.ts';
 import type {
   Evaluate,
@@ -34,6 +29,7 @@ import { createTrail, type Trail } from './store-gate/trail.ts';
 import { createWaiting, type Waiting } from './waiting.ts';
 import type { AttributeFinding, Finding } from './walk.ts';
 import { startWatchdog } from './watchdog.ts';
+import { type DerivationsOfEvaluation, writeWhileEvaluating } from './written-derivations.ts';
 
 export interface EvaluateOptions {
   /** For the `started` event, for example `built-in (nix 2.8.0)`. */
@@ -194,19 +190,10 @@ async function* walked(
 function whereDerivationsGo(
   { createWriter }: EvaluateOptions,
   request: EvaluationRequest,
-): { readonly derivations: PendingDerivations; finish(): Promise<void>; letGo(): void } {
-  const { derivations: given } = request;
-  if (given) return { derivations: given, finish: async () => {}, letGo: () => {} };
-  const writer = createWriter();
-  const derivations = createPendingDerivations(writer);
-  return {
-    derivations,
-    finish: async () => {
-      await derivations.write([...derivations.paths()]);
-      await writer.close();
-    },
-    letGo: derivations.close,
-  };
+): DerivationsOfEvaluation {
+  const { derivations } = request;
+  if (derivations) return { derivations, finish: async () => {}, letGo: () => {} };
+  return writeWhileEvaluating(createWriter());
 }
 
 function outOfTimeError({ totalSeconds }: EvaluationLimits): EvaluationError {

@@ -1,23 +1,38 @@
 /** What nix-eval-jobs prints: JSON lines on stdout, and on stderr why it died. */
-import { z } from 'zod';
-import { jobLimits, jobMarks } from '../walker/walk-records.ts';
+import type { JobLimits } from '../../events.ts';
+import {
+  isObject,
+  isStrings,
+  type JobMark,
+  jobLimits,
+  jobMark,
+  unreadable,
+} from '../walker/record-fields.ts';
 
-const jobLine = z.object({
-  attrPath: z.array(z.string()),
-  name: z.string(),
-  drvPath: z.string(),
-  meta: z.object({ mark: z.enum(jobMarks), limits: z.exactOptional(jobLimits) }),
-});
+export type JobsLine =
+  | { readonly attrPath: readonly string[]; readonly error: string }
+  | {
+      readonly attrPath: readonly string[];
+      readonly name: string;
+      readonly drvPath: string;
+      readonly meta: { readonly mark: JobMark; readonly limits?: JobLimits };
+    };
 
-const errorLine = z.object({ attrPath: z.array(z.string()), error: z.string() });
-
-export type JobsLine = z.infer<typeof jobLine> | z.infer<typeof errorLine>;
-
-/** Reads one line; throws when it is none that nix-eval-jobs prints for our expression. */
+/**
+ * Reads one line; throws when it is none that nix-eval-jobs prints for our expression. By hand: there
+ * are tens of thousands of them, and a schema takes longer for each than all the rest of reading it.
+ */
 export function parseJobsLine(line: string): JobsLine {
   const value: unknown = JSON.parse(line);
-  const error = errorLine.safeParse(value);
-  return error.success ? error.data : jobLine.parse(value);
+  if (!isObject(value)) throw unreadable('object');
+  const { attrPath, error, name, drvPath, meta } = value;
+  if (!isStrings(attrPath)) throw unreadable('attrPath');
+  if (typeof error === 'string') return { attrPath, error };
+  if (typeof name !== 'string' || typeof drvPath !== 'string') throw unreadable('name and drvPath');
+  if (!isObject(meta)) throw unreadable('meta');
+  const mark = jobMark(meta.mark);
+  if (meta.limits === undefined) return { attrPath, name, drvPath, meta: { mark } };
+  return { attrPath, name, drvPath, meta: { mark, limits: jobLimits.parse(meta.limits) } };
 }
 
 const crash = /evaluation worker (?:exited|got killed|.*pipe got closed)|worker pipe got closed/;

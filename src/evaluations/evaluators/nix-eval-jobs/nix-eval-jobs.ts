@@ -52,8 +52,6 @@ interface Progress {
   readonly answered: Set<string>;
   /** Paths of the wrapped tree where looking for limits may be what fails. */
   readonly bare: Set<string>;
-  /** Attribute paths as JSON, for the walker that may take over. */
-  readonly reported: Set<string>;
 }
 
 type RunEnd =
@@ -66,7 +64,7 @@ type RunEnd =
 /** The walk over nix-eval-jobs. */
 export function createJobsWalk(options: JobsOptions): Walk {
   return async function* walk(request) {
-    const progress: Progress = { answered: new Set(), bare: new Set(), reported: new Set() };
+    const progress: Progress = { answered: new Set(), bare: new Set() };
     let crashes = 0;
     for (let run = 1; ; run += 1) {
       const before = progress.answered.size;
@@ -78,11 +76,9 @@ export function createJobsWalk(options: JobsOptions): Walk {
       if (end.kind === 'crash' && end.wrappedPath && culprit && crashes < maxCrashes) {
         crashes += 1;
         if (isNew(progress.bare, end.wrappedPath.join('.'))) continue;
-        yield* report(progress, end.wrappedPath, {
-          kind: 'error',
-          path: culprit,
-          text: `error: ${end.text}`,
-        });
+        if (isNew(progress.answered, end.wrappedPath.join('.'))) {
+          yield { kind: 'error', path: culprit, text: `error: ${end.text}` };
+        }
         if (culprit.length === 0) return;
         continue;
       }
@@ -90,7 +86,7 @@ export function createJobsWalk(options: JobsOptions): Walk {
       break;
     }
     options.log.warn('nix-eval-jobs does not get on; the built-in evaluator does the rest');
-    yield* unreported(options.fallback(request), progress.reported);
+    yield* unreported(options.fallback(request), reportedPaths(progress.answered));
   };
 }
 
@@ -156,11 +152,12 @@ async function* runOnce(
       }
       watchdog.progress();
       watchdog.pause();
-      for (const text of traces.splice(0)) yield { kind: 'notice', text };
+      if (traces.length > 0) for (const text of traces.splice(0)) yield { kind: 'notice', text };
       const { wrappedPath, finding } = answer;
       const broken = finding.kind === 'error' && finding.text.includes(request.nonce + limitsFailed);
-      if (broken && isNew(progress.bare, wrappedPath.join('.'))) again = true;
-      else yield* report(progress, wrappedPath, finding);
+      const key = wrappedPath.join('.');
+      if (broken && isNew(progress.bare, key)) again = true;
+      else if (isNew(progress.answered, key)) yield finding;
       watchdog.resume();
     }
     await heard;
@@ -218,16 +215,9 @@ function isNew(set: Set<string>, key: string): boolean {
   return true;
 }
 
-async function* report(
-  progress: Progress,
-  wrappedPath: readonly string[],
-  finding: AttributeFinding,
-): AsyncGenerator<Finding> {
-  const key = wrappedPath.join('.');
-  if (progress.answered.has(key)) return;
-  progress.answered.add(key);
-  progress.reported.add(JSON.stringify(finding.path));
-  yield finding;
+/** Attribute paths as JSON of paths of the wrapped tree, whose names have no dots. */
+function reportedPaths(answered: ReadonlySet<string>): ReadonlySet<string> {
+  return new Set([...answered].map((key) => JSON.stringify(unwrapPath(key.split('.')))));
 }
 
 /** What a second walk finds beyond the first; what lies below a reported path was lost with it. */

@@ -1,29 +1,15 @@
 /** The records of `walk-expression.ts`, read back. */
-import { z } from 'zod';
-import type { JobLimits } from '../../events.ts';
+import type { JobLimits, SourceLocation } from '../../events.ts';
+import {
+  isIndices,
+  isObject,
+  isStrings,
+  type JobMark,
+  jobLimits,
+  jobMark,
+  unreadable,
+} from './record-fields.ts';
 import type { Cursor } from './walk-expression.ts';
-
-const position = z.object({ file: z.string(), line: z.number(), column: z.number() });
-
-const entered = z.object({
-  p: z.array(z.string()),
-  i: z.array(z.number().int().nonnegative()),
-  at: position.nullable(),
-});
-
-export const jobMarks = ['regular', 'may-fail', 'must-fail', 'dependencies-only', 'effect'] as const;
-
-const found = z.object({
-  name: z.string(),
-  drvPath: z.string(),
-  mark: z.enum(jobMarks),
-});
-
-export const jobLimits = z.object({
-  timeoutSeconds: z.exactOptional(z.number()),
-  maxSilentSeconds: z.exactOptional(z.number()),
-  priority: z.exactOptional(z.number()),
-});
 
 export type WalkRecord =
   | {
@@ -31,14 +17,14 @@ export type WalkRecord =
       readonly path: readonly string[];
       readonly cursor: Cursor;
       /** Where the attribute is defined, with an absolute path; null where Nix does not know. */
-      readonly position: z.infer<typeof position> | null;
+      readonly position: SourceLocation | null;
     }
   | {
       /** The attribute that was entered last is a job. */
       readonly kind: 'found';
       readonly name: string;
       readonly drvPath: string;
-      readonly mark: (typeof jobMarks)[number];
+      readonly mark: JobMark;
     }
   /** What the job that was found last asks for. */
   | { readonly kind: 'limits'; readonly limits: JobLimits }
@@ -55,13 +41,34 @@ export function parseWalkRecord(line: string, nonce: string): WalkRecord | undef
   if (!line.startsWith(prefix)) return undefined;
   const kind = line.charAt(prefix.length);
   const value: unknown = JSON.parse(line.slice(prefix.length + 1));
-  if (kind === 'E') {
-    const record = entered.parse(value);
-    return { kind: 'entered', path: record.p, cursor: record.i, position: record.at };
-  }
+  if (kind === 'E') return entered(value);
   if (kind === 'C') return { kind: 'commit-used' };
   if (kind === 'Z') return { kind: 'finished' };
   if (kind === 'D') return { kind: 'ready' };
   if (kind === 'M') return { kind: 'limits', limits: jobLimits.parse(value) };
-  return { kind: 'found', ...found.parse(value) };
+  return found(value);
+}
+
+function entered(value: unknown): WalkRecord {
+  if (!isObject(value)) throw unreadable('object');
+  const { p: path, i: cursor, at } = value;
+  if (!isStrings(path)) throw unreadable('path');
+  if (!isIndices(cursor)) throw unreadable('cursor');
+  return { kind: 'entered', path, cursor, position: at === null ? null : position(at) };
+}
+
+function position(value: unknown): SourceLocation {
+  if (!isObject(value)) throw unreadable('position');
+  const { file, line, column } = value;
+  if (typeof file !== 'string' || typeof line !== 'number' || typeof column !== 'number') {
+    throw unreadable('position');
+  }
+  return { file, line, column };
+}
+
+function found(value: unknown): WalkRecord {
+  if (!isObject(value)) throw unreadable('object');
+  const { name, drvPath, mark } = value;
+  if (typeof name !== 'string' || typeof drvPath !== 'string') throw unreadable('name and drvPath');
+  return { kind: 'found', name, drvPath, mark: jobMark(mark) };
 }
