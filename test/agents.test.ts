@@ -2,6 +2,8 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
+import { startTestProxy } from '../src/agent/test-proxy.ts';
+import { nixesUnderTest } from '../src/nix/test-nix.ts';
 import { type GitHubDouble, startGitHubDouble } from './github-double/index.ts';
 import {
   type AgentFolder,
@@ -10,6 +12,7 @@ import {
   ringmaster,
   startAgentProcess,
 } from './support/agent-process.ts';
+import { certificateFile, secureHost, startTlsFront } from './support/loopback-tls.ts';
 import { ciNix } from './support/nix-files.ts';
 import { newDataDir, type Product, startProduct } from './support/product.ts';
 import { conclusions, verdictOn } from './support/verdict.ts';
@@ -58,40 +61,67 @@ async function addBuilder(name: string): Promise<string> {
 
 async function startAgent(
   token: string,
-  options: { readonly args?: readonly string[]; readonly server?: string } = {},
+  options: Partial<Pick<Parameters<typeof startAgentProcess>[0], 'args' | 'server' | 'env'>> = {},
 ): Promise<AgentProcess> {
   const folder = await newAgentFolder();
   folders.push(folder);
-  const { server = product.url, args = [] } = options;
-  const agent = await startAgentProcess({ server, token, folder: folder.path, args });
+  const agent = await startAgentProcess({ server: product.url, ...options, token, folder: folder.path });
   agents.push(agent);
   return agent;
 }
 
-async function push(repo: string, body: string): Promise<string> {
+async function push(repo: string, body: string, files: Record<string, string> = {}): Promise<string> {
   await double.createRepository({ name: repo });
-  const { sha } = await double.push({ repo, files: { 'ci.nix': ciNix(body) } });
+  const { sha } = await double.push({ repo, files: { ...files, 'ci.nix': ciNix(body) } });
   return sha;
 }
 
-test('builds land on the agent, which ends after as many as it was made for', async () => {
-  const agent = await startAgent(await addBuilder('first'), { args: ['--max-builds', '3'] });
-  await agent.connected;
+/** Two agents of one story have one Nix each, where there are two. */
+const newestNix = nixesUnderTest.at(-1) ?? { env: process.env };
+const withFeature = (feature: string) => `substituters =\nsystem-features = ${feature}`;
+
+test('builds land on agents that only a proxy lets out, inputs and outputs too; they end after as many as they were made for', async () => {
+  const front = await startTlsFront(() => Number(port));
+  const proxy = await startTestProxy({ 'ci.invalid:80': Number(port), [`${secureHost}:443`]: front.port });
+  const [first, second] = await Promise.all([
+    startAgent(await addBuilder('first'), {
+      server: 'http://ci.invalid',
+      args: ['--max-builds', '2'],
+      env: { HTTP_PROXY: proxy.url, NO_PROXY: 'localhost', NIX_CONFIG: withFeature('first') },
+    }),
+    startAgent(await addBuilder('second'), {
+      server: `https://${secureHost}`,
+      args: ['--max-builds', '1'],
+      env: {
+        PATH: newestNix.env.PATH ?? '',
+        HTTPS_PROXY: proxy.url,
+        NODE_EXTRA_CA_CERTS: certificateFile,
+        NIX_CONFIG: withFeature('second'),
+      },
+    }),
+  ]);
+  await Promise.all([first.connected, second.connected]);
+  // What is in the repository comes out of the server's store, what one has built from there to the other.
   const sha = await push(
     'lands/acme',
     `rec {
-      base = build "base" "echo from the agent; echo base > $out";
-      top = build "top" "read line < \${base}; echo got $line; echo $line > $out";
-      bad = build "bad" "echo no; exit 3";
+      base = buildOn "first" "base" "echo from the agent; read line < \${./words}; echo $line > $out";
+      top = buildOn "second" "top" "read line < \${base}; test $line = hello && echo > $out";
+      bad = buildOn "first" "bad" "echo no; exit 3";
     }`,
+    { words: 'hello\n' },
   );
   expect(conclusions(await verdictOn(double, sha))).toMatchObject({
     'ringmaster / base': 'success',
     'ringmaster / top': 'success',
     'ringmaster / bad': 'failure',
   });
-  // It was made for three builds.
-  expect(await agent.exited).toBe(0);
+  expect(await Promise.all([first.exited, second.exited])).toEqual([0, 0]);
+  const asked = proxy.asked.join('\n');
+  expect(asked).toContain(`CONNECT ${secureHost}:443`);
+  expect(asked).toMatch(/^GET http:\/\/ci\.invalid\/cache\/nar\//m);
+  expect(asked).toMatch(/^PUT http:\/\/ci\.invalid\/cache\/nar\//m);
+  await Promise.all([proxy.close(), front.close()]);
 });
 
 test('an agent killed in the middle of a build: the build is done on another one', async () => {
