@@ -2,25 +2,22 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
-import { type GitHubDouble, startGitHubDouble } from './github-double/index.ts';
+import type { GitHubDouble } from './github-double/index.ts';
 import { ciNix } from './support/nix-files.ts';
-import { newDataDir, type Product, startProduct } from './support/product.ts';
+import type { Product } from './support/product.ts';
+import { openStory, type Story } from './support/story.ts';
 import { conclusions, verdictOn } from './support/verdict.ts';
 
+let story: Story;
 let double: GitHubDouble;
-let data: Awaited<ReturnType<typeof newDataDir>>;
 let product: Product;
 
 beforeAll(async () => {
-  double = await startGitHubDouble();
-  data = await newDataDir();
-  product = await startProduct({ double, dataDir: data.path });
+  story = await openStory({ database: 'built-in' });
+  double = story.double;
+  product = await story.start();
 });
-afterAll(async () => {
-  await product?.stop();
-  await double?.close();
-  await data?.remove();
-});
+afterAll(() => story?.end());
 
 test('kill -9 in the middle of a build: the build is done again and the gate ends green', async () => {
   await double.createRepository({ name: 'killed/acme' });
@@ -35,7 +32,7 @@ test('kill -9 in the middle of a build: the build is done again and the gate end
   });
   const build = await runningBuild('slow');
   await product.kill();
-  product = await startProduct({ double, dataDir: data.path });
+  product = await story.start();
   expect(conclusions(await verdictOn(double, sha))).toEqual({
     ringmaster: 'success',
     'ringmaster / evaluation': 'success',
@@ -53,14 +50,14 @@ test('kill -9 in the middle of a build: the build is done again and the gate end
 test('kill -9 at any moment after the push: the gate ends all the same', async () => {
   await double.createRepository({ name: 'anytime/acme' });
   // From "delivery stored" to "being reported": the moments are spread over the whole way.
-  for (const delayMs of [0, 100, 300, 700]) {
+  for (const delayMs of [0, 150, 600]) {
     const { sha } = await double.push({
       repo: 'anytime/acme',
       files: { 'ci.nix': ciNix('{ a = build "a" "echo > $out"; b = build "b" "echo > $out; exit 1"; }') },
     });
     await new Promise((resolve) => setTimeout(resolve, delayMs));
     await product.kill();
-    product = await startProduct({ double, dataDir: data.path });
+    product = await story.start();
     expect(conclusions(await verdictOn(double, sha)), `killed after ${delayMs} ms`).toEqual({
       ringmaster: 'failure',
       'ringmaster / evaluation': 'success',
@@ -105,7 +102,7 @@ test('the built-in database killed in the middle of a build: it comes back and n
     files: { 'ci.nix': ciNix('{ a = build "long" "echo begun; sleep 3; echo > $out"; }') },
   });
   await runningBuild('long');
-  process.kill(await postmasterOf(data.path), 'SIGKILL');
+  process.kill(await postmasterOf(story.dataDir), 'SIGKILL');
   expect(conclusions(await verdictOn(double, sha))).toMatchObject({
     ringmaster: 'success',
     'ringmaster / a': 'success',

@@ -1,26 +1,24 @@
 /** What maintainers do on GitHub besides pushing: buttons, commands in comments, merge queues, closing. */
+import { createHash, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type GitHubDouble, startGitHubDouble } from './github-double/index.ts';
+import { git as gitIn } from './github-double/git.ts';
+import type { GitHubDouble } from './github-double/index.ts';
+import { needRepository } from './github-double/world.ts';
 import { ciNix } from './support/nix-files.ts';
-import { newDataDir, type Product, startProduct } from './support/product.ts';
+import type { Product } from './support/product.ts';
+import { openStory, type Story } from './support/story.ts';
 import { conclusions, verdictOn } from './support/verdict.ts';
 
+let story: Story;
 let double: GitHubDouble;
 let product: Product;
-let data: Awaited<ReturnType<typeof newDataDir>>;
 
 beforeAll(async () => {
-  double = await startGitHubDouble();
-  data = await newDataDir();
-  product = await startProduct({ double, dataDir: data.path });
+  story = await openStory();
+  double = story.double;
+  product = await story.start();
 });
-afterAll(async () => {
-  expect(await product?.stop()).toBe(0);
-  expect(double.journal.calls.filter((call) => call.unexpected)).toEqual([]);
-  expect(product.log.filter((line) => /"level":(50|60)/.test(line))).toEqual([]);
-  await double?.close();
-  await data?.remove();
-});
+afterAll(() => story?.endWell());
 
 const good = () => ({ 'ci.nix': ciNix(`{ a = build "fine" "echo a > $out"; }`) });
 
@@ -32,6 +30,10 @@ async function gateOf(sha: string, wanted: (gate: { conclusion: string | null; s
     },
     { timeoutMs: 60_000, description: `the gate of ${sha}` },
   );
+}
+
+function git(github: GitHubDouble, repo: string, args: readonly string[]): Promise<string> {
+  return gitIn(needRepository(github.world, repo).directory, args);
 }
 
 function gitCalls(repo: string): number {
@@ -208,6 +210,57 @@ test('a maintainer’s pull request from a fork needs no approval', async () => 
     files: good(),
   });
   expect(conclusions(await verdictOn(double, headSha))).toMatchObject({ ringmaster: 'success' });
+});
+
+/** A download that promises another hash than it has, in the way that nixpkgs writes it. */
+function download(hash: string, content: string): string {
+  return ciNix(`{
+  download = derivation {
+    name = "download";
+    system = builtins.currentSystem;
+    builder = "/bin/sh";
+    args = [ "-c" "echo ${content} > $out" ];
+    outputHashMode = "flat";
+    outputHash = "${hash}";
+  };
+}`);
+}
+
+const sri = (content: string) => `sha256-${createHash('sha256').update(`${content}\n`).digest('base64')}`;
+
+test('a wrong hash is corrected on its branch by a button, and the commit with the right one is green', async () => {
+  const repo = 'hana/download';
+  await double.createRepository({ name: repo });
+  const installation = double.installation('hana');
+  installation.permissions = { ...installation.permissions, contents: 'write' };
+  await double.push({ repo, files: { 'README.md': 'hello' } });
+  const content = randomUUID();
+  const files = { 'ci.nix': download(sri('something else'), content) };
+  const { sha } = await double.push({ repo, branch: 'update', files });
+  const check = (await verdictOn(double, sha)).get('ringmaster / download');
+  expect(check?.actions.map(({ label }) => label)).toEqual(['Apply hash']);
+  if (!check) throw new Error('no check');
+  // Who may not write may not have it written.
+  await double.gestures.pressButton(check, 'apply-hash', 'stranger');
+  await double.gestures.pressButton(check, 'apply-hash', 'hana');
+  const head = await double.waitFor(
+    async () => {
+      const now = await git(double, repo, ['rev-parse', 'refs/heads/update']);
+      return now === sha ? undefined : now;
+    },
+    { timeoutMs: 60_000, description: 'the commit with the right hash' },
+  );
+  expect(await git(double, repo, ['show', `${head}:ci.nix`])).toContain(sri(content));
+  expect(await git(double, repo, ['rev-list', '--count', `${sha}..${head}`])).toBe('1');
+  expect(conclusions(await verdictOn(double, head))).toMatchObject({ 'ringmaster / download': 'success' });
+  const told = await double.waitFor(
+    () => {
+      const run = double.latestCheckRuns(sha).get('ringmaster / download');
+      return run?.summary?.includes(`Commit ${head.slice(0, 12)} on update has the new hash`) && run;
+    },
+    { timeoutMs: 60_000, description: 'what came of the button' },
+  );
+  expect(told.actions).toEqual([]);
 });
 
 test('a merge queue’s group is evaluated once, though GitHub tells of it twice', async () => {

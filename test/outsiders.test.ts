@@ -4,28 +4,22 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
-import { type GitHubDouble, startGitHubDouble } from './github-double/index.ts';
+import type { GitHubDouble } from './github-double/index.ts';
 import { ciNix } from './support/nix-files.ts';
-import { newDataDir, type Product, startProduct } from './support/product.ts';
+import type { Product } from './support/product.ts';
+import { openStory, type Story } from './support/story.ts';
 import { conclusions, verdictOn } from './support/verdict.ts';
 
+let story: Story;
 let double: GitHubDouble;
 let product: Product;
-let data: Awaited<ReturnType<typeof newDataDir>>;
 
 beforeAll(async () => {
-  double = await startGitHubDouble();
-  data = await newDataDir();
-  product = await startProduct({ double, dataDir: data.path });
+  story = await openStory();
+  double = story.double;
+  product = await story.start();
 });
-afterAll(async () => {
-  expect(await product?.stop()).toBe(0);
-  expect(double.journal.calls.filter((call) => call.unexpected)).toEqual([]);
-  // Nothing of all this was a bug to the server.
-  expect(product.log.filter((line) => /"level":(50|60)/.test(line))).toEqual([]);
-  await double?.close();
-  await data?.remove();
-});
+afterAll(() => story?.endWell());
 
 test('markup, mentions and escapes in names, titles, errors and logs are dead text everywhere', async () => {
   await double.createRepository({ name: 'mallory/markup' });

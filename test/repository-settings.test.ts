@@ -1,13 +1,14 @@
 /** A repository that holds its own settings, and what GitHub shows of them. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type GitHubDouble, startGitHubDouble } from './github-double/index.ts';
+import type { GitHubDouble } from './github-double/index.ts';
 import { ciNix } from './support/nix-files.ts';
-import { newDataDir, type Product, startProduct } from './support/product.ts';
+import type { Product } from './support/product.ts';
+import { openStory, type Story } from './support/story.ts';
 import { conclusions, verdictOn } from './support/verdict.ts';
 
+let story: Story;
 let double: GitHubDouble;
 let product: Product;
-let data: Awaited<ReturnType<typeof newDataDir>>;
 
 const repo = 'ivy/settings';
 const settingsFile = '.github/ringmaster.toml';
@@ -20,22 +21,14 @@ exclude = ["docs/*", "*.md"]
 `;
 
 beforeAll(async () => {
-  double = await startGitHubDouble();
-  data = await newDataDir();
-  product = await startProduct({
-    double,
-    dataDir: data.path,
-    env: { RINGMASTER_EVALUATION_ALLOWED_URIS: `git+${double.url}/,${double.url}/` },
+  story = await openStory({
+    env: ({ url }) => ({ RINGMASTER_EVALUATION_ALLOWED_URIS: `git+${url}/,${url}/` }),
   });
+  double = story.double;
+  product = await story.start();
   await double.createRepository({ name: repo });
 });
-afterAll(async () => {
-  expect(await product?.stop()).toBe(0);
-  expect(double.journal.calls.filter((call) => call.unexpected)).toEqual([]);
-  expect(product.log.filter((line) => /"level":(50|60)/.test(line))).toEqual([]);
-  await double?.close();
-  await data?.remove();
-});
+afterAll(() => story?.endWell());
 
 function logged(words: string) {
   return expect.poll(() => product.log.some((line) => line.includes(words)), { timeout: 30_000 }).toBe(true);
