@@ -172,6 +172,21 @@ export async function cancelRequested(db: Knex, attemptIds: readonly number[]): 
   return idRows.parse(result).rows.map((row) => row.id);
 }
 
+/** Why the builds of some attempts are to be cancelled, of those that are, by attempt. */
+export async function cancelReasons(
+  db: Knex,
+  attemptIds: readonly number[],
+): Promise<ReadonlyMap<number, string>> {
+  const ids = await cancelRequested(db, attemptIds);
+  if (ids.length === 0) return new Map();
+  const found: unknown = await db('attempts')
+    .join('builds', 'builds.id', 'attempts.build_id')
+    .whereIn('attempts.id', [...ids])
+    .select('attempts.id', db.raw(`coalesce(builds.cancel_reason, 'Cancelled.') AS why`));
+  const rows = z.array(z.object({ id: z.number(), why: z.string() })).parse(found);
+  return new Map(rows.map(({ id, why }) => [id, why]));
+}
+
 /** Why a build is to be cancelled; undefined when it is not, or not any more. */
 export async function cancelReason(trx: Knex.Transaction, buildId: number): Promise<string | undefined> {
   const row: unknown = await trx('builds')

@@ -2,6 +2,7 @@ export {
   cancelBuilds,
   cancelBuildsOf,
   cancelReason,
+  cancelReasons,
   cancelRequested,
   endCancelledInQueue,
   takeBackCancelRequests,

@@ -10,6 +10,7 @@ import { isPassingError, untilDatabaseAnswers } from '../postgres/index.ts';
 import { requestSupersede } from './cancel.ts';
 import { requestComparison } from './changes/store-changes.ts';
 import { type EvaluateCommitOptions, evaluateCommit, type Outcome } from './evaluate-commit.ts';
+import { createRunningImports } from './import-builds.ts';
 import {
   type ClaimedEvaluation,
   claimEvaluation,
@@ -36,12 +37,16 @@ export interface CoordinatorOptions extends EvaluateCommitOptions {
 
 export interface Coordinator {
   wake(): void;
+  /** Looks for builds of evaluations that somebody has cancelled, and ends them. */
+  stopCancelled(): void;
   readonly running: number;
   /** Claims no more, gives up what runs after `graceMs` and puts it back into the queue. */
   stop(graceMs: number): Promise<void>;
 }
 
-export function startCoordinator(options: CoordinatorOptions): Coordinator {
+export function startCoordinator(given: CoordinatorOptions): Coordinator {
+  const imports = createRunningImports();
+  const options: CoordinatorOptions = { ...given, running: imports };
   const { db, log } = options;
   const running = new Map<number, Run>();
   /** The answer to a claim may have been lost, or this process may have been taken for dead. */
@@ -50,6 +55,7 @@ export function startCoordinator(options: CoordinatorOptions): Coordinator {
     const ids = [...running.keys()];
     for (const id of await takenAway(db, processId, ids)) running.get(id)?.cancel.abort();
     await db.transaction((trx) => releaseEvaluations(trx, [processId], onRevisionChanged, ids));
+    await imports.stopCancelled(db);
   }
 
   async function claimWhileFree(): Promise<void> {
@@ -96,6 +102,11 @@ export function startCoordinator(options: CoordinatorOptions): Coordinator {
   });
   return {
     wake: loop.wake,
+    // What is missed now is seen with the next look.
+    stopCancelled: () =>
+      void imports
+        .stopCancelled(db)
+        .catch((error: unknown) => log.warn({ reason: messageOf(error) }, 'builds to cancel were not found')),
     get running() {
       return running.size;
     },

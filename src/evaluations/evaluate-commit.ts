@@ -15,7 +15,12 @@ import type {
   FetchAccess,
   SourceArgument,
 } from './events.ts';
-import { createImportBuilds, type ImportBuilds } from './import-builds.ts';
+import {
+  createImportBuilds,
+  createRunningImports,
+  type ImportBuilds,
+  type RunningImports,
+} from './import-builds.ts';
 import type { OpenPlanning, Planning } from './planning.ts';
 import type { ClaimedEvaluation } from './queue.ts';
 import { findReusable, type Reuse, type ReuseKeys, reuseKeys, wishesOf } from './reuse.ts';
@@ -41,6 +46,8 @@ export interface EvaluateCommitOptions extends StoreOptions {
   readonly look: (evaluation: ClaimedEvaluation, signal: AbortSignal) => Promise<CommitResult>;
   readonly checkOut: (evaluation: ClaimedEvaluation, signal: AbortSignal) => Promise<CheckoutResult>;
   readonly openPlanning: OpenPlanning;
+  /** Where builds of evaluations are known, so that they can be cancelled. */
+  readonly running?: RunningImports;
   /** What this evaluation may fetch of private repositories. Without it, nothing. */
   readonly openPins?: ((evaluation: ClaimedEvaluation) => Promise<Pins>) | undefined;
   /** Answers for paths that an evaluation uses and did not make. Without it, all may be used. */
@@ -100,7 +107,8 @@ export async function evaluateCommit(
     if (pins && pins.kind !== 'ready') return withoutCommit(pins, evaluation);
     const planning = await options.openPlanning();
     const provenance = await options.openProvenance?.(evaluation);
-    const imports = createImportBuilds({ ...options, evaluation, signal });
+    const running = options.running ?? createRunningImports();
+    const imports = createImportBuilds({ ...options, evaluation, running, signal });
     return await evaluateCheckout(
       { ...options, evaluator, evaluation, planning, provenance, imports, source, systems, keys, pins },
       checkout.path,

@@ -125,6 +125,11 @@ export interface ImportBegun {
   /** Undefined where the evaluation did not make it. */
   readonly derivation: Derivation | undefined;
   readonly startedAt: Date;
+  /**
+   * Ends the build, and what waits for it, as cancelled: what reads it is an error with these words.
+   * Nothing happens to a build that has ended.
+   */
+  cancel(why: string): void;
 }
 
 export interface ImportEnd {

@@ -4,6 +4,7 @@ import { readLog } from '../logs/index.ts';
 import { nixesUnderTest, openTestNix, type TestNix } from '../nix/test-nix.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
 import { createTestOrigin, type TestOrigin } from '../projects/test-origin.ts';
+import { cancelBuild } from './cancel.ts';
 import { startTestCoordinator } from './test-coordinator.ts';
 
 let database: TestDatabase;
@@ -73,6 +74,44 @@ test('import from derivation leaves builds with logs, good and bad, and an error
   expect(bad?.path).toEqual(['bad']);
   expect(bad?.error).toContain(broken.drv_path);
   expect(await database.knex('attempts').where({ state: 'running' })).toEqual([]);
+  await coordinator.close();
+});
+
+test('a build that an evaluation waits for can be cancelled alone: it stops, and what reads it is an error that says so', async () => {
+  const coordinator = await startTestCoordinator(database, origin, testNix);
+  const sha = await origin.commit({
+    'ci.nix': `${build}let endless = build "never-ending" "echo begun; while :; do sleep 1; done"; in {
+      a = import endless; b = import (build "above" "cat \${endless} > $out"); c = build "c" "echo > $out";
+    }`,
+  });
+  const pushed = coordinator.push(sha);
+  const running = () =>
+    database
+      .knex('builds')
+      .join('attempts', 'attempts.build_id', 'builds.id')
+      .where({ name: 'never-ending', 'attempts.state': 'running' })
+      .select('builds.id');
+  await expect.poll(running, { timeout: 60_000 }).toHaveLength(1);
+  const [{ id }] = await running();
+  await database.knex.transaction((trx) =>
+    cancelBuild(trx, id, { why: 'Cancelled by @ada.', onRevisionChanged: async () => {} }),
+  );
+  coordinator.stopCancelled();
+  const evaluation = await pushed;
+  expect(evaluation).toMatchObject({ job_count: 1, error_count: 2 });
+  const errors = (await coordinator.jobs(evaluation.id)).filter((job) => job.error !== null);
+  expect(errors.map(({ path }) => path)).toEqual([['a'], ['b']]);
+  for (const { error } of errors) {
+    expect(error).toMatch(/building '.*-never-ending\.drv' was cancelled: Cancelled by @ada\./);
+  }
+  expect(await database.knex('builds').where({ id }).first()).toMatchObject({
+    state: 'cancelled',
+    message: 'Cancelled by @ada.',
+  });
+  // Another time nobody may cancel it.
+  expect(await database.knex('evaluations').where({ id: evaluation.id }).first()).toMatchObject({
+    reuse_key: null,
+  });
   await coordinator.close();
 });
 

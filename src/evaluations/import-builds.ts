@@ -1,7 +1,7 @@
 /** What an evaluation has built for itself, as builds with attempts and logs like all others. */
 import type { Knex } from 'knex';
 import { type Logger, messageOf } from '../basics/index.ts';
-import { type BegunImport, beginImport, endImport } from '../builds/index.ts';
+import { type BegunImport, beginImport, cancelReasons, endImport } from '../builds/index.ts';
 import { type LogWriter, openLogWriter, type Secrets } from '../logs/index.ts';
 import { isFixedOutput, requiredSystemFeatures } from '../nix/index.ts';
 import { untilDatabaseAnswers } from '../postgres/index.ts';
@@ -15,11 +15,33 @@ export interface ImportBuildsOptions {
   readonly processId: number;
   readonly evaluation: ClaimedEvaluation;
   readonly onRevisionChanged: OnRevisionChanged;
+  readonly running: RunningImports;
   /** What must not be in logs; asked for each line. */
   readonly secrets?: () => Secrets;
   /** Aborted when the evaluation does not go on: then a database that is away is not waited for. */
   readonly signal: AbortSignal;
   readonly log: Logger;
+}
+
+/** What evaluations of this process have built for themselves right now. */
+export interface RunningImports {
+  begun(attemptId: number, cancel: (why: string) => void): void;
+  ended(attemptId: number): void;
+  /** Ends those whose builds somebody has cancelled. */
+  stopCancelled(db: Knex): Promise<void>;
+}
+
+export function createRunningImports(): RunningImports {
+  const running = new Map<number, (why: string) => void>();
+  return {
+    begun: (attemptId, cancel) => void running.set(attemptId, cancel),
+    ended: (attemptId) => void running.delete(attemptId),
+    stopCancelled: async (db) => {
+      for (const [attemptId, why] of await cancelReasons(db, [...running.keys()])) {
+        running.get(attemptId)?.(why);
+      }
+    },
+  };
 }
 
 export interface ImportBuilds {
@@ -67,9 +89,10 @@ async function follow(options: ImportBuildsOptions, begun: ImportBegun, ears: Ea
     ears.ignore();
     return;
   }
+  options.running.begun(attemptId, begun.cancel);
   const writer = openLogWriter({ ...options, attemptId });
   ears.writeTo(writer);
-  const end = await ears.ended;
+  const end = await ears.ended.finally(() => options.running.ended(attemptId));
   await writer.finish(signal);
   await untilDatabaseAnswers(log, signal, () =>
     db.transaction(async (trx) => {

@@ -23,6 +23,8 @@ export interface TestCoordinator {
   /** Evaluates a commit that was evaluated before. */
   rerun(sha: string): Promise<EvaluationRecord>;
   jobs(evaluationId: number): Promise<readonly JobRecord[]>;
+  /** As when a server is told that somebody has cancelled builds. */
+  stopCancelled(): void;
   close(): Promise<void>;
 }
 
@@ -172,6 +174,7 @@ export async function startTestCoordinator(
         return revision.id;
       }),
     jobs: (evaluationId) => knex('jobs').where({ evaluation_id: evaluationId }).orderBy('id'),
+    stopCancelled: coordinator.stopCancelled,
     close: async () => {
       await coordinator.stop(0);
       await texts.close();

@@ -118,6 +118,7 @@ async function openMachine({ config, environment, log }: NixMachineOptions): Pro
     jail: evaluation.jail,
     systems: evaluation.systems,
     workers: evaluation.workers,
+    importBuilds: evaluation.importBuilds,
     ...(evaluation.evaluator === 'auto' ? {} : { prefer: evaluation.evaluator }),
   });
   const builder = createLocalBuilder({

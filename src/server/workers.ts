@@ -86,6 +86,11 @@ export function startWorkers(options: WorkersOptions): Workers {
     const coordinator = startEvaluating(options, machine.get);
     drains.push(() => coordinator.stop(drainMs));
     wake.evaluations = coordinator.wake;
+    const stopBuilding = wake.cancelled;
+    wake.cancelled = () => {
+      stopBuilding();
+      coordinator.stopCancelled();
+    };
   }
   machine.get().catch((error: Error) => log.warn({ reason: error.message }, 'this machine cannot build'));
   return {

@@ -31,6 +31,11 @@ export const evaluation = z.object({
     about: 'Derivations that one evaluation may have built for itself (import from derivation).',
     expects: 'a whole number',
   }),
+  importBuilds: wholeNumber(1, 1024).default(2).register(settingNotes, {
+    about:
+      'Builds at the same time that evaluations wait for (import from derivation), of all evaluations of a server together. They come on top of `builds.slots`.',
+    expects: 'a whole number from 1 to 1024',
+  }),
   memory: wholeNumber(64, 1_048_576).default(4096).register(settingNotes, {
     about: 'Megabytes of memory for one evaluator process.',
     expects: 'a whole number of megabytes from 64',

@@ -20,6 +20,7 @@ import { type JobsProgram, probeJobsProgram } from './nix-eval-jobs/nix-eval-job
 import { createOpenWalk, type Held } from './open-walk.ts';
 import { defaultAllowedUris } from './restrictions.ts';
 import { openStoreGate } from './store-gate/store-gate.ts';
+import { createTurns } from './turns.ts';
 import { createWalker } from './walker/walker.ts';
 
 /** The Nix to evaluate with. */
@@ -52,6 +53,8 @@ export interface EvaluatorOptions {
   readonly temporaryDirectory?: string;
   /** Worker processes of nix-eval-jobs. Default: a process a core, at most 4. */
   readonly workers?: number;
+  /** Builds at the same time that evaluations wait for, of all evaluations of this evaluator. Default: 2. */
+  readonly importBuilds?: number;
   /** Where nix-eval-jobs puts links that keep the .drv files it made from being collected. */
   readonly gcRootsDirectory?: string;
 }
@@ -79,6 +82,7 @@ export async function createEvaluator(options: EvaluatorOptions): Promise<Evalua
   const programs = [program, repl, jobs?.program].filter((name) => name !== undefined);
   const { gcRootsDirectory } = options;
   const access = { access: chooseAccess(env), nixDaemon: join(dirname(program), 'nix-daemon'), env };
+  const turns = createTurns(options.importBuilds ?? 2);
   const builtIn = (held: Held) =>
     createWalker({ ...held, env, log, program, ...(repl === undefined ? {} : { repl }) });
   const openWalk = createOpenWalk({
@@ -89,6 +93,7 @@ export async function createEvaluator(options: EvaluatorOptions): Promise<Evalua
     openGate: (wishes) =>
       openStoreGate({
         ...wishes,
+        turns,
         storeDir: layout.storeDir,
         openTransport: () => openTransport(access),
         log,

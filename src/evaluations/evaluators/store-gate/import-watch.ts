@@ -28,6 +28,8 @@ export interface ImportWatchOptions {
   /** Bytes of what builders print, newlines included, after which `onTooMuch` is called. */
   readonly logBytes: number;
   readonly onTooMuch: () => void;
+  /** Somebody wants this build to end. */
+  readonly onCancel: (drvPath: string, why: string) => void;
 }
 
 interface Watched {
@@ -56,6 +58,9 @@ export function watchImports(options: ImportWatchOptions): ImportWatch {
       name: derivationName(drvPath),
       derivation,
       startedAt,
+      cancel: (why) => {
+        if (byActivity.get(activity)?.ended === false) options.onCancel(drvPath, why);
+      },
     });
     byActivity.set(activity, {
       drvPath,
@@ -157,7 +162,10 @@ export function watchImports(options: ImportWatchOptions): ImportWatch {
     const said = saidOf(drvPath) ?? (refusal.includes(drvPath) ? refusal : undefined);
     if (said === undefined) return { status: 'cancelled', message: '' };
     const status = statusOfError(said);
-    return { status: status === 'infrastructure' || status === 'out-of-disk' ? 'failed' : status, message: plainMessage(said) };
+    return {
+      status: status === 'infrastructure' || status === 'out-of-disk' ? 'failed' : status,
+      message: plainMessage(said),
+    };
   }
 }
 

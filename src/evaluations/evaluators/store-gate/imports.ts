@@ -1,6 +1,11 @@
 /**
  * Import from derivation: what an evaluation has built while it goes on. Its own time stands still
  * meanwhile; the builds have limits of their own.
+ *
+ * They take no slots of builders: an evaluation that waited for one could wait for builds that wait for
+ * it. All evaluations of a process share some turns instead, one for each request, which Nix works off
+ * one build at a time. Who has a turn builds, or waits for Nix to let go of an output that somebody
+ * else builds right now; so nobody who has one waits for somebody who wants one.
  */
 import {
   buildPathsWithResults,
@@ -12,6 +17,7 @@ import {
   statusOfReply,
 } from '../../../nix/index.ts';
 import type { EvaluationLimits, ImportEnd, OnImport } from '../../events.ts';
+import type { Turns } from '../turns.ts';
 import type { Waiting } from '../waiting.ts';
 import { derivationOf, watchImports } from './import-watch.ts';
 import { StoreRefusal, type Upstream, type UpstreamPool } from './upstream.ts';
@@ -21,6 +27,8 @@ export interface ImportsOptions {
   readonly derivations: PendingDerivations;
   readonly upstreams: Pick<UpstreamPool, 'lease'>;
   readonly waiting: Waiting;
+  /** Shared by all evaluations of a process. */
+  readonly turns: Turns;
   readonly onImport?: OnImport | undefined;
 }
 
@@ -34,15 +42,18 @@ export interface Imports {
 const longestTimer = 2 ** 31 - 1;
 
 export function createImports(options: ImportsOptions): Imports {
-  const { limits, derivations, upstreams, waiting } = options;
+  const { limits, derivations, upstreams, waiting, turns } = options;
   const counted = new Set<string>();
   /** Derivation -> why it did not build. An evaluator that is started again asks again. */
   const failures = new Map<string, string>();
 
+  function refuseAgain(drvPath: string): void {
+    const failure = failures.get(drvPath);
+    if (failure !== undefined) throw new Error(failure);
+  }
+
   function admit(drvPaths: readonly string[]): void {
     for (const drvPath of drvPaths) {
-      const failure = failures.get(drvPath);
-      if (failure !== undefined) throw new Error(failure);
       counted.add(drvPath);
       if (counted.size <= limits.imports) continue;
       counted.delete(drvPath);
@@ -68,6 +79,7 @@ export function createImports(options: ImportsOptions): Imports {
     onEvent: (event: DaemonEvent) => void,
   ): Promise<void> {
     let stopped: Pick<ImportEnd, 'status' | 'message'> | undefined;
+    let cancelled: string | undefined;
     const stop = (status: ImportEnd['status'], message: string) => {
       stopped ??= { status, message };
       upstream.interrupt();
@@ -78,6 +90,10 @@ export function createImports(options: ImportsOptions): Imports {
       readDerivation: (drvPath) => derivations.read(drvPath),
       areValid,
       logBytes: limits.importLogBytes,
+      onCancel: (drvPath, why) => {
+        cancelled = drvPath;
+        stop('cancelled', `building '${drvPath}' was cancelled: ${why}`);
+      },
       onTooMuch: () =>
         stop(
           'log-limit',
@@ -102,7 +118,9 @@ export function createImports(options: ImportsOptions): Imports {
       if (bad !== undefined) throw new StoreRefusal(bad.message || `building '${bad.path}' failed`);
     } catch (error) {
       const failure = stopped?.message ?? (error instanceof StoreRefusal ? error.message : undefined);
-      if (failure !== undefined) for (const path of paths) failures.set(derivationOf(path), failure);
+      // What was to be built beside a cancelled one may be built when it is asked for alone.
+      const failed = cancelled === undefined ? paths.map(derivationOf) : [cancelled];
+      if (failure !== undefined) for (const drvPath of failed) failures.set(drvPath, failure);
       if (stopped) {
         await watch.broken(stopped);
         throw new Error(stopped.message);
@@ -122,8 +140,10 @@ export function createImports(options: ImportsOptions): Imports {
     build: (upstream, paths, onEvent) =>
       waiting.during(async () => {
         const { willBuild } = await upstream.ask(queryMissing(paths));
+        if (willBuild.size === 0) return await run(upstream, paths, onEvent);
+        for (const drvPath of willBuild) refuseAgain(drvPath);
         admit(paths.map(derivationOf).filter((drvPath) => willBuild.has(drvPath)));
-        await run(upstream, paths, onEvent);
+        await turns.take(upstream.ended, () => run(upstream, paths, onEvent));
       }),
   };
 }

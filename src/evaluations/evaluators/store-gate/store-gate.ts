@@ -21,7 +21,7 @@ import { createImports, type ImportsOptions } from './imports.ts';
 import type { Trail } from './trail.ts';
 import { createUpstreamPool, type OpenTransport } from './upstream.ts';
 
-export interface StoreGateOptions extends Pick<ImportsOptions, 'limits' | 'waiting' | 'onImport'> {
+export interface StoreGateOptions extends Pick<ImportsOptions, 'limits' | 'waiting' | 'turns' | 'onImport'> {
   readonly storeDir: string;
   /** Connects to the store. */
   readonly openTransport: OpenTransport;

@@ -19,6 +19,8 @@ export interface Upstream {
   /** Performs an operation; what the store answers instead is thrown, as a {@link StoreRefusal}. */
   ask<T>(operation: Operation<T>, onEvent?: (event: DaemonEvent) => void): Promise<T>;
   setOptions(settings: DaemonSettings): void;
+  /** Aborted when it was given back. */
+  readonly ended: AbortSignal;
   /** Ends what it does; another connection is opened for what comes after. */
   interrupt(): void;
   /** Gives the connection back; one that is at work is ended, and what is built with it. */
@@ -54,6 +56,7 @@ export function createUpstreamPool(
     let changed = false;
     let busy = false;
     let released = false;
+    const ended = new AbortController();
 
     async function connected(): Promise<DaemonConnection> {
       if (released) throw new Error('the evaluation has ended');
@@ -77,6 +80,7 @@ export function createUpstreamPool(
     }
 
     const upstream: Upstream = {
+      ended: ended.signal,
       async ask(operation, onEvent) {
         busy = true;
         try {
@@ -96,6 +100,7 @@ export function createUpstreamPool(
       },
       async release() {
         released = true;
+        ended.abort(new Error('the evaluation has ended'));
         leased.delete(upstream);
         if (connection === undefined) return;
         if (busy || closed || !connection.usable) await connection.close();
