@@ -32,8 +32,8 @@ async function gateOf(sha: string, wanted: (gate: { conclusion: string | null; s
   );
 }
 
-function git(github: GitHubDouble, repo: string, args: readonly string[]): Promise<string> {
-  return gitIn(needRepository(github.world, repo).directory, args);
+function git(repo: string, args: readonly string[]): Promise<string> {
+  return gitIn(needRepository(double.world, repo).directory, args);
 }
 
 function gitCalls(repo: string): number {
@@ -243,24 +243,19 @@ test('a wrong hash is corrected on its branch by a button, and the commit with t
   // Who may not write may not have it written.
   await double.gestures.pressButton(check, 'apply-hash', 'stranger');
   await double.gestures.pressButton(check, 'apply-hash', 'hana');
-  const head = await double.waitFor(
-    async () => {
-      const now = await git(double, repo, ['rev-parse', 'refs/heads/update']);
-      return now === sha ? undefined : now;
-    },
-    { timeoutMs: 60_000, description: 'the commit with the right hash' },
-  );
-  expect(await git(double, repo, ['show', `${head}:ci.nix`])).toContain(sri(content));
-  expect(await git(double, repo, ['rev-list', '--count', `${sha}..${head}`])).toBe('1');
-  expect(conclusions(await verdictOn(double, head))).toMatchObject({ 'ringmaster / download': 'success' });
   const told = await double.waitFor(
     () => {
       const run = double.latestCheckRuns(sha).get('ringmaster / download');
-      return run?.summary?.includes(`Commit ${head.slice(0, 12)} on update has the new hash`) && run;
+      return run?.summary?.includes('has the new hash') && run;
     },
     { timeoutMs: 60_000, description: 'what came of the button' },
   );
+  const head = await git(repo, ['rev-parse', 'refs/heads/update']);
+  expect(told.summary).toContain(`Commit ${head.slice(0, 12)} on update has the new hash`);
   expect(told.actions).toEqual([]);
+  expect(await git(repo, ['rev-list', '--count', `${sha}..${head}`])).toBe('1');
+  expect(await git(repo, ['show', `${head}:ci.nix`])).toContain(sri(content));
+  expect(conclusions(await verdictOn(double, head))).toMatchObject({ 'ringmaster / download': 'success' });
 });
 
 test('a merge queue’s group is evaluated once, though GitHub tells of it twice', async () => {

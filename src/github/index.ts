@@ -5,6 +5,8 @@ export {
   missingGitHubSettings,
   openGitHubApp,
 } from './app.ts';
+export { applyHashTask } from './apply-hash/applications.ts';
+export { createHashApplier } from './apply-hash/apply.ts';
 export { createAnswerTeller, tellAnswersTask } from './commands/answers.ts';
 export { createCommitPermission } from './commit-permission.ts';
 export { createDeliveryProcessor, processDeliveryTask } from './deliveries/process-delivery.ts';

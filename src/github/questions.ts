@@ -31,6 +31,8 @@ export interface PullRequestHead {
   readonly sha: string;
   /** The repository that holds the head; undefined when the fork is gone. */
   readonly repositoryId: number | undefined;
+  /** The branch of that repository. */
+  readonly branch?: string | undefined;
   readonly open: boolean;
 }
 
@@ -57,6 +59,7 @@ const pullAnswer = z.object({
   state: z.string(),
   head: z.object({
     sha: z.string().regex(/^[0-9a-f]{40,64}$/),
+    ref: z.string().optional(),
     repo: z.object({ id: z.number() }).nullish(),
   }),
 });
@@ -87,7 +90,7 @@ export function createQuestions(app: GitHubApp, log: Logger): Questions {
         );
         if (!answer) return undefined;
         const { state, head } = pullAnswer.parse(answer.data);
-        return { sha: head.sha, repositoryId: head.repo?.id, open: state === 'open' };
+        return { sha: head.sha, repositoryId: head.repo?.id, branch: head.ref, open: state === 'open' };
       }),
     file: (place, path, ref) =>
       withRepository(app, log, place, { contents: 'read' }, (client) =>

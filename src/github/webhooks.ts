@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type Logger, messageOf } from '../basics/index.ts';
-import { addTask, isConnectionError, type Knex } from '../postgres/index.ts';
+import { addTaskSql, isConnectionError, type Knex, taskBindings } from '../postgres/index.ts';
 import type { GitHubApp } from './app.ts';
 import { BodyRefused, createBodyReader } from './bodies.ts';
 import { isHandled } from './deliveries/handlers.ts';
@@ -143,30 +143,38 @@ async function store(
   { action, installation }: z.infer<typeof outline>,
   db: Knex,
 ): Promise<'queued' | 'processed'> {
-  const insert = (payload: string) =>
-    db.transaction(async (trx) => {
-      // The update changes nothing: it makes a second delivery wait for the first and returns its row.
-      const result = await trx.raw(
-        `INSERT INTO deliveries (id, event, action, payload, installation_id) VALUES (?, ?, ?, ?::jsonb, ?)
-         ON CONFLICT (id) DO UPDATE SET id = deliveries.id RETURNING processed_at`,
-        [id, event, action ?? null, payload, installation?.id ?? null],
-      );
-      const row: { readonly processed_at: Date | null } = result.rows[0];
-      if (row.processed_at !== null) return 'processed';
-      // A redelivery of one that failed starts its tries anew. One queue per installation keeps
-      // the order in which GitHub said things.
-      await addTask(
-        trx,
-        processDeliveryTask,
-        { id },
-        {
-          jobKey: deliveryJobKey(id),
-          queueName: `deliveries:${installation?.id ?? 'none'}`,
-          maxAttempts,
-        },
-      );
-      return 'queued';
-    });
+  const insert = async (payload: string) => {
+    // The update changes nothing: it makes a second delivery wait for the first and returns its row. One
+    // statement, so that a crowd costs the database one round trip for each.
+    const result = await db.raw(
+      `WITH stored AS (
+         INSERT INTO deliveries (id, event, action, payload, installation_id)
+         VALUES (:id, :event, :action, :payload::jsonb, :installation)
+         ON CONFLICT (id) DO UPDATE SET id = deliveries.id RETURNING processed_at
+       )
+       SELECT processed_at, CASE WHEN processed_at IS NULL THEN (${addTaskSql}).id END AS task FROM stored`,
+      {
+        id,
+        event,
+        action: action ?? null,
+        payload,
+        installation: installation?.id ?? null,
+        // A redelivery of one that failed starts its tries anew. One queue per installation keeps
+        // the order in which GitHub said things.
+        ...taskBindings(
+          processDeliveryTask,
+          { id },
+          {
+            jobKey: deliveryJobKey(id),
+            queueName: `deliveries:${installation?.id ?? 'none'}`,
+            maxAttempts,
+          },
+        ),
+      },
+    );
+    const row: { readonly processed_at: Date | null } = result.rows[0];
+    return row.processed_at === null ? 'queued' : 'processed';
+  };
   try {
     return await insert(body);
   } catch (error) {

@@ -3,6 +3,7 @@
 export { commitOf } from './commit-of.ts';
 export { limits } from './limits.ts';
 export { type CommitOnDashboard, jobUrl, revisionUrl } from './links.ts';
+export { fenced, inlineCode } from './markdown.ts';
 export { attributeCheckName, evaluationCheckName, gateName, summaryStatusName } from './names.ts';
 export { type Allowance, createGovernor, type Governor } from './outbox/governor.ts';
 export { createReportTasks, type ReportTaskOptions } from './outbox/handlers.ts';

@@ -10,10 +10,12 @@ import {
   supersedeTask,
 } from '../evaluations/index.ts';
 import {
+  applyHashTask,
   createAnswerTeller,
   createCommitPermission,
   createDeliveryProcessor,
   createDeliverySweeper,
+  createHashApplier,
   createQuestions,
   createReportTransport,
   type GitHubApp,
@@ -60,11 +62,12 @@ const concurrency = 6;
 export function startTasks(options: TasksOptions): TaskRunner {
   const { database, github, log } = options;
   const db = database.knex;
+  const questions = github && createQuestions(github, log);
   const process = createDeliveryProcessor({
     db,
     submit: createSubmitRevision(announceRevision),
     onRevisionChanged: announceRevision,
-    questions: github && createQuestions(github, log),
+    questions,
     appId: github?.appId,
     commandWord: options.settings.config.github.commandWord,
     log,
@@ -92,9 +95,14 @@ export function startTasks(options: TasksOptions): TaskRunner {
       })
     : {};
   const answers =
-    github && transport
+    github && transport && questions
       ? {
           [tellAnswersTask]: createAnswerTeller({ db, app: github, governor, log }),
+          [applyHashTask]: createHashApplier({
+            ...{ db, app: github, questions, governor, log },
+            checkouts: options.checkouts,
+            onRevisionChanged: announceRevision,
+          }),
           [sweepDeliveriesTask]: createDeliverySweeper({ db, app: github, log }),
           [reconcileTask]: createReconciler({ db, transport, log }),
         }

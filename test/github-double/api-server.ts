@@ -4,7 +4,7 @@ import { ApiError, notAccessible, notFound, requiresAuthentication } from './api
 import { parseJson, readBody } from './bodies.ts';
 import { type FaultKind, faultError } from './faults.ts';
 import type { Call } from './journal.ts';
-import { apiPrefix } from './render.ts';
+import { apiPrefix, graphqlPath } from './render.ts';
 import { type ApiReply, type ApiRequest, findRoute, type Match } from './router.ts';
 import { drop, type ServerParts } from './server-parts.ts';
 import { type Auth, authenticate, authorise, describeAuth } from './tokens.ts';
@@ -67,9 +67,8 @@ async function answer(
   call.auth = describeAuth(world, auth);
   const injected = fault && faultError(world, fault);
   if (injected) throw injected;
-  const match = url.pathname.startsWith(`${apiPrefix}/`)
-    ? findRoute(parts.routes, call.method, call.path)
-    : undefined;
+  const known = url.pathname.startsWith(`${apiPrefix}/`) || url.pathname === graphqlPath;
+  const match = known ? findRoute(parts.routes, call.method, call.path) : undefined;
   if (!match) {
     call.unexpected = true;
     throw notFound();

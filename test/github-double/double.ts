@@ -9,6 +9,7 @@ import { type Changes, createChanges } from './changes.ts';
 import { checkRunJson, checkRunRoutes } from './check-runs.ts';
 import { checkSuiteRoutes } from './check-suites.ts';
 import { commentFacts, commentRoutes } from './comments.ts';
+import { commitRoutes } from './commits.ts';
 import { describeState } from './describe.ts';
 import { createEmitter } from './emit.ts';
 import type { DoubleOptions, GitHubDouble } from './face.ts';
@@ -66,6 +67,9 @@ export async function startGitHubDouble(options: DoubleOptions = {}): Promise<Gi
     ...commentRoutes(world, (repository, comment) => {
       const facts = commentFacts(world, repository, comment);
       void emitter.emit(repository, 'issue_comment', 'created', facts, comment.user);
+    }),
+    ...commitRoutes(world, (repository) => {
+      void pushes.announce(`${repository.owner.login}/${repository.name}`, appBot(world).login);
     }),
     ...hookRoutes(world, webhooks),
     commitRoute(world),

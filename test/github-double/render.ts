@@ -10,6 +10,8 @@ import {
 } from './world.ts';
 
 export const apiPrefix = '/api/v3';
+/** GraphQL of Enterprise Server has an address beside that of REST. */
+export const graphqlPath = '/api/graphql';
 
 /** The API address of a repository. */
 export function repositoryUrl(world: World, repository: Repository): string {

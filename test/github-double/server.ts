@@ -9,7 +9,7 @@ import { formFields, jsonFields, readBody } from './bodies.ts';
 import { type FaultKind, faultError } from './faults.ts';
 import { authoriseGit, type GitRequest, isGitPush, parseGitPath, serveGit } from './git-http.ts';
 import type { Call } from './journal.ts';
-import { apiPrefix } from './render.ts';
+import { apiPrefix, graphqlPath } from './render.ts';
 import { drop, type ServerParts } from './server-parts.ts';
 
 export interface OtherRequest {
@@ -92,7 +92,8 @@ async function handle(parts: ServerParts, request: IncomingMessage, response: Se
     return;
   }
   if (!isApi && !gitRequest) return handleOther(parts, url, request, response);
-  const path = isApi ? byName(parts.world, url.pathname.replace(apiPrefix, '')) : url.pathname;
+  const apiPath = url.pathname === graphqlPath ? '/graphql' : url.pathname.replace(apiPrefix, '');
+  const path = isApi ? byName(parts.world, apiPath) : url.pathname;
   const call = parts.journal.start(request.method ?? 'GET', path, url.search);
   try {
     const fault = parts.faults.take(call.method, path);

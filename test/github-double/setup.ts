@@ -111,6 +111,8 @@ export function newRepository(
     runs: [],
     statuses: [],
     comments: [],
+    reviewComments: [],
+    protectedBranches: new Set(),
     announcedRefs: new Map(),
     knownCommits: new Set(),
     nextNumber: 1,

@@ -110,6 +110,18 @@ export interface Comment {
   readonly reactions: { readonly id: number; readonly user: User; readonly content: string }[];
 }
 
+/** On a line of a pull request's diff. */
+export interface ReviewComment {
+  readonly id: number;
+  readonly number: number;
+  readonly user: User;
+  readonly body: string;
+  readonly path: string;
+  readonly line: number;
+  readonly commitId: string;
+  readonly createdAt: string;
+}
+
 export interface PullRequest {
   readonly id: number;
   readonly number: number;
@@ -145,6 +157,9 @@ export interface Repository {
   readonly runs: CheckRun[];
   readonly statuses: CommitStatus[];
   readonly comments: Comment[];
+  readonly reviewComments: ReviewComment[];
+  /** Branches that change through pull requests alone. */
+  readonly protectedBranches: Set<string>;
   /** Refs as they were last announced by webhooks. */
   readonly announcedRefs: Map<string, string>;
   readonly knownCommits: Set<string>;

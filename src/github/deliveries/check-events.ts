@@ -4,12 +4,14 @@ import { approveRevision, type Rerun, rerunRevision } from '../../evaluations/in
 import type { Knex } from '../../postgres/index.ts';
 import type { Project } from '../../projects/index.ts';
 import {
+  applyHashButton,
   attributeCheckName,
   evaluationCheckName,
   gateButtons,
   gateName,
   reportIdOf,
 } from '../../reports/index.ts';
+import { noteApplication } from '../apply-hash/applications.ts';
 import { mayWrite, type Permission } from '../questions.ts';
 import type { AskingContext, DeliveryContext } from './context.ts';
 import type { CheckRunPayload, CheckSuitePayload } from './payloads.ts';
@@ -58,6 +60,10 @@ export async function handleCheckRun(
     case gateButtons.cancel: {
       const stopped = await stopRevision(context, report.revision_id, `Cancelled by ${sender.login}.`);
       return stopped ? `${sender.login} cancelled ${commit}.` : `Ignored: ${commit} is not under way.`;
+    }
+    case applyHashButton: {
+      const { revision_id: revisionId, name: checkName } = report;
+      return noteApplication(context, { revisionId, checkName }, sender.login);
     }
     default:
       return 'Ignored: there is no such button.';

@@ -25,8 +25,11 @@ const youngestMs = 60_000;
 const pageSize = 100;
 /** Pages of one look: 5,000 deliveries, the rest at the next. */
 const mostPages = 50;
-/** Deliveries asked for in one look, and times one is asked for. */
-const mostAtOnce = 200;
+/** Deliveries asked for in one look: each is 5 of the 900 points that GitHub gives for a minute. */
+const mostAtOnce = 150;
+/** Milliseconds to the next look when that were not all. */
+const soonMs = 60_000;
+/** Times one is asked for. */
 const mostTries = 3;
 
 const deliveryShape = z.object({
@@ -58,7 +61,8 @@ export function createDeliverySweeper(options: SweepOptions): () => Promise<void
       const since = new Date(sweptUntil ? sweptUntil.getTime() - overlapMs : begun.getTime() - keptMs);
       const asked = await sweepDeliveries(options, since, begun);
       if (asked > 0) options.log.info({ deliveries: asked }, 'asked GitHub for deliveries that had failed');
-      sweptUntil = begun;
+      if (asked < mostAtOnce) sweptUntil = begun;
+      else next = soonMs;
     } catch (error) {
       const { reason, afterSeconds } = failureOf(error);
       options.log.warn({ reason }, 'failed deliveries could not be looked for, to be tried again');
@@ -88,16 +92,16 @@ export async function sweepDeliveries(
   const failed = new Map<string, Listed>();
   const arrived = new Set<string>();
   for await (const delivery of listSince(client, since)) {
-    if (delivery.delivered_at.getTime() > now.getTime() - youngestMs) continue;
     if (!isHandled(delivery.event, delivery.action ?? undefined)) continue;
     const good = delivery.status_code >= 200 && delivery.status_code < 300;
     if (good) arrived.add(delivery.guid);
     // The newest try of each comes first.
+    else if (delivery.delivered_at.getTime() > now.getTime() - youngestMs) continue;
     else if (!failed.has(delivery.guid)) failed.set(delivery.guid, delivery);
   }
   const missing = [...failed.values()].filter(({ guid }) => !arrived.has(guid));
   // The oldest first: what happened first is told first.
-  const toAsk = await allowed(db, missing.reverse().slice(0, mostAtOnce));
+  const toAsk = await allowed(db, missing.reverse());
   for (const { id } of toAsk) {
     await client.request('POST /app/hook/deliveries/{delivery_id}/attempts', { delivery_id: id });
   }
@@ -123,17 +127,20 @@ async function* listSince(client: GitHubClient, since: Date): AsyncGenerator<Lis
 
 const guidRows = z.object({ rows: z.array(z.object({ guid: z.string() })) });
 
-/** Leaves out what we have, and what was asked for often enough; counts the rest as asked for. */
+/** The first of those that we do not have and did not ask for often enough; counts them as asked for. */
 async function allowed(db: Knex, deliveries: readonly Listed[]): Promise<readonly Listed[]> {
   if (deliveries.length === 0) return [];
   const result: unknown = await db.raw(
     `INSERT INTO redeliveries (guid, tries)
-     SELECT g, 1 FROM unnest(?::text[]) AS g
-     WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.id = g) GROUP BY g ORDER BY g
+     SELECT g, 1 FROM (
+       SELECT g FROM unnest(?::text[]) WITH ORDINALITY AS listed (g, place)
+       WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.id = g)
+         AND NOT EXISTS (SELECT 1 FROM redeliveries r WHERE r.guid = g AND r.tries >= ?)
+       ORDER BY place LIMIT ?) AS first ORDER BY g
      ON CONFLICT (guid) DO UPDATE SET tries = redeliveries.tries + 1, asked_at = now()
        WHERE redeliveries.tries < ?
      RETURNING guid`,
-    [deliveries.map(({ guid }) => guid), mostTries],
+    [deliveries.map(({ guid }) => guid), mostTries, mostAtOnce, mostTries],
   );
   const guids = new Set(guidRows.parse(result).rows.map((row) => row.guid));
   return deliveries.filter(({ guid }) => guids.has(guid));

@@ -5,14 +5,18 @@ import { live, makeMortal, mortalTransport } from './test-mortality.ts';
 import { createTestOutbox, second } from './test-outbox.ts';
 
 let database: TestDatabase;
+let makeImmortal: () => void;
 let outbox: Awaited<ReturnType<typeof createTestOutbox>>;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  makeMortal(database.knex);
+  makeImmortal = makeMortal(database.knex);
   outbox = await createTestOutbox(database.knex, mortalTransport);
 });
-afterAll(() => database.drop());
+afterAll(async () => {
+  makeImmortal();
+  await database.drop();
+});
 
 /** More than fit into one call. */
 const notices = Array.from({ length: 60 }, (_, line) => ({

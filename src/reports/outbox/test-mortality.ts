@@ -18,8 +18,8 @@ type Query = (connection: unknown, query: unknown) => Promise<unknown>;
 
 const lives = new AsyncLocalStorage<Life>();
 
-/** Every statement of this connection pool is a moment from now on, transactions' included. */
-export function makeMortal(db: Knex): void {
+/** Every statement is a moment from now on, transactions' included, until what it returns is called. */
+export function makeMortal(db: Knex): () => void {
   const client: unknown = db.client;
   const prototype: unknown = Object.getPrototypeOf(client);
   if (!hasQuery(prototype)) throw new Error('knex keeps its statements elsewhere now');
@@ -27,6 +27,9 @@ export function makeMortal(db: Knex): void {
   prototype._query = function query(connection, sent) {
     const act = () => original.call(this, connection, sent);
     return sqlOf(sent).startsWith('ROLLBACK') ? act() : moment(act);
+  };
+  return () => {
+    prototype._query = original;
   };
 }
 

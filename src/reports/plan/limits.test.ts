@@ -52,6 +52,6 @@ it('nothing that is planned goes over a limit of GitHub, whatever the repository
       }
       expect(new Set(planned.map((report) => report.name)).size).toBe(planned.length);
     }),
-    { numRuns: 25 },
+    { numRuns: 15 },
   );
 });
