@@ -149,7 +149,7 @@ async function store(
     const result = await db.raw(
       `WITH stored AS (
          INSERT INTO deliveries (id, event, action, payload, installation_id)
-         VALUES (:id, :event, :action, :payload::jsonb, :installation)
+         VALUES (:id, :event, :action, cast(:payload AS jsonb), :installation)
          ON CONFLICT (id) DO UPDATE SET id = deliveries.id RETURNING processed_at
        )
        SELECT processed_at, CASE WHEN processed_at IS NULL THEN (${addTaskSql}).id END AS task FROM stored`,

@@ -32,7 +32,15 @@ export {
   registerProcess,
   type ServerProcess,
 } from './processes.ts';
-export { addTask, countTasks, releaseTasksOf, removeTask, type TaskOptions } from './task-queue.ts';
+export {
+  addTask,
+  addTaskSql,
+  countTasks,
+  releaseTasksOf,
+  removeTask,
+  type TaskOptions,
+  taskBindings,
+} from './task-queue.ts';
 export {
   startTaskRunner,
   type TaskContext,

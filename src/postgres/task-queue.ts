@@ -34,21 +34,30 @@ export async function addTask(
   payload: Readonly<Record<string, unknown>>,
   options: TaskOptions = {},
 ): Promise<void> {
-  await knex.raw(
-    `select from graphile_worker.add_job(
-       identifier => ?::text, payload => ?::json, job_key => ?::text, job_key_mode => ?::text,
-       run_at => ?::timestamptz, queue_name => ?::text, max_attempts => ?::int, priority => ?::int)`,
-    [
-      name,
-      JSON.stringify(payload),
-      options.jobKey ?? null,
-      options.jobKeyMode ?? null,
-      options.runAt?.toISOString() ?? null,
-      options.queueName ?? null,
-      options.maxAttempts ?? null,
-      options.priority ?? null,
-    ],
-  );
+  await knex.raw(`select from ${addTaskSql}`, taskBindings(name, payload, options));
+}
+
+/** The call that adds a task, for statements that do more than that; with the bindings below. */
+export const addTaskSql = `graphile_worker.add_job(
+  identifier => cast(:taskName as text), payload => cast(:taskPayload as json), job_key => cast(:taskKey as text),
+  job_key_mode => cast(:taskKeyMode as text), run_at => cast(:taskRunAt as timestamptz), queue_name => cast(:taskQueue as text),
+  max_attempts => cast(:taskAttempts as int), priority => cast(:taskPriority as int))`;
+
+export function taskBindings(
+  name: string,
+  payload: Readonly<Record<string, unknown>>,
+  options: TaskOptions,
+): Readonly<Record<string, string | number | null>> {
+  return {
+    taskName: name,
+    taskPayload: JSON.stringify(payload),
+    taskKey: options.jobKey ?? null,
+    taskKeyMode: options.jobKeyMode ?? null,
+    taskRunAt: options.runAt?.toISOString() ?? null,
+    taskQueue: options.queueName ?? null,
+    taskAttempts: options.maxAttempts ?? null,
+    taskPriority: options.priority ?? null,
+  };
 }
 
 /** Removes the task with this key; one that is running goes on but is not tried again. */

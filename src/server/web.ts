@@ -32,7 +32,7 @@ export interface Web {
 }
 
 /** Connections for storing deliveries: GitHub waits ten seconds, whatever else the others are busy with. */
-const intakeConnections = 4;
+const intakeConnections = 8;
 
 /** Starts listening. Rejects with an OperatorError when the port is taken. */
 export async function startWeb(options: WebOptions): Promise<Web> {
