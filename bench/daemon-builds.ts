@@ -9,10 +9,9 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import PQueue from 'p-queue';
-import { silentLogger } from '../src/basics/logging.ts';
 import { runProcess } from '../src/basics/process.ts';
-import { detectNix, type LocalNix, openLocalStore } from '../src/nix/index.ts';
+import { detectNix, type LocalNix } from '../src/nix/index.ts';
+import { buildBare } from './bare-protocol.ts';
 
 const { values } = parseArgs({
   options: { builds: { type: 'string', default: '300' }, rounds: { type: 'string', default: '3' } },
@@ -43,19 +42,6 @@ async function instantiate(nix: LocalNix, file: string): Promise<string[]> {
   return (await run(nix.programs['nix-instantiate'], [file], nix)).trim().split('\n');
 }
 
-async function throughClient(nix: LocalNix, drvPaths: readonly string[]): Promise<void> {
-  const store = openLocalStore({ nix, logger: silentLogger() });
-  const queue = new PQueue({ concurrency: parallel });
-  const build = async (drvPath: string) => {
-    const signal = new AbortController().signal;
-    const limits = { timeoutSeconds: 600, maxSilentSeconds: 600 };
-    const result = await store.realise({ drvPath, signal, ...limits, onLogLine: () => {} });
-    if (result.status !== 'built') throw new Error(`${drvPath}: ${result.status} ${result.message}`);
-  };
-  await queue.addAll(drvPaths.map((drvPath) => () => build(drvPath)));
-  await store.close();
-}
-
 async function seconds(work: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
   await work();
@@ -77,7 +63,7 @@ try {
   for (let round = 0; round < rounds; round++) {
     const ours = await freshNix(`client-${round}`);
     const drvPaths = await instantiate(ours, file);
-    client.push(await seconds(() => throughClient(ours, drvPaths)));
+    client.push(await seconds(() => buildBare(ours, [drvPaths], parallel)));
 
     const theirs = await freshNix(`nix-build-${round}`);
     await instantiate(theirs, file);

@@ -14,8 +14,10 @@ import {
   createTextWriter,
   detectNix,
   type LocalNix,
+  type NixStore,
   openLocalStore,
   type PendingDerivations,
+  type TextWriter,
 } from '../nix/index.ts';
 import type { CommandContext } from './context.ts';
 import { type ChosenAttributes, chooseAttributes } from './run/attributes.ts';
@@ -189,6 +191,7 @@ async function build(work: Building): Promise<void> {
   const texts = createTextWriter({ access, nixDaemon: programs['nix-daemon'], env });
   const derivations = createPendingDerivations(texts);
   const builder = createLocalBuilder({ store, nix, name: 'local', slots, maxLogBytes: settings.maxLogBytes });
+  const warm = openEarly(store, texts);
   const given = new AbortController();
   const signal = AbortSignal.any([evaluating.signal, given.signal]);
   const reader = readInBatches(evaluationEvents({ ...evaluating, signal }, derivations));
@@ -206,10 +209,20 @@ async function build(work: Building): Promise<void> {
   } finally {
     given.abort();
     await reader.ended;
+    await warm;
     await texts.close();
     await builder.close();
     derivations.close();
   }
+}
+
+/**
+ * Connects while the evaluator starts: to plan, to write derivations and for the first builds. A
+ * daemon takes as long to start as a small build, and they would be waited for one after the other.
+ */
+async function openEarly(store: NixStore, texts: TextWriter): Promise<void> {
+  // Whoever needs one that could not be opened tries again, and tells.
+  await Promise.allSettled([store.ping(), store.ping(), texts.addTexts([])]);
 }
 
 function tellBuild({ journal, reporter, tails }: Building, event: LocalRunEvent): void {
