@@ -7,20 +7,14 @@ import { type CheckoutResult, type CommitResult, flakeSystemsOf, type NotHad } f
 import type { Provenance } from './audit/provenance.ts';
 import { ProvenanceUnavailable } from './audit/watch-provenance.ts';
 import { readInBatches } from './batches.ts';
-import type {
-  Evaluate,
-  EvaluationError,
-  EvaluationEvent,
-  EvaluationLimits,
-  FetchAccess,
-  SourceArgument,
-} from './events.ts';
+import type { Evaluate, EvaluationError, EvaluationLimits, SourceArgument } from './events.ts';
 import {
   createImportBuilds,
   createRunningImports,
   type ImportBuilds,
   type RunningImports,
 } from './import-builds.ts';
+import { mayHavePins, type OpenedPins, type OpenPins, type Pins, withPins } from './pins.ts';
 import type { OpenPlanning, Planning } from './planning.ts';
 import type { ClaimedEvaluation } from './queue.ts';
 import { findReusable, type Reuse, type ReuseKeys, reuseKeys, wishesOf } from './reuse.ts';
@@ -49,21 +43,10 @@ export interface EvaluateCommitOptions extends StoreOptions {
   /** Where builds of evaluations are known, so that they can be cancelled. */
   readonly running?: RunningImports;
   /** What this evaluation may fetch of private repositories. Without it, nothing. */
-  readonly openPins?: ((evaluation: ClaimedEvaluation) => Promise<Pins>) | undefined;
+  readonly openPins?: OpenPins | undefined;
   /** Answers for paths that an evaluation uses and did not make. Without it, all may be used. */
   readonly openProvenance?: ((evaluation: ClaimedEvaluation) => Promise<Provenance>) | undefined;
 }
-
-/** What an evaluation may fetch besides what anybody may, until `close`. */
-export type Pins =
-  | {
-      readonly kind: 'ready';
-      readonly access: FetchAccess | undefined;
-      /** What it may not fetch and wanted to. */
-      readonly notices: readonly string[];
-      close(): Promise<void>;
-    }
-  | NotHad;
 
 export type Outcome =
   /** Its jobs are stored and their builds queued. */
@@ -132,7 +115,7 @@ interface Evaluating extends Omit<EvaluateCommitOptions, 'evaluator'> {
   readonly source: SourceArgument;
   readonly systems: readonly string[] | undefined;
   readonly keys: ReuseKeys;
-  readonly pins: Extract<Pins, { kind: 'ready' }> | undefined;
+  readonly pins: OpenedPins | undefined;
 }
 
 async function evaluateCheckout(work: Evaluating, checkout: string, signal: AbortSignal): Promise<Outcome> {
@@ -170,25 +153,6 @@ async function evaluateCheckout(work: Evaluating, checkout: string, signal: Abor
     await reader.ended;
     await work.imports.ended();
     planning.derivations?.close();
-  }
-}
-
-/** Only what lies in the repository itself: a fork's code may be its owner's, whoever proposed it. */
-function mayHavePins({ trust, sources }: ClaimedEvaluation): boolean {
-  return trust === 'trusted' && sources.some(({ fromFork }) => !fromFork);
-}
-
-/** Says first what is not fetched, and keeps the token out of all words. */
-async function* withPins(
-  events: AsyncIterable<EvaluationEvent>,
-  pins: Evaluating['pins'],
-  secrets: EvaluateCommitOptions['secrets'],
-): AsyncGenerator<EvaluationEvent> {
-  for (const message of pins?.notices ?? []) yield { type: 'notice', message };
-  for await (const event of events) {
-    const worded = event.type === 'error' || event.type === 'notice';
-    if (!pins?.access || !secrets || !worded) yield event;
-    else yield { ...event, message: secrets().redact(Buffer.from(event.message)).toString('utf8') };
   }
 }
 

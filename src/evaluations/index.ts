@@ -43,6 +43,7 @@ export { type EvaluationFile, evaluationFiles, findEvaluationFile } from './eval
 export { type JailSetting, probeJail } from './evaluators/jail/jail.ts';
 export * from './events.ts';
 export { formatEvaluationError } from './format-error.ts';
+export type { OpenedPins, OpenPins, Pins } from './pins.ts';
 export type { OpenPlanning, Planning } from './planning.ts';
 export { type ClaimedEvaluation, releaseEvaluations } from './queue.ts';
 export { type Approval, approveRevision, type Rerun, type RerunRequest, rerunRevision } from './rerun.ts';

@@ -15,7 +15,7 @@ export { createDeliverySweeper, requestDeliverySweep, sweepDeliveriesTask } from
 export { failureOf, type GitHubFailure } from './failures.ts';
 export { createGitAccess } from './git-credentials.ts';
 export { type AppInspection, inspectGitHubApp } from './inspect.ts';
-export { openPins, type PinAccess, type PinOptions } from './pins.ts';
+export { openPins, type PinOptions } from './pins.ts';
 export { createQuestions } from './questions.ts';
 export { createSetupFlow, type SetupFlow, SetupProblem } from './setup/flow.ts';
 export { readStoredApp, type StoredApp, withStoredApp } from './setup/stored-app.ts';

@@ -6,27 +6,14 @@
  * pins, what is pinned names its readers. So pushing to one repository gives nobody a second one.
  */
 import { type Logger, messageOf } from '../basics/index.ts';
-import type { FetchAccess } from '../evaluations/index.ts';
+import type { Pins } from '../evaluations/index.ts';
 import type { Knex } from '../postgres/index.ts';
-import { findProjectByName, type NotHad, type Project, settingsFilePath } from '../projects/index.ts';
+import { findProjectByName, type Project, settingsFilePath } from '../projects/index.ts';
 import type { GitHubApp } from './app.ts';
 import { settingsIn } from './deliveries/repository-settings.ts';
 import { failureOf } from './failures.ts';
 import { revokeToken } from './git-credentials.ts';
 import type { Questions } from './questions.ts';
-
-/** What an evaluation may fetch besides what anybody may. */
-export type PinAccess =
-  | {
-      readonly kind: 'ready';
-      /** Undefined: nothing. */
-      readonly access: FetchAccess | undefined;
-      /** Which pins cannot be fetched, and why, for readers of the evaluation. */
-      readonly notices: readonly string[];
-      /** Ends the access. Never rejects. */
-      close(): Promise<void>;
-    }
-  | NotHad;
 
 export interface PinOptions {
   readonly db: Knex;
@@ -40,7 +27,7 @@ export async function openPins(
   { db, app, questions, log }: PinOptions,
   reader: Project,
   pins: readonly string[],
-): Promise<PinAccess> {
+): Promise<Pins> {
   const notices: string[] = [];
   const granted: Project[] = [];
   try {
