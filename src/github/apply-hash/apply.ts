@@ -17,7 +17,7 @@ import { type Application, type Applied, readApplication, requestApplying } from
 import { findHashPlace } from './find-place.ts';
 import { spellingsOf } from './spellings.ts';
 import { findTargets, type Targets } from './targets.ts';
-import { type Change, commitChange, suggestChange } from './write.ts';
+import { type Change, commitChange, earlierCommit, suggestChange } from './write.ts';
 
 export interface ApplyOptions {
   readonly db: Knex;
@@ -114,17 +114,26 @@ async function prepare(options: ApplyOptions, application: Application): Promise
     name: project.name,
   };
   const targets = await findTargets(options, { place, sha, project, revisionId: application.revision_id });
+  const message = {
+    headline: `Update the hash of ${name.replaceAll(/\s+/g, ' ').slice(0, 60)}`,
+    body: `Specified: ${specified}\nGot: ${got}\n\nAsked for by ${application.asked_by}.`,
+  };
+  const change = { place, sha, file, message, specified, got, targets };
+  // First of all: with our own commit on it the branch is not at the built one any more.
+  if (targets.moved.length > 0) {
+    const { app, log } = options;
+    const done = await withRepository(app, log, place, { contents: 'read' }, (client) =>
+      earlierCommit(client, change, targets.moved),
+    );
+    if (done) return done;
+  }
   if (targets.branches.length > 1) {
     return refused(`Several branches are at this commit: ${targets.branches.slice(0, 5).join(', ')}.`);
   }
   if (targets.branches.length === 0 && targets.proposals.length === 0) {
     return refused('No branch is at this commit any more; nothing was changed.');
   }
-  const message = {
-    headline: `Update the hash of ${name.replaceAll(/\s+/g, ' ').slice(0, 60)}`,
-    body: `Specified: ${specified}\nGot: ${got}\n\nAsked for by ${application.asked_by}.`,
-  };
-  return { place, sha, file, message, specified, got, targets };
+  return change;
 }
 
 async function write({ app, log }: ApplyOptions, change: Prepared): Promise<Applied> {

@@ -8,6 +8,8 @@ import type { Questions, RepositoryPlace } from '../questions.ts';
 export interface Targets {
   /** Branches of the repository that are at the commit now. */
   readonly branches: readonly string[];
+  /** Branches that were at the commit and are elsewhere now. */
+  readonly moved: readonly string[];
   /** Pull requests from forks whose head it is now. */
   readonly proposals: readonly number[];
 }
@@ -32,17 +34,21 @@ export async function findTargets(
     .orderBy('seen_at', 'desc')
     .limit(20);
   const names = new Set<string>();
+  const moved: string[] = [];
   const proposals: number[] = [];
   for (const { kind, name } of z.array(sourceRow).parse(rows)) {
     if (kind === 'branch' && !isMergeQueue(name)) names.add(name);
     if (kind !== 'pull-request') continue;
     const pull = await questions.pullRequest(place, Number(name));
-    if (!pull?.open || pull.sha !== sha) continue;
-    if (pull.repositoryId !== place.repositoryId) proposals.push(Number(name));
-    else if (pull.branch !== undefined) names.add(pull.branch);
+    if (!pull?.open) continue;
+    if (pull.repositoryId === place.repositoryId) names.add(pull.branch ?? '');
+    else if (pull.sha === sha) proposals.push(Number(name));
   }
   const standing: string[] = [];
-  for (const name of names) if ((await questions.branchHead(place, name)) === sha) standing.push(name);
+  names.delete('');
+  for (const name of names) {
+    ((await questions.branchHead(place, name)) === sha ? standing : moved).push(name);
+  }
   const others = standing.filter((name) => name !== project.defaultBranch);
-  return { branches: others.length > 0 ? others : standing, proposals };
+  return { branches: others.length > 0 ? others : standing, moved, proposals };
 }

@@ -49,8 +49,8 @@ export async function commitChange(client: GitHubClient, change: Change, branch:
   } catch (error) {
     const refused = refusals.safeParse(error).data?.errors[0];
     if (refused === undefined || refused.type === 'RATE_LIMITED') throw error;
-    const own = await ownCommit(client, change, branch);
-    if (own !== undefined) return committed(own, branch);
+    const own = await earlierCommit(client, change, [branch]);
+    if (own !== undefined) return own;
     if (refused.type === 'STALE_DATA' || /expected branch to point to/i.test(refused.message)) {
       return { applied: false, outcome: `The branch ${branch} has moved on; nothing was changed.` };
     }
@@ -69,7 +69,19 @@ const commitAnswer = z.object({
   parents: z.array(z.object({ sha: z.string() })),
 });
 
-/** The commit of an earlier try whose answer was lost. */
+/** The commit of an earlier try whose answer was lost, if it is the head of one of these branches. */
+export async function earlierCommit(
+  client: GitHubClient,
+  change: Change,
+  branches: readonly string[],
+): Promise<Applied | undefined> {
+  for (const branch of branches) {
+    const own = await ownCommit(client, change, branch);
+    if (own !== undefined) return committed(own, branch);
+  }
+  return undefined;
+}
+
 async function ownCommit(client: GitHubClient, change: Change, branch: string): Promise<string | undefined> {
   const { place, sha, message } = change;
   const head = await readBranchHead(client, place, branch);
