@@ -57,6 +57,24 @@ describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
     return String(row.id);
   }
 
+  /** What a commit changed against its base. */
+  async function changesOf(sha: string): Promise<void> {
+    const { knex } = database;
+    const evaluation: { id: number } = await knex('evaluations')
+      .select('id')
+      .where({ revision_id: await revisionId(sha) })
+      .first();
+    const path = ['checks', 'x86_64-linux', 'clippy'];
+    const cause = { kind: 'source', name: 'source', of: 'clippy' };
+    await knex('evaluation_changes').insert({
+      evaluation_id: evaluation.id,
+      base_sha: seeded.shas.green,
+      base_branch: 'main',
+      counts: JSON.stringify({ added: 0, removed: 0, rebuilt: 1, broken: 0, repaired: 0, unchanged: 6 }),
+      attributes: JSON.stringify([{ path, kind: 'rebuilt', cause }]),
+    });
+  }
+
   const ofMachines = (sha: string, attribute = '') => `/acme/machines/commit/${sha}${attribute}`;
   const machinePaths = () => [
     ofMachines(machines.known),
@@ -74,9 +92,9 @@ describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
     await expect.poll(() => page.title()).toContain('Split the lease module');
     await page.getByRole('link', { name: 'checks.x86_64-linux.test' }).click();
     await expect.poll(() => page.locator('.sentence').innerText()).toBe('failed in 30 s on local');
-    const guilty = page.locator('.l', { hasText: 'implicit declaration' });
-    await guilty.getByRole('link').click();
+    await page.getByRole('link', { name: 'First error: line 93' }).click();
     expect(page.url()).toMatch(/#L93$/);
+    expect(await page.locator('.l:target').innerText()).toContain('implicit declaration');
     expect(complaints).toEqual([]);
     await page.close();
   });
@@ -89,7 +107,10 @@ describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
   });
 
   it('changes what changed, and nothing else, when a build ends', async () => {
+    await changesOf(seeded.shas.running);
     const { page } = await open(revisionPath(seeded.shas.running));
+    await page.locator('#changed summary').click();
+    expect(await page.locator('#changed').innerText()).toMatch(/rebuilt[\s\S]*clippy[\s\S]*source of clippy/);
     const row = page.locator('.job-line', { hasText: 'clippy' });
     expect(await row.innerText()).toContain('building');
     await page.evaluate('window.sameDocument = true; scrollTo(0, 40)');
@@ -104,6 +125,7 @@ describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
     await expect.poll(() => row.innerText(), { timeout: 20_000 }).toContain('built');
     clearInterval(telling);
     expect(await page.evaluate('window.sameDocument')).toBe(true);
+    expect(await page.locator('#changed li').first().isVisible(), 'what was unfolded stays so').toBe(true);
     await page.close();
   });
 
@@ -236,6 +258,28 @@ describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
     expect(await page.locator('.hashes').innerText()).toContain('sha256-47DEQpj8');
     await page.goto(`${address}/acme/machines`);
     expect(await page.locator('#branches').innerText()).toContain('passed over');
+    await page.close();
+  });
+
+  it('lists and finds tags, and says that a project is paused', async () => {
+    const { page } = await open('/acme/old-experiments');
+    expect(await page.locator('main').innerText()).toContain('The GitHub App may not see this repository');
+    await database.knex('projects').where({ name: 'old-experiments' }).update({ paused_at: new Date() });
+    await page.reload();
+    expect(await page.locator('.banner').innerText()).toMatch(
+      /paused this project[\s\S]*ringmaster project enable acme\/old-experiments/,
+    );
+    await database.knex('revision_sources').insert({
+      revision_id: await revisionId(seeded.shas.green),
+      kind: 'tag',
+      name: 'v1.4.0',
+      git_ref: 'refs/tags/v1.4.0',
+    });
+    await page.goto(`${address}/acme/hello`);
+    expect(await page.locator('#tags li').innerText()).toMatch(/v1\.4\.0[\s\S]*all good/);
+    await page.goto(`${address}/search?q=v1.4`);
+    await page.getByRole('link', { name: 'v1.4.0' }).click();
+    expect(page.url()).toContain(seeded.shas.green);
     await page.close();
   });
 

@@ -119,9 +119,12 @@ function morph(old, fresh) {
     return void old.replaceWith(fresh.cloneNode(true));
   if (old.nodeType === Node.TEXT_NODE) old.data = fresh.data;
   if (old.nodeType !== Node.ELEMENT_NODE) return;
-  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  // What the reader has unfolded stays so.
+  const theirs = old.nodeName === 'DETAILS' ? 'open' : '';
+  for (const { name } of [...old.attributes])
+    if (name !== theirs && !fresh.hasAttribute(name)) old.removeAttribute(name);
   for (const { name, value } of fresh.attributes)
-    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    if (name !== theirs && old.getAttribute(name) !== value) old.setAttribute(name, value);
   const known = new Map([...old.children].filter((child) => child.id).map((child) => [child.id, child]));
   let at = old.firstChild;
   for (const child of [...fresh.childNodes]) {

@@ -68,7 +68,15 @@ export function homePage(page: HomePage): Promise<string> {
   );
 }
 
+const atRest = { shape: 'slash', tone: 'muted' } as const;
 const nothingYet: StateFace = { word: 'nothing pushed yet', shape: 'circle', tone: 'muted' };
+
+function whyNothing(project: ProjectRow): string | undefined {
+  if (project.enabled) return undefined;
+  return project.paused_at === null
+    ? 'The GitHub App may not see it any more'
+    : 'Paused by an operator: what is pushed is not evaluated';
+}
 
 const ProjectLine: FC<{
   project: ProjectRow;
@@ -80,14 +88,19 @@ const ProjectLine: FC<{
   const rest = restOf(project);
   return (
     <li id={`project-${project.id}`} class="row project-line">
-      <Mark face={head ? revisionFace(head) : nothingYet} silent large />
+      <Mark face={head ? revisionFace(head) : rest ? { ...atRest, word: rest } : nothingYet} silent large />
       <div class="main">
         <a class="name" href={projectLink(name)}>
           <span class="parents">{project.owner}/</span>
           {project.name}
         </a>
         {project.private ? <span class="tag">private</span> : null}
-        {rest ? <span class="tag">{rest}</span> : null}
+        {rest ? (
+          <>
+            {' '}
+            <span class="tag">{rest}</span>
+          </>
+        ) : null}
         <p class="sub">
           {head ? (
             <>
@@ -97,7 +110,7 @@ const ProjectLine: FC<{
               </a>
             </>
           ) : (
-            `Waiting for a push to ${defaultBranchName(project)} or a pull request`
+            (whyNothing(project) ?? `Waiting for a push to ${defaultBranchName(project)} or a pull request`)
           )}
         </p>
       </div>

@@ -108,7 +108,7 @@ export const Log: FC<{ view: LogView }> = ({ view }) => {
 };
 
 function lineClass(phase: string | undefined, failed: boolean): string {
-  return `l${phase === undefined ? '' : ' phase'}${failed ? ' failure' : ''}`;
+  return `l${phase === undefined ? '' : ' phase'}${failed ? ' culprit' : ''}`;
 }
 
 /** As Nix told them; builders that do not tell print them, at least. */

@@ -55,6 +55,8 @@ export function projectPage(page: ProjectPage): Promise<string> {
               <RevisionRow line={line} source={undefined} now={now} />
             ))}
           </ul>
+        ) : rest ? (
+          <p class="none">Nothing of it has been seen.</p>
         ) : (
           <Empty title={`Nothing of ${defaultBranchName(project)} has been seen yet`}>
             <p>
@@ -98,7 +100,7 @@ const AtRest: FC<{ project: ProjectRow }> = ({ project }) => {
   }
   return (
     <Banner tone="attention" title="An operator has paused this project.">
-      What is pushed is not evaluated, and GitHub is told nothing, until{' '}
+      What is pushed is not evaluated, and GitHub is told nothing, until somebody runs{' '}
       <Copy text={`ringmaster project enable ${project.owner}/${project.name}`} />
     </Banner>
   );

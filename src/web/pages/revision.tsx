@@ -66,7 +66,9 @@ export function revisionPage(page: RevisionPage): Promise<string> {
             <Duration from={evaluation.started_at} to={evaluation.finished_at} now={now} />
           ) : null}
           {page.details.remainingMs === undefined ? null : (
-            <span title="From how long these builds took before">{about(page.details.remainingMs)} left</span>
+            <span title="From how long these builds took before; without those that no builder can take now">
+              {about(page.details.remainingMs)} left
+            </span>
           )}
           <Sha sha={line.sha} />
           <Sources line={line} />

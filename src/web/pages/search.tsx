@@ -51,7 +51,9 @@ const Hit: FC<{ hit: SearchHit }> = ({ hit }) => (
         {hit.owner}/{hit.project}
       </span>
       {hit.kind === 'attribute' && hit.sha ? <span>{shortSha(hit.sha)}</span> : null}
-      {hit.kind === 'attribute' ? <span>{hit.detail}</span> : null}
+      {hit.kind === 'project' || hit.kind === 'pull-request' || hit.detail === '' ? null : (
+        <span>{hit.detail}</span>
+      )}
     </span>
   </li>
 );

@@ -47,7 +47,11 @@ test('it does not end before its longest path', () => {
 
 test('nothing is invented: without a history, a builder or a build there is no estimate', () => {
   expect(remainingOf([lane({ known: 1, work_ms: minute })], [machine()])).toBeUndefined();
-  expect(remainingOf([lane(), lane({ ...arm, builds: 1, known: 1 })], [machine()])).toBeUndefined();
+  expect(remainingOf([lane(arm)], [machine()])).toBeUndefined();
   expect(remainingOf([], [machine()])).toBeUndefined();
   expect(remainingOf([lane({ known: 2, work_ms: 4 * minute })], [machine()])).toBe(4 * minute);
+});
+
+test('what no builder can take now is left out', () => {
+  expect(remainingOf([lane(), lane({ ...arm, longest_ms: 99 * minute })], [machine()])).toBe(4 * minute);
 });

@@ -60,12 +60,11 @@ export async function estimateRemaining(reader: Reader, evaluationId: number): P
 /**
  * The work that is left over the slots that may take it, and not less than the longest path. Work for one
  * system does not end sooner for slots of another. Of builds without a history nothing is known; where they
- * are most, an estimate would be an invention, and so it would be where no builder can take some of them.
+ * are most, an estimate would be an invention. What no builder can take at the moment is left out: it waits for
+ * a machine to come back, or ends for want of one.
  */
-export function remainingOf(
-  lanes: readonly OpenLane[],
-  machines: readonly OpenMachine[],
-): number | undefined {
+export function remainingOf(all: readonly OpenLane[], machines: readonly OpenMachine[]): number | undefined {
+  const lanes = all.filter((lane) => machines.some((machine) => mayTake(machine, lane)));
   const sum = (of: (lane: OpenLane) => number) => lanes.reduce((total, lane) => total + of(lane), 0);
   const builds = sum((lane) => lane.builds);
   const known = sum((lane) => lane.known);
@@ -77,7 +76,6 @@ export function remainingOf(
     workMs: (lane.work_ms ?? 0) + (lane.builds - lane.known) * usual,
     able: machines.filter((machine) => mayTake(machine, lane)),
   }));
-  if (works.some(({ able }) => able.length === 0)) return undefined;
   const over = (some: typeof works) => {
     const able = new Set(some.flatMap((work) => work.able));
     const slots = [...able].reduce((total, machine) => total + machine.slots, 0);

@@ -15,9 +15,13 @@ export type SearchHit = z.infer<typeof hitShape>;
 /** Newest evaluations that are searched for attributes and derivations. */
 const searchedEvaluations = 200;
 
+/** Shorter pieces are found in the hash of too many derivations. */
+const pieceOfHash = 6;
+
 /**
  * Finds projects, branches, pull requests, tags, commits, attributes and derivations by a piece of their
- * name; commits also by the start of their SHA. A few of each.
+ * name; commits also by the start of their SHA, derivations by a piece of their path. A few of each, of an
+ * attribute the newest.
  */
 export async function search(reader: Reader, query: string): Promise<SearchHit[]> {
   const text = query.trim();
@@ -46,14 +50,18 @@ export async function search(reader: Reader, query: string): Promise<SearchHit[]
       JOIN projects p ON p.id = s.project_id
       WHERE (:showPrivate OR NOT p.private) ORDER BY s.seen_at DESC LIMIT 10)
      UNION ALL
-     (SELECT 'attribute', p.owner, p.name, r.sha, coalesce(j.name, ''), r.title, j.path
-      FROM (SELECT id, revision_id FROM evaluations ORDER BY id DESC LIMIT ${searchedEvaluations}) e
-      JOIN revisions r ON r.id = e.revision_id JOIN projects p ON p.id = r.project_id
-      JOIN jobs j ON j.evaluation_id = e.id
-      WHERE (:showPrivate OR NOT p.private)
-        AND (strpos(lower(array_to_string(j.path, '.')), lower(:text)) > 0
-          OR strpos(coalesce(j.drv_path, ''), :text) > 0)
-      ORDER BY e.id DESC, j.path LIMIT 25)`,
+     (SELECT 'attribute', owner, project, sha, label, detail, path
+      FROM (SELECT DISTINCT ON (p.id, j.path) p.owner, p.name AS project, r.sha, coalesce(j.name, '') AS label,
+              r.title AS detail, j.path, e.id
+            FROM (SELECT id, revision_id FROM evaluations ORDER BY id DESC LIMIT ${searchedEvaluations}) e
+            JOIN revisions r ON r.id = e.revision_id JOIN projects p ON p.id = r.project_id
+            JOIN jobs j ON j.evaluation_id = e.id
+            WHERE (:showPrivate OR NOT p.private)
+              AND (strpos(lower(array_to_string(j.path, '.')), lower(:text)) > 0
+                OR strpos(lower(coalesce(j.name, '')), lower(:text)) > 0
+                OR length(:text) >= ${pieceOfHash} AND strpos(coalesce(j.drv_path, ''), :text) > 0)
+            ORDER BY p.id, j.path, e.id DESC) newest
+      ORDER BY id DESC, path LIMIT 25)`,
     { text, sha },
   );
 }
