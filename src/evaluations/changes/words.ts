@@ -7,6 +7,8 @@ export function causeInWords(cause: ChangeCause, name: (text: string) => string)
     case 'name':
       return `${name(cause.from)} became ${name(cause.to)}`;
     case 'source':
+      // The source of most packages is called just that.
+      if (cause.name === 'source') return `source of ${name(cause.of)}`;
       return cause.name === cause.of
         ? `source ${name(cause.name)}`
         : `source ${name(cause.name)} of ${name(cause.of)}`;
