@@ -1,4 +1,5 @@
 /** What agents and servers make of each other's absences, over real connections. */
+import { createServer } from 'node:http';
 import { createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
@@ -221,6 +222,23 @@ test('a wrong token, a removed builder and another version are refused in words'
   await database.knex('builders').where({ name: 'versions' }).update({ removed_at: new Date() });
   await here.hub.report();
   await expect(removed.ended).rejects.toThrow(/removed|no builder/);
+});
+
+test('an agent that was given the address of something else says so, and ends', async () => {
+  const answers = [
+    [404, {}, /not a Ringmaster server/],
+    [200, { 'content-type': 'text/html' }, /not a Ringmaster server/],
+    [301, { location: 'https://ci.example.org/' }, /sends elsewhere/],
+  ] as const;
+  for (const [status, headers, words] of answers) {
+    const other = createServer((_request, answer) => answer.writeHead(status, headers).end('<h1>hello</h1>'));
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    const address = other.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    const one = await agent(`http://127.0.0.1:${port}`, 'rma_any');
+    await expect(one.ended).rejects.toThrow(words);
+    other.close();
+  }
 });
 
 test('pieces of a log that come twice or too early change nothing', async () => {

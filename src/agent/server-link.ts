@@ -6,8 +6,9 @@
  */
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { AssignmentsResponse, RegisterResponse } from '../agent-protocol/index.ts';
-import { type Logger, OperatorError } from '../basics/index.ts';
+import type { Logger } from '../basics/index.ts';
 import type { AgentClient } from './connection.ts';
+import { refusal, troubleOf } from './refusal.ts';
 import { pause, retryDelayMs } from './retry.ts';
 
 /** The server says something at least every 20 s; a proxy may have forgotten a connection that is silent. */
@@ -38,6 +39,8 @@ export function openServerLink(options: ServerLinkOptions): ServerLink {
   const { client, log } = options;
   const stopping = new AbortController();
   let session: string | undefined;
+  /** It has answered as a server of ours does. */
+  let known = false;
   const waiters = new Set<() => void>();
   let refuse: (error: unknown) => void = () => {};
   const refused = new Promise<never>((_, reject) => {
@@ -70,6 +73,7 @@ export function openServerLink(options: ServerLinkOptions): ServerLink {
   /** One session, from Register until it is lost; true when it had come up. */
   async function live(): Promise<boolean> {
     const answer = await options.register();
+    known = true;
     const opened = await openStream(answer.session);
     became(answer.session);
     options.onUp(answer);
@@ -105,9 +109,9 @@ export function openServerLink(options: ServerLinkOptions): ServerLink {
         log.info('the server ended the session, connecting again');
       } catch (error) {
         if (stopping.signal.aborted) return;
-        const fatal = refusal(error);
+        const fatal = refusal(error, known);
         if (fatal) throw fatal;
-        log.warn({ reason: ConnectError.from(error).rawMessage }, 'no session with the server, trying again');
+        log.warn({ reason: troubleOf(error) }, 'no session with the server, trying again');
       }
       failures = performance.now() - since > 30_000 ? 0 : failures + 1;
       await pause(retryDelayMs(failures), stopping.signal);
@@ -130,7 +134,7 @@ export function openServerLink(options: ServerLinkOptions): ServerLink {
           signal.throwIfAborted();
           const { code } = ConnectError.from(error);
           if (code === Code.InvalidArgument || code === Code.ResourceExhausted) throw error;
-          const fatal = refusal(error);
+          const fatal = refusal(error, known);
           if (fatal) refuse(fatal);
           // The session is over, and the stream is about to tell; the next one will do.
           if (code === Code.NotFound && session === name) became(undefined);
@@ -157,38 +161,5 @@ async function* follow(client: AgentClient, session: string, signal: AbortSignal
     }
   } finally {
     clearTimeout(timer);
-  }
-}
-
-/** What no further try will change, for people. */
-function refusal(error: unknown): OperatorError | undefined {
-  const { code, rawMessage } = ConnectError.from(error);
-  const details = { exitStatus: 3, cause: error };
-  switch (code) {
-    case Code.Unauthenticated:
-      return new OperatorError({
-        ...details,
-        code: 'agent-token-refused',
-        message: `The server does not take this token: ${rawMessage}`,
-        hint: "'ringmaster builder token NAME' on the server makes a new one.",
-      });
-    case Code.FailedPrecondition:
-      return new OperatorError({ ...details, code: 'agent-version', message: rawMessage });
-    case Code.AlreadyExists:
-      return new OperatorError({
-        ...details,
-        code: 'agent-replaced',
-        message: rawMessage,
-        hint: "One token is for one agent. 'ringmaster builder add' makes another builder.",
-      });
-    case Code.Unimplemented:
-      return new OperatorError({
-        ...details,
-        code: 'not-a-server',
-        message: `What answers there is not a Ringmaster server: ${rawMessage}`,
-        hint: 'Check --server: it is the address of the dashboard.',
-      });
-    default:
-      return undefined;
   }
 }

@@ -27,8 +27,9 @@ function addAgent(program: Command, perform: Perform): void {
     .command('agent')
     .summary('build on this machine for a server')
     .description(
-      'Builds on this machine for a server, which it dials: it needs Nix and a way out to the server,\n' +
-        'no database and no open port. SIGTERM lets builds finish; a second one stops them.',
+      'Builds on this machine for a server, which it dials: it needs Nix, Node and a way out to the server ' +
+        '(through HTTPS_PROXY or HTTP_PROXY where they are set), no database and no open port. ' +
+        'SIGTERM lets builds finish; a second one stops them.',
     )
     .requiredOption('--server <url>', 'address of the server')
     .option('--token-file <file>', "file with the token that 'ringmaster builder add' has printed")

@@ -1,9 +1,9 @@
 /** `ringmaster agent`: builds on this machine for a server. */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { availableParallelism, homedir, hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { connectToServer, createProxiedFetch, openNixWorkshop, runAgent } from '../agent/index.ts';
-import { createLogger, exitStatus, messageOf, OperatorError } from '../basics/index.ts';
+import { createLogger, exitStatus, type Logger, messageOf, OperatorError } from '../basics/index.ts';
 import { openCacheClient } from '../cache/index.ts';
 import { detectNix } from '../nix/index.ts';
 import type { CommandContext } from './context.ts';
@@ -37,6 +37,8 @@ export async function agent(context: CommandContext, flags: AgentFlags): Promise
     level: verbose ? 'debug' : quiet ? 'error' : 'info',
     destination: context.stderr.isTTY ? readableLog(context.stderr, terminalStyle(context)) : context.stderr,
   });
+  if (flags.tokenFile !== undefined)
+    await warnIfOthersRead(resolve(context.workingDirectory, flags.tokenFile), log);
   const nix = await detectNix(context.env, {
     home: join(stateDir, 'nix-home'),
     sandbox,
@@ -112,18 +114,34 @@ async function tokenIn(file: string): Promise<string> {
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
     throw new OperatorError({
       code: 'agent-token-unreadable',
-      message: `The token cannot be read: ${messageOf(cause)}`,
+      message: `The token cannot be read: ${unreadable(file, cause)}`,
+      hint: "It is a file with what 'ringmaster builder add NAME' has printed on the server.",
       exitStatus: exitStatus.configuration,
       cause,
     });
   });
   const token = text.trim();
-  if (/^\S+$/.test(token)) return token;
+  if (/^[\w-]+$/.test(token)) return token;
   throw usage(
     'agent-token-empty',
     `${file} holds no token.`,
     "It is one line, as 'builder add' has printed it.",
   );
+}
+
+function unreadable(file: string, cause: unknown): string {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  if (code === 'ENOENT') return `there is no file ${file}.`;
+  if (code === 'EISDIR') return `${file} is a folder.`;
+  if (code === 'EACCES') return `${file} is not for this user to read.`;
+  return messageOf(cause);
+}
+
+/** Whoever reads the token can take this builder's place. */
+async function warnIfOthersRead(file: string, log: Logger): Promise<void> {
+  const found = await stat(file);
+  if (!found.isFile() || (found.mode & 0o007) === 0) return;
+  log.warn({ file }, `others on this machine can read the token: chmod 600 ${file}`);
 }
 
 function defaultStateDir(env: CommandContext['env']): string {

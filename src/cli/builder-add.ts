@@ -63,7 +63,7 @@ function tellToken({ stdout, style }: CommandContext, name: string, token: strin
   stdout.write(
     `The token of ${name}. It is shown only now:\n\n  ${token}\n\n` +
       `${style.paint('muted', 'On that machine, which needs Nix and Node:')}\n\n` +
-      `  echo ${token} > ${name}.token\n` +
+      `  (umask 077; echo ${token} > ${name}.token)\n` +
       `  ringmaster agent --server ${server} --token-file ${name}.token\n`,
   );
 }
