@@ -9,6 +9,8 @@ const broken = join(root, 'examples/broken');
 const commit = ['-c', 'user.name=a', '-c', 'user.email=a@example.org', 'commit', '-qm', 'all'];
 
 describe.each(nixes)('ringmaster run --json with $title', ({ bin }) => {
+  /** What is ours alone need not be seen with each Nix. */
+  const again = bin !== nixes[0]?.bin;
   let workshop: Workshop;
   beforeAll(async () => {
     workshop = await openWorkshop(bin);
@@ -68,7 +70,7 @@ describe.each(nixes)('ringmaster run --json with $title', ({ bin }) => {
     });
   });
 
-  it('only evaluates with --no-build', async () => {
+  it.skipIf(again)('only evaluates with --no-build', async () => {
     const { status, stdout } = await workshop.run(['run', hello, '--no-build', '--json']);
     expect(status).toBe(0);
     const { jobs, builds, summary } = readEvents(stdout);
@@ -106,7 +108,7 @@ describe.each(nixes)('ringmaster run --json with $title', ({ bin }) => {
     expect(out).toMatch(/^\/nix\/store\/\w+-source ci\.nix tracked untracked\n$/);
   });
 
-  it('judges failures by the marks of their jobs', async () => {
+  it.skipIf(again)('judges failures by the marks of their jobs', async () => {
     const job = (name: string, script: string, mark: string) =>
       `${name} = derivation { name = "${name}"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "${script}" ]; } // { ${mark} };`;
     const checkout = await workshop.checkout({
@@ -134,7 +136,7 @@ describe.each(nixes)('ringmaster run --json with $title', ({ bin }) => {
     expect(readEvents(bad.stdout).builds).toMatchObject([{ status: 'succeeded', ok: false }]);
   });
 
-  it('builds a derivation once for two attributes, and tells of both', async () => {
+  it.skipIf(again)('builds a derivation once for two attributes, and tells of both', async () => {
     const checkout = await workshop.checkout({
       'ci.nix': `let
         shared = derivation { name = "shared"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo > $out" ]; };
