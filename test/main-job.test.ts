@@ -1,10 +1,16 @@
 /** The main job, from a push to the verdict on GitHub, with real Nix builds. */
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { nixesUnderTest } from '../src/nix/test-nix.ts';
 import { type GitHubDouble, startGitHubDouble } from './github-double/index.ts';
 import { bodyLine, ciNix } from './support/nix-files.ts';
 import { newDataDir, type Product, startProduct } from './support/product.ts';
 import { conclusions, verdictOn } from './support/verdict.ts';
+
+const revisions = z.object({
+  items: z.array(z.object({ sha: z.string(), evaluation: z.object({ id: z.number() }) })),
+});
 
 describe.each(nixesUnderTest)('with $name', ({ env }) => {
   let double: GitHubDouble;
@@ -79,6 +85,44 @@ describe.each(nixesUnderTest)('with $name', ({ env }) => {
       expect(known.get('ringmaster / evaluation')?.title).toBe(
         `1 attribute, known from commit ${second.sha.slice(0, 7)}`,
       );
+    });
+
+    test('that changes a part of it says what and why: on the gate, the page and in the API', async () => {
+      const repo = 'part/acme';
+      const nonce = randomUUID();
+      const files = (lib: string, more: string) => ({
+        'ci.nix': ciNix(
+          `rec { kept = build "kept" "echo > $out";
+             lib = build "lib" "echo ${lib} > $out"; app = build "app" "cat \${lib} > $out"; ${more} }`,
+          nonce,
+        ),
+      });
+      await double.createRepository({ name: repo });
+      const base = await double.push({ repo, files: files('one', 'old = build "old" "echo > $out";') });
+      await verdict(base.sha);
+      const { sha } = await double.push({ repo, files: files('two', 'new = build "new" "echo > $out";') });
+      await verdict(sha);
+      const counts = '1 removed, 1 added, 2 rebuilt, 1 unchanged';
+      // The comparison may come after the verdict, which is not kept waiting for it.
+      const gate = () => double.latestCheckRuns(sha).get('ringmaster');
+      const text = () => `${gate()?.summary}\n${gate()?.text}`;
+      await double.waitFor(() => text().includes(counts), { description: 'what the gate says has changed' });
+      expect(text()).toContain(`Compared with [\`${base.sha.slice(0, 7)}\`]`);
+      const page = await (await product.get(`/${repo}/commit/${sha}`)).text();
+      expect(page).toContain(`Changes: ${counts}`);
+      expect(page).toContain('arguments of lib');
+      const { items } = revisions.parse(await product.json(`/api/v1/projects/${repo}/revisions`));
+      const id = items.find((one) => one.sha === sha)?.evaluation.id;
+      const cause = { kind: 'part', name: 'arguments', of: 'lib', from: null, to: null };
+      expect(await product.json(`/api/v1/evaluations/${id}/changes`)).toMatchObject({
+        base: { sha: base.sha, branch: 'main' },
+        items: [
+          { kind: 'removed', path: ['old'] },
+          { kind: 'added', path: ['new'] },
+          { kind: 'rebuilt', path: ['app'], cause },
+          { kind: 'rebuilt', path: ['lib'], cause },
+        ],
+      });
     });
   });
 
