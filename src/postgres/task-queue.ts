@@ -4,8 +4,10 @@
  *
  * A task runs at least once: when the database goes away between a handler's end and the note of
  * it, the task runs again. Handlers must be idempotent.
+ *
+ * graphile-worker is loaded where it is needed: commands without a database start without it.
  */
-import { Logger as QueueLogger, runMigrations } from 'graphile-worker';
+import type { Logger as QueueLogger } from 'graphile-worker';
 import type { Logger } from '../basics/index.ts';
 import type { Database, Knex } from './database.ts';
 
@@ -85,14 +87,16 @@ export async function countTasks(knex: Knex): Promise<{ pending: number; failed:
 
 /** Brings the queue's own schema up to date. Called by `migrate`. */
 export async function migrateTaskQueue(database: Database, log: Logger): Promise<void> {
-  await runMigrations({ pgPool: database.pool, logger: queueLogger(log) });
+  const { runMigrations } = await import('graphile-worker');
+  await runMigrations({ pgPool: database.pool, logger: await queueLogger(log) });
 }
 
 /**
  * The queue's log in ours. Its metadata holds whole payloads, which are not for logs, and its
  * errors about failing tasks repeat what the runner reports with the task's name.
  */
-export function queueLogger(log: Logger): QueueLogger {
+export async function queueLogger(log: Logger): Promise<QueueLogger> {
+  const { Logger: QueueLogger } = await import('graphile-worker');
   return new QueueLogger((scope) => (level, message, meta) => {
     const fields = { queue: scope.label, worker: scope.workerId, task: scope.taskIdentifier };
     if (level === 'error' && meta?.failure !== true) log.warn(fields, message);

@@ -11,7 +11,7 @@
  */
 import { EventEmitter } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Runner, run, type TaskList, type WorkerEvents, type WorkerPool } from 'graphile-worker';
+import type { Runner, TaskList, WorkerEvents, WorkerPool } from 'graphile-worker';
 import { type Logger, messageOf } from '../basics/index.ts';
 import type { Database } from './database.ts';
 import { queueLogger, releaseTasksOf } from './task-queue.ts';
@@ -104,6 +104,7 @@ async function startPool(options: TaskRunnerOptions): Promise<Runner> {
       if (job.job_queue_id !== null) lookAgain(workerPool);
     });
   });
+  const { run } = await import('graphile-worker');
   return run({
     pgPool: options.database.pool,
     taskList: taskList(options),
@@ -113,7 +114,7 @@ async function startPool(options: TaskRunnerOptions): Promise<Runner> {
     noHandleSignals: true,
     // Without this a file named crontab in the working directory would be read and run.
     parsedCronItems: [],
-    logger: queueLogger(options.log),
+    logger: await queueLogger(options.log),
     events,
     // Without batching, a failure to note a task's end is an unhandled rejection, fatal in Node.
     preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
