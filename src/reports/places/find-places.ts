@@ -13,7 +13,7 @@ import { addTask } from '../../postgres/index.ts';
 import type { Checkouts } from '../../projects/index.ts';
 import { commitOf } from '../commit-of.ts';
 import { requestReport } from '../outbox/tasks.ts';
-import { matchPaths, type Place, placesOf } from './match.ts';
+import { matchPaths, type Place, pathInSource, placesOf } from './match.ts';
 import { type Mention, mentionsIn } from './mentions.ts';
 
 export const findPlacesTask = 'find-places';
@@ -86,7 +86,8 @@ async function search(
 ): Promise<Found | undefined> {
   const mentions = new Map<number, readonly Mention[]>();
   for (const id of attemptIds) mentions.set(id, mentionsIn((await tailLog(db, id, tail)).lines));
-  const paths = new Set([...mentions.values()].flat().map(({ path }) => path));
+  const named = [...mentions.values()].flat().map(({ path }) => path);
+  const paths = new Set(named.filter((path) => pathInSource(path) !== undefined));
   if (paths.size === 0) return new Map();
   const commit = await commitOf(db, revisionId);
   if (!commit) return new Map();

@@ -68,6 +68,10 @@ export function setupSend(
         It may write check runs, commit statuses and comments on pull requests, and read code, pull requests
         and merge queues. Nothing else.
       </p>
+      <p class="prose">
+        With the permission <em>Contents: Read and write</em>, which you can give it later in the App’s
+        settings on GitHub, it can also commit the right hash of a download when somebody presses Apply hash.
+      </p>
       <form method="post" action={page.action} class="setup">
         <input type="hidden" name="manifest" value={page.manifest} />
         <button type="submit">Create the App on GitHub</button>
