@@ -215,9 +215,9 @@ async function bench(db: Knex): Promise<void> {
     const paths = rows.map(({ path }) => path);
     const { storeDir, realStoreDir } = nix.layout;
     for (const path of paths) await writeFile(path.replace(storeDir, realStoreDir), 'built');
-    const registered = spawnSync(nix.programs['nix-store'], ['--register-validity'], {
+    const registered = spawnSync(nix.programs['nix-store'], ['--load-db'], {
       env: nix.environment,
-      input: paths.map((path) => `${path}\n\n0\n`).join(''),
+      input: paths.map((path) => `${path}\n${'0'.repeat(64)}\n120\n\n0\n`).join(''),
       encoding: 'utf8',
     });
     if (registered.status !== 0) throw new Error(registered.stderr);

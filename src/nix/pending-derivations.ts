@@ -25,6 +25,8 @@ export interface PendingDerivations {
    * in this memory are left alone. May be repeated; calls at the same time share their work.
    */
   write(drvPaths: readonly string[]): Promise<void>;
+  /** Keeps other paths of the store from being collected as long as what is written. */
+  keep(paths: readonly string[]): Promise<void>;
   /** Lets go of what they hold, when nobody reads or writes any more. */
   close(): void;
 }
@@ -32,6 +34,7 @@ export interface PendingDerivations {
 export interface PendingDerivationsOptions {
   /** Makes texts valid in the store, in this order. Each one's references come before it. */
   readonly addTexts: (texts: readonly StoreText[]) => Promise<void>;
+  readonly keep?: (paths: readonly string[]) => Promise<void>;
 }
 
 /** What is known of one without looking into the spool, where its references stand before its content. */
@@ -148,6 +151,7 @@ export function createPendingDerivations(options: PendingDerivationsOptions): Pe
         throw error;
       }
     },
+    keep: async (paths) => options.keep?.(paths),
     close: () => spool.close(),
   };
 }

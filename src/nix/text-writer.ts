@@ -1,17 +1,32 @@
-/** Writes texts into the local store through a connection that is kept while there is work. */
+/**
+ * Writes texts into the local store. A store collects nothing that came through a connection while
+ * that lives, so each is kept for some minutes after its last work: until then, what is to stay has
+ * roots of its own.
+ */
 import { messageOf, OperatorError } from '../basics/index.ts';
-import { addTexts, connect, type DaemonConnection, queryValidPaths, type StoreText } from './daemon/index.ts';
+import {
+  addTempRoot,
+  addTexts,
+  connect,
+  type DaemonConnection,
+  queryValidPaths,
+  type StoreText,
+} from './daemon/index.ts';
 import { openTransport, type TransportOptions } from './open-transport.ts';
 import { plainMessage } from './outcome.ts';
 
 export interface TextWriter {
   addTexts(texts: readonly StoreText[]): Promise<void>;
-  /** Lets go of the connection. What is added later opens another. */
+  /** Keeps paths that are valid now from being collected for some minutes, as what is added. */
+  keep(paths: readonly string[]): Promise<void>;
+  /** Lets go of all that is kept. What is added later opens another connection. */
   close(): Promise<void>;
 }
 
-/** Milliseconds without work after which the connection is given up. */
-const idleMs = 2_000;
+/** Milliseconds for which what was added is kept at least: some times as long as making roots takes. */
+const keptMs = 5 * 60_000;
+/** Milliseconds after which a new connection is opened, so that no list of what is kept grows for ever. */
+const youngMs = 5 * 60_000;
 
 /**
  * Nix 2.8 loses its place in an operation that adds many paths when it meets one that is valid
@@ -33,21 +48,36 @@ const settings = { maxJobs: 1, cores: 1, useSubstitutes: false, fallback: false,
 
 export function createTextWriter(options: TransportOptions): TextWriter {
   let connection: DaemonConnection | undefined;
-  let timer: NodeJS.Timeout | undefined;
+  let openedAt = 0;
+  /** All that are open, with the timers of their ends. */
+  const timers = new Map<DaemonConnection, NodeJS.Timeout>();
   let last: Promise<unknown> = Promise.resolve();
 
-  async function close(): Promise<void> {
-    clearTimeout(timer);
-    const open = connection;
-    connection = undefined;
-    await open?.close();
+  async function give(up: DaemonConnection): Promise<void> {
+    clearTimeout(timers.get(up));
+    timers.delete(up);
+    if (connection === up) connection = undefined;
+    await up.close();
+  }
+
+  async function connected(): Promise<DaemonConnection> {
+    if (connection && !connection.usable) await give(connection);
+    if (!connection || performance.now() - openedAt > youngMs) {
+      connection = await connect(await openTransport(options), settings);
+      openedAt = performance.now();
+    }
+    const used = connection;
+    clearTimeout(timers.get(used));
+    timers.set(used, setTimeout(() => void give(used), keptMs).unref());
+    return used;
   }
 
   /** Returns the store's error. */
   async function tryToAdd(texts: readonly StoreText[]): Promise<string | undefined> {
-    if (!connection?.usable) connection = await connect(await openTransport(options), settings);
+    const connection = await connected();
     const known = await connection.call(queryValidPaths(texts.map(({ path }) => path)));
     if (!known.ok) return known.error.message;
+    for (const path of known.value) await connection.call(addTempRoot(path));
     const missing = texts.filter(({ path }) => !known.value.has(path));
     if (missing.length === 0) return undefined;
     const reply = await connection.call(addTexts(missing));
@@ -55,7 +85,6 @@ export function createTextWriter(options: TransportOptions): TextWriter {
   }
 
   async function write(texts: readonly StoreText[]): Promise<void> {
-    clearTimeout(timer);
     try {
       for (let tries = 1; ; tries += 1) {
         const problem = await tryToAdd(texts);
@@ -63,8 +92,8 @@ export function createTextWriter(options: TransportOptions): TextWriter {
         if (tries === maxTries) throw refused(plainMessage(problem));
       }
     } catch (error) {
-      await close();
       if (error instanceof OperatorError && error.code === textsRefused) throw error;
+      if (connection) await give(connection);
       throw new OperatorError({
         code: 'derivations-not-written',
         message: `Derivations cannot be written to the Nix store: ${messageOf(error)}`,
@@ -72,8 +101,11 @@ export function createTextWriter(options: TransportOptions): TextWriter {
         cause: error,
       });
     }
-    timer = setTimeout(() => void close(), idleMs);
-    timer.unref();
+  }
+
+  async function keepEach(paths: readonly string[]): Promise<void> {
+    const connection = await connected();
+    for (const path of paths) await connection.call(addTempRoot(path));
   }
 
   return {
@@ -83,9 +115,16 @@ export function createTextWriter(options: TransportOptions): TextWriter {
       last = written.catch(() => {});
       return written;
     },
+    keep: (paths) => {
+      if (paths.length === 0) return Promise.resolve();
+      // A connection that broke is opened anew; a store that is away fails whoever needs it.
+      const kept = last.then(() => keepEach(paths).catch(() => keepEach(paths))).catch(() => {});
+      last = kept;
+      return kept;
+    },
     close: async () => {
       await last;
-      await close();
+      await Promise.all([...timers.keys()].map(give));
     },
   };
 }

@@ -90,6 +90,8 @@ async function* limited(
   try {
     yield* walked(options, request, room, opened);
     brokenOff.throwIfAborted();
+    // The gate is about to be closed, and what it added long ago may not be kept by others any more.
+    await derivations.keep([...trail.sources]);
     await finish();
     await provenance?.remember([...trail.sources]);
     if (outOfTime.aborted && !request.signal.aborted) yield outOfTimeError(limits);
@@ -102,7 +104,7 @@ async function* limited(
   } finally {
     clock.stop();
     await opened.close();
-    letGo();
+    await letGo();
     await rm(directory, { recursive: true, force: true }).catch((error: unknown) => {
       options.log.warn({ err: error, directory }, 'what an evaluation left could not be removed');
     });
@@ -192,7 +194,7 @@ function whereDerivationsGo(
   request: EvaluationRequest,
 ): DerivationsOfEvaluation {
   const { derivations } = request;
-  if (derivations) return { derivations, finish: async () => {}, letGo: () => {} };
+  if (derivations) return { derivations, finish: async () => {}, letGo: async () => {} };
   return writeWhileEvaluating(createWriter());
 }
 

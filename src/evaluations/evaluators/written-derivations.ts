@@ -8,7 +8,7 @@ export interface DerivationsOfEvaluation {
   readonly derivations: PendingDerivations;
   /** At the good end of the evaluation: all of them are in the store then. */
   finish(): Promise<void>;
-  letGo(): void;
+  letGo(): Promise<void>;
 }
 
 /** As many as make the question which of them are there already cheap. */
@@ -44,6 +44,7 @@ export function writeWhileEvaluating(writer: TextWriter): DerivationsOfEvaluatio
       read: derivations.read,
       references: derivations.references,
       write: derivations.write,
+      keep: derivations.keep,
       close: derivations.close,
       add: (drvPath, content, references) => {
         if (!derivations.has(drvPath)) waiting.push(drvPath);
@@ -53,8 +54,10 @@ export function writeWhileEvaluating(writer: TextWriter): DerivationsOfEvaluatio
     },
     finish: async () => {
       await derivations.write([...derivations.paths()]);
-      await writer.close();
     },
-    letGo: derivations.close,
+    letGo: async () => {
+      await writer.close();
+      derivations.close();
+    },
   };
 }

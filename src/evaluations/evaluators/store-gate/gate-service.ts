@@ -118,7 +118,9 @@ export function createGateService(options: GateServiceOptions): StoreService {
     },
     // It is kept when it is written.
     addTempRoot: async (path) => {
-      if (!derivations.has(path) && (await sees(path))) await upstream.ask(addTempRoot(path));
+      if (derivations.has(path) || !(await sees(path))) return;
+      await upstream.ask(addTempRoot(path));
+      await derivations.keep([path]);
     },
     addIndirectRoot: async (link) => void (await upstream.ask(addIndirectRoot(link))),
     build: async (paths, onEvent) => {
@@ -151,6 +153,8 @@ export function createGateService(options: GateServiceOptions): StoreService {
       await settled(tree.references);
       const stored = await upstream.ask(addTree(tree), onEvent);
       trail.added(stored.path);
+      // The connection may be cut, and builds begin when it is closed.
+      await derivations.keep([stored.path]);
       return stored;
     },
   };
