@@ -22,7 +22,8 @@ export default defineConfig({
     pool: 'forks',
     // Modules hold no state, so that files can share those that are loaded: loading them costs each a second.
     isolate: false,
-    maxWorkers: 2,
+    // Of two processors: a good part of what stories do is waiting.
+    maxWorkers: 3,
     // A busy machine may take its time for what a test waits for: as long as the test itself.
     expect: { poll: { timeout: 50_000 } },
     sequence: { sequencer: StoriesFirst },

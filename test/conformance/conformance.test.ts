@@ -66,7 +66,7 @@ describe.each(nixesUnderTest)('with $name', (under) => {
     }
 
     for (const one of treeCases) {
-      test(one.checks, async () => {
+      test.concurrent(one.checks, async () => {
         const files = typeof one.files === 'string' ? { 'ci.nix': one.files, ...besides } : one.files;
         const checkout = await writeCheckout(folder.path, files);
         const found = await evaluateAll(evaluator, checkout, { trusted: one.trusted ?? true });
