@@ -142,7 +142,7 @@ slots = 2
     expect(await running()).toEqual([true, true, true]);
     const ids = await Promise.all(features.map((feature) => builds.idOf(repo, feature)));
     await operate('build', 'cancel', ...ids.map(String));
-    await expect.poll(running, { timeout: 20_000 }).toEqual([false, false, false]);
+    await expect.poll(running).toEqual([false, false, false]);
     expect((await verdictOn(double, sha)).get('ringmaster')?.conclusion).toBe('cancelled');
   });
 
@@ -177,8 +177,6 @@ slots = 2
 
   test('says what to do about a machine with another host key before it costs a build', async () => {
     const shown = () => operate('builder', 'list');
-    await expect
-      .poll(shown, { timeout: 20_000 })
-      .toMatch(/^stranger .*another host key.*give its new host key/m);
+    await expect.poll(shown).toMatch(/^stranger .*another host key.*give its new host key/m);
   });
 });

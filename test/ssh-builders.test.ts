@@ -182,7 +182,7 @@ describe.skipIf(sshdMissing).each(nixesUnderTest)('machines behind ssh with $nam
     });
     expect(await before).not.toEqual([]);
     expect(result.status).toBe('cancelled');
-    await expect.poll(() => processesWith(marker), { timeout: 20_000 }).toEqual([]);
+    await expect.poll(() => processesWith(marker)).toEqual([]);
   });
 
   test('are to blame when their daemon dies, and build again afterwards', async () => {
@@ -239,7 +239,7 @@ describe.skipIf(sshdMissing).each(nixesUnderTest)('machines behind ssh with $nam
       stdio: 'ignore',
     });
     try {
-      await expect.poll(() => existsSync(socket), { timeout: 20_000 }).toBe(true);
+      await expect.poll(() => existsSync(socket)).toBe(true);
       const builder = machine('untrusting', {
         'remote-store': `unix://${socket}?root=${storeOf('untrusting')}`,
       });
@@ -314,6 +314,6 @@ describe.skipIf(sshdMissing).each(nixesUnderTest)('machines behind ssh with $nam
     await builder.probe();
     expect(await processesWith(storeOf('closing'))).not.toEqual([]);
     await builder.close();
-    await expect.poll(() => processesWith(storeOf('closing')), { timeout: 20_000 }).toEqual([]);
+    await expect.poll(() => processesWith(storeOf('closing'))).toEqual([]);
   });
 });

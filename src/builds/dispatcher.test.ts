@@ -57,18 +57,18 @@ test('a build that was claimed but never begun, because the answer was lost, is 
     claimBuilds(trx, { builders: [{ ...builder, free: 1 }], processId }),
   );
   dispatcher = start();
-  await expect.poll(states, { timeout: 20_000 }).toEqual(['succeeded']);
+  await expect.poll(states).toEqual(['succeeded']);
   expect(await attempts()).toEqual(['lost', 'ended']);
 });
 
 test('a build that was given to others while it ran here is stopped here', async () => {
   await enqueue('echo begun; read x < /dev/zero; echo > $out');
   dispatcher = start();
-  await expect.poll(logBytes, { timeout: 20_000 }).toBeGreaterThan(0);
+  await expect.poll(logBytes).toBeGreaterThan(0);
   // Others take it, and keep it.
   await database.knex.transaction((trx) => releaseAttempts(trx, [processId]));
   await database.knex('builds').update({ not_before: new Date(Date.now() + 3_600_000) });
-  await expect.poll(() => dispatcher?.running, { timeout: 20_000 }).toBe(0);
+  await expect.poll(() => dispatcher?.running).toBe(0);
   expect(await states()).toEqual(['queued']);
   expect(await attempts()).toEqual(['lost']);
 });
@@ -89,7 +89,7 @@ test('a dispatcher that is stopped while it claims leaves nothing behind', async
 test('a build that takes longer than a stopping server waits is queued again and says why', async () => {
   await enqueue('echo begun; read x < /dev/zero; echo > $out');
   const stopped = start();
-  await expect.poll(logBytes, { timeout: 20_000 }).toBeGreaterThan(0);
+  await expect.poll(logBytes).toBeGreaterThan(0);
   await stopped.stop(0);
   expect(await states()).toEqual(['queued']);
   expect(await database.knex('attempts').pluck('message')).toEqual(['The server was stopped.']);
@@ -104,7 +104,7 @@ test('a build goes to its builder with all that it needs to know, which is forgo
     enqueueBuilds(trx, [{ ...wanted, drvPath, inputsOnly: false, derivation }]),
   );
   dispatcher = start();
-  await expect.poll(states, { timeout: 20_000 }).toEqual(['succeeded']);
+  await expect.poll(states).toEqual(['succeeded']);
   expect(await database.knex('build_derivations')).toEqual([]);
 });
 

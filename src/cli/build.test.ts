@@ -43,7 +43,7 @@ test('a log is followed until the build is over, every byte of it', async () => 
   const writer = openLogWriter({ db: knex, attemptId: attempt.id, log: silentLogger() });
   writer.line(Buffer.from('begun'));
   const following = start('build', 'log', '-f', String(ids.lib));
-  await expect.poll(() => following.stdout(), { timeout: 20_000 }).toBe('begun\n');
+  await expect.poll(() => following.stdout()).toBe('begun\n');
   writer.line(Buffer.from('ended'));
   await writer.finish();
   await knex('attempts').where({ id: attempt.id }).update({ state: 'lost' });

@@ -54,9 +54,7 @@ test('builds are queued before the evaluation has ended, once each, and settle o
   const coordinator = await startTestCoordinator(database, origin, testNix, { wrap });
   const names = () => database.knex('builds').whereLike('name', 'early-%').orderBy('id').pluck('name');
   const pushed = coordinator.push(await origin.commit(files('early')));
-  await expect
-    .poll(async () => (await names()).sort(), { timeout: 20_000 })
-    .toEqual(['early-a', 'early-low']);
+  await expect.poll(async () => (await names()).sort()).toEqual(['early-a', 'early-low']);
   expect(await database.knex('evaluations').pluck('state')).toEqual(['evaluating']);
   // What an earlier part has queued may have failed when the next part comes.
   await database
@@ -79,7 +77,7 @@ test('of two evaluations of the same files, one evaluates and the other stands o
   const { open, wrap } = gate();
   const coordinator = await startTestCoordinator(database, origin, testNix, { wrap, concurrency: 2 });
   const first = coordinator.push(await origin.commit(files('same')));
-  await expect.poll(() => coordinator.started.count, { timeout: 20_000 }).toBe(1);
+  await expect.poll(() => coordinator.started.count).toBe(1);
   const second = coordinator.push(await origin.commit({}, 'The same files'));
   await expect
     .poll(() => database.knex('evaluations').whereNotNull('waits_for').pluck('waiting_for'), {
@@ -100,14 +98,14 @@ test('an evaluation that was broken off starts over, and its builds stay the sam
   const never = before.push(sha);
   never.catch(() => {});
   const builds = () => database.knex('builds').whereLike('name', 'again-%').orderBy('id').pluck('id');
-  await expect.poll(async () => (await builds()).length, { timeout: 20_000 }).toBe(2);
+  await expect.poll(async () => (await builds()).length).toBe(2);
   const early = await builds();
   const closing = before.close();
   stuck.open();
   await closing;
   const after = await startTestCoordinator(database, origin, testNix);
   await expect
-    .poll(() => database.knex('evaluations').orderBy('id', 'desc').first(), { timeout: 20_000 })
+    .poll(() => database.knex('evaluations').orderBy('id', 'desc').first())
     .toMatchObject({ state: 'building', job_count: 3 });
   expect((await builds()).slice(0, 2)).toEqual(early);
   expect(await builds()).toHaveLength(3);

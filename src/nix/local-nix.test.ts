@@ -151,7 +151,7 @@ async function startDaemon(nix: LocalNix, socket: string): Promise<Child> {
     killGroup(child, 'SIGTERM');
     await exit;
   });
-  await expect.poll(() => listens(socket), { timeout: 10_000 }).toBe(true);
+  await expect.poll(() => listens(socket)).toBe(true);
   return child;
 }
 

@@ -83,8 +83,8 @@ export async function openCrashGround({
 
   const doubled = new Set<string>();
   const watching = setInterval(() => {
-    void marksOfSleepers().then((marks) => {
-      for (const [index, mark] of marks.entries()) if (marks.indexOf(mark) !== index) doubled.add(mark);
+    void doubledSleepers().then((marks) => {
+      for (const mark of marks) doubled.add(mark);
     });
   }, 150);
 
@@ -191,11 +191,25 @@ async function commandLines(): Promise<
   return Promise.all(pids.map(read));
 }
 
-async function marksOfSleepers(): Promise<readonly string[]> {
-  const lines = await commandLines();
-  return lines.flatMap(({ words: [program, mark, ...more] }) =>
-    program?.endsWith('sleep') && more.length === 0 && /^0\.[34]\d+(11|22|33)$/.test(mark ?? '')
-      ? [mark ?? '']
+/** Of builds that run twice: processes that were seen together, and are both still there afterwards. */
+async function doubledSleepers(): Promise<readonly string[]> {
+  const seen = sleepers(await commandLines());
+  const twice = seen.filter(({ mark }) => seen.filter((other) => other.mark === mark).length > 1);
+  if (twice.length === 0) return [];
+  // Reading takes a while, in which one may have ended and the next one begun.
+  const still = sleepers(await commandLines()).filter(({ pid }) => twice.some((other) => other.pid === pid));
+  return still.map(({ mark }) => mark).filter((mark, index, marks) => marks.indexOf(mark) !== index);
+}
+
+interface Sleeper {
+  readonly pid: number;
+  readonly mark: string;
+}
+
+function sleepers(lines: Awaited<ReturnType<typeof commandLines>>): readonly Sleeper[] {
+  return lines.flatMap(({ pid, words: [program, mark = '', ...more] }) =>
+    program?.endsWith('sleep') && more.length === 0 && /^0\.[34]\d+(11|22|33)$/.test(mark)
+      ? [{ pid, mark }]
       : [],
   );
 }

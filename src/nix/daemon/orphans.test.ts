@@ -37,6 +37,6 @@ describe.each(nixesUnderTest)('a builder of $name', (under) => {
     ]);
     expect(await processesWith(marker)).toBeGreaterThan(0);
     child.kill('SIGKILL');
-    await expect.poll(() => processesWith(marker), { timeout: 20_000 }).toBe(0);
+    await expect.poll(() => processesWith(marker)).toBe(0);
   });
 });
