@@ -4,7 +4,7 @@ import { createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { AgentService, agentPath, protocolVersion } from '../src/agent-protocol/index.ts';
-import { LyingUploadError, listBuilders } from '../src/builders/index.ts';
+import { LyingUploadError, listBuilders, renewBuilderToken } from '../src/builders/index.ts';
 import { createTestDatabase, type TestDatabase } from '../src/postgres/test-database.ts';
 import {
   addAgent,
@@ -209,7 +209,7 @@ test('an agent under pressure gets nothing more, and says why', async () => {
   cut.abort();
 });
 
-test('a wrong token, a removed builder and another version are refused in words', async () => {
+test('a wrong token, one that was replaced, a removed builder and another version are refused in words', async () => {
   const here = await server();
   const wrong = await agent(here.url, 'rma_wrong');
   await expect(wrong.ended).rejects.toThrow(/belongs to no builder/);
@@ -217,7 +217,12 @@ test('a wrong token, a removed builder and another version are refused in words'
   await expect(clientFor(here, token).register({ ...claims(), protocolVersion: 0 })).rejects.toThrow(
     /update the agent/,
   );
-  const removed = await agent(here.url, token);
+  const replaced = await agent(here.url, token);
+  await accepting(here);
+  const next = await renewBuilderToken(database.knex, 'versions');
+  await here.hub.report();
+  await expect(replaced.ended).rejects.toThrow(/replaced by a new one|no builder/);
+  const removed = await agent(here.url, next);
   await accepting(here);
   await database.knex('builders').where({ name: 'versions' }).update({ removed_at: new Date() });
   await here.hub.report();

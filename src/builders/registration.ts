@@ -2,7 +2,7 @@
 import type { Knex } from 'knex';
 import { OperatorError } from '../basics/index.ts';
 import { hashToken, newAgentToken } from './agents/token.ts';
-import { listBuilders, type RegisteredBuilder, registerBuilder } from './registry.ts';
+import { announceBuilders, listBuilders, type RegisteredBuilder, registerBuilder } from './registry.ts';
 
 export interface BuilderRegistration {
   readonly name: string;
@@ -68,9 +68,12 @@ export async function findBuilder(db: Knex, name: string): Promise<RegisteredBui
 
 async function giveToken(db: Knex, id: number): Promise<string> {
   const token = newAgentToken();
-  await db('builders')
-    .where({ id })
-    .update({ token_hash: hashToken(token) });
+  await db.transaction(async (trx) => {
+    await trx('builders')
+      .where({ id })
+      .update({ token_hash: hashToken(token) });
+    await announceBuilders(trx);
+  });
   return token;
 }
 

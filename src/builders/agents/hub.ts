@@ -253,8 +253,10 @@ export function createAgentHub(options: AgentHubOptions): AgentHub {
       const session = sessions.get(record.id);
       if (!session || record.generation < session.record.generation) continue;
       if (record.generation > session.record.generation) await drop(session, undefined);
-      else if (record.removed || !record.tokenHash) await remove(session);
-      else {
+      else if (record.removed || !record.tokenHash) await dismiss(session, 'This builder was removed.');
+      else if (!session.record.tokenHash?.equals(record.tokenHash)) {
+        await dismiss(session, 'This token was replaced by a new one.');
+      } else {
         if (record.draining && !session.record.draining) session.queue.push(drain);
         session.record = record;
         session.builder.update(record);
@@ -262,9 +264,9 @@ export function createAgentHub(options: AgentHubOptions): AgentHub {
     }
   }
 
-  async function remove(session: Session): Promise<void> {
-    session.queue.end(new AgentRefusal('unauthenticated', 'This builder was removed.'));
-    await drop(session, 'The builder was removed.');
+  async function dismiss(session: Session, reason: string): Promise<void> {
+    session.queue.end(new AgentRefusal('unauthenticated', reason));
+    await drop(session, reason);
   }
 
   async function report(): Promise<void> {
