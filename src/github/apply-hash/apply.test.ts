@@ -16,6 +16,7 @@ import { type GitHubApp, openGitHubApp } from '../app.ts';
 import { createGitAccess } from '../git-credentials.ts';
 import { createQuestions } from '../questions.ts';
 import { createHashApplier } from './apply.ts';
+import { type Change, commitChange } from './write.ts';
 
 let double: GitHubDouble;
 let database: TestDatabase;
@@ -158,6 +159,34 @@ test('a branch that has moved on, is protected or cannot be written is left as i
   });
   expect(await show(repo, 'guarded:ci.nix')).not.toBe(corrected);
   expect(await show(repo, 'open:ci.nix')).not.toBe(corrected);
+});
+
+test('a push at the last moment wins, and nothing is written with a token that may only read', async () => {
+  const { repo, installation } = await repository('emil');
+  const { id: repositoryId } = needRepository(double.world, repo);
+  const { sha } = await double.push({ repo, branch: 'raced', files });
+  const { sha: head } = await double.push({ repo, branch: 'raced', files: { other: 'x' } });
+  const change = (at: string): Change => ({
+    place: { installationId: installation.id, repositoryId, owner: 'emil', name: 'app' },
+    sha: at,
+    file: { kind: 'one', path: 'ci.nix', line: 2, newLine: '', newText: corrected, executable: false },
+    message: { headline: 'Update', body: '' },
+    specified: sri('old'),
+    got: sri('new'),
+  });
+  const commit = async (contents: 'read' | 'write', at: string) => {
+    const { token } = await app.mintToken(installation.id, { permissions: { contents } });
+    return commitChange(app.clientFor(token), change(at), 'raced');
+  };
+  expect(await commit('write', sha)).toEqual({
+    applied: false,
+    outcome: 'The branch raced has moved on; nothing was changed.',
+  });
+  expect(await commit('read', head)).toEqual({
+    applied: false,
+    outcome: 'GitHub refused the commit on raced: Resource not accessible by integration',
+  });
+  expect(await git(needRepository(double.world, repo).directory, ['rev-parse', 'raced'])).toBe(head);
 });
 
 test('a fork is suggested the line, or told of it where its pull request does not change it', async () => {

@@ -31,8 +31,8 @@ export interface ApplyOptions {
 }
 
 const payload = z.object({ id: z.number() });
-/** Calls that write: a suggestion, and the comment that may take its place. */
-const writes = 2;
+/** Calls that write, where it is no commit: a suggestion, and the comment that may take its place. */
+const mostWrites = 2;
 /** Milliseconds for the search, a fetch included. */
 const searchMs = 120_000;
 
@@ -54,6 +54,7 @@ export function createHashApplier(
     try {
       const change = await prepare(options, application);
       if ('outcome' in change) return await end(options, application, change);
+      const writes = change.targets.branches.length > 0 ? 1 : mostWrites;
       const allowance = await governor.take(change.place.installationId, (room) =>
         room.result < writes ? 0 : writes,
       );
