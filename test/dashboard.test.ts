@@ -319,7 +319,8 @@ describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
   });
 
   it('sets up the App on pages that fit and can be read, whatever came of it', async () => {
-    const created = { token: 'first', name: 'Ringmaster', installUrl: 'https://github.com/apps/ringmaster' };
+    let heard = false;
+    const created = { name: 'Ringmaster', installUrl: 'https://github.com/apps/ringmaster' };
     const setup: SetupPages = {
       admits: () => true,
       begin: ({ publicUrl }) =>
@@ -327,7 +328,8 @@ describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
           ? { action: 'https://github.com/settings/apps/new', manifest: '{}' }
           : { problem: `'${publicUrl}' is not an https address.` },
       finish: async () => ({ problem: 'GitHub does not know this code.' }),
-      created: (token) => (token === 'begin' ? undefined : { ...created, arrived: token === 'arrived' }),
+      created: (token) =>
+        token === 'begin' ? undefined : { ...created, token, arrived: heard || token === 'arrived' },
     };
     const server = await webUnderTest(database, { setup, metrics: new Registry() });
     const at = await server.listen({ port: 0, host: '127.0.0.1' });
@@ -356,6 +358,12 @@ describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
       await look('That did not work');
       await page.close();
     }
+    const page = await browser.newPage();
+    await page.goto(`${at}/setup?token=waiting`);
+    expect(await page.locator('main').innerText()).toContain('Waiting for GitHub’s first message');
+    heard = true;
+    await expect.poll(() => page.locator('main').innerText(), { timeout: 20_000 }).toContain('is connected');
+    await page.close();
     await server.close();
   });
 

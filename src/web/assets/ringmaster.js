@@ -259,3 +259,20 @@ if (address) {
 
 const retry = $('[data-retry-seconds]');
 if (retry) setTimeout(() => location.reload(), Number(retry.dataset.retrySeconds) * 1000);
+
+// A page that waits for something looks again at another address until that one waits no more. The
+// server may start anew meanwhile: no answer is no news.
+
+if (document.body.dataset.again) setTimeout(lookAgain, 2_000);
+
+async function lookAgain() {
+  try {
+    const answer = await fetch(document.body.dataset.again, { headers: { accept: 'text/html' } });
+    const next = new DOMParser().parseFromString(await answer.text(), 'text/html');
+    if (answer.ok && next.body.dataset.again) history.replaceState(null, '', next.body.dataset.again);
+    else if (answer.ok) return void location.replace(document.body.dataset.again);
+  } catch {
+    // Not there at the moment.
+  }
+  setTimeout(lookAgain, 2_000);
+}

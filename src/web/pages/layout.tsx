@@ -8,8 +8,8 @@ export interface Frame {
   /** Address of the stream that says when this page is out of date. */
   readonly events?: string;
   readonly query?: string;
-  /** Seconds, and where to, for pages that wait for something and have no stream. */
-  readonly refresh?: string;
+  /** Where to look again, for a page that waits for something and has no stream. */
+  readonly again?: string;
   readonly here?: 'projects' | 'queue' | 'builders';
 }
 
@@ -24,13 +24,17 @@ export const Layout: FC<{ frame: Frame; title: string; children?: Child }> = ({ 
       <meta charset="utf-8" />
       <meta name="viewport" content="width=device-width, initial-scale=1" />
       <meta name="color-scheme" content="light dark" />
-      {frame.refresh === undefined ? null : <meta http-equiv="refresh" content={frame.refresh} />}
+      {frame.again === undefined ? null : (
+        <noscript>
+          <meta http-equiv="refresh" content={`5; url=${frame.again}`} />
+        </noscript>
+      )}
       <title>{`${title} · Ringmaster`}</title>
       <link rel="icon" type="image/svg+xml" href={frame.assets.icon} />
       <link rel="stylesheet" href={frame.assets.stylesheet} />
       <script type="module" src={frame.assets.script} />
     </head>
-    <body data-events={frame.events}>
+    <body data-events={frame.events} data-again={frame.again}>
       <ShapeSymbols />
       <a class="skip" href="#main">
         Skip to content

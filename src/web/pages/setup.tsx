@@ -91,7 +91,7 @@ export function setupDone(
 ): Promise<string> {
   const again = `/setup?${new URLSearchParams({ token: page.token }).toString()}`;
   return renderPage(
-    <Layout frame={{ ...page.frame, ...(page.arrived ? {} : { refresh: `3; url=${again}` }) }} title="Set up">
+    <Layout frame={{ ...page.frame, ...(page.arrived ? {} : { again }) }} title="Set up">
       <h1>{page.arrived ? `${page.name} is connected` : `${page.name} is created`}</h1>
       <Steps now={3} />
       <p>
@@ -105,8 +105,9 @@ export function setupDone(
         </Banner>
       ) : (
         <Banner tone="attention" title="Waiting for GitHub’s first message.">
-          It comes when the App is created or installed. If it does not come, GitHub does not reach this
-          server: the App’s settings, Advanced, Recent deliveries tell why. <a href={again}>Look again</a>
+          It comes when the App is created or installed, and this page tells. If it does not come, GitHub does
+          not reach this server: the App’s settings, Advanced, Recent deliveries tell why.{' '}
+          <a href={again}>Look again</a>
         </Banner>
       )}
     </Layout>,
