@@ -1,6 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../postgres/test-database.ts';
-import { findInstallation, findProjectByName, findProjectByRepository } from '../../projects/index.ts';
+import {
+  findInstallation,
+  findProjectByName,
+  findProjectByRepository,
+  setProjectEnabled,
+} from '../../projects/index.ts';
 import { newId, pushTo, type RepositoryFacts, repositoryOf, testDeliveries } from './test-deliveries.ts';
 
 let database: TestDatabase;
@@ -139,6 +144,21 @@ describe('an installation', () => {
     expect(submissions.length).toBe(before);
     await process('installation_repositories', change([repository], []));
     expect(await enabled()).toBe(true);
+  });
+
+  test('whose repository an operator has paused: nothing of it is evaluated or told until it goes on', async () => {
+    const repository = repositoryOf('quin');
+    const id = newId();
+    await process('installation', installed(id, 'quin', [repository]));
+    const project = await findProjectByRepository(database.knex, repository.id);
+    await setProjectEnabled(database.knex, project?.id ?? 0, false);
+    const before = submissions.length;
+    const paused = await process('push', pushTo(repository, id));
+    expect(paused).toMatchObject({ processed: true, outcome: expect.stringContaining('is disabled') });
+    expect(submissions.length).toBe(before);
+    await setProjectEnabled(database.knex, project?.id ?? 0, true);
+    await process('push', pushTo(repository, id));
+    expect(submissions.length).toBe(before + 1);
   });
 });
 
