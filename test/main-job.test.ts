@@ -3,31 +3,34 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { nixesUnderTest } from '../src/nix/test-nix.ts';
-import { type GitHubDouble, startGitHubDouble } from './github-double/index.ts';
+import type { GitHubDouble } from './github-double/index.ts';
 import { bodyLine, ciNix } from './support/nix-files.ts';
-import { newDataDir, type Product, startProduct } from './support/product.ts';
+import type { Product } from './support/product.ts';
+import { openStory, type Story } from './support/story.ts';
 import { conclusions, verdictOn } from './support/verdict.ts';
 
 const revisions = z.object({
   items: z.array(z.object({ sha: z.string(), evaluation: z.object({ id: z.number() }) })),
 });
 
-describe.each(nixesUnderTest)('with $name', ({ env }) => {
+describe.each(nixesUnderTest)('with $name', (under) => {
+  let story: Story;
   let double: GitHubDouble;
   let product: Product;
-  let data: Awaited<ReturnType<typeof newDataDir>>;
 
   beforeAll(async () => {
-    double = await startGitHubDouble();
-    data = await newDataDir();
-    product = await startProduct({ double, dataDir: data.path, env: { PATH: env.PATH ?? '' } });
+    story = await openStory({
+      env: () => ({ PATH: under.env.PATH ?? '' }),
+      ...(under === nixesUnderTest[0] && { database: 'built-in' }),
+    });
+    double = story.double;
+    product = await story.start();
   });
   afterAll(async () => {
     expect(await product?.stop()).toBe(0);
     // Nothing was asked of GitHub that it does not have, and no finished check was opened again.
     expect(double.journal.calls.filter((call) => call.unexpected || call.regression)).toEqual([]);
-    await double?.close();
-    await data?.remove();
+    await story?.end();
   });
 
   describe('a push of good work', () => {

@@ -46,7 +46,7 @@ export async function openStory(options: StoryOptions = {}): Promise<Story> {
       const status = await product?.stop();
       await end();
       expect(status).toBe(0);
-      expect(double.journal.calls.filter((call) => call.unexpected)).toEqual([]);
+      expect(double.journal.calls.filter((call) => call.unexpected || call.regression)).toEqual([]);
       expect(product?.log.filter((line) => /"level":(50|60)/.test(line))).toEqual([]);
     },
     end,
