@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type Logger, messageOf } from '../basics/index.ts';
-import { addTaskSql, isConnectionError, type Knex, taskBindings } from '../postgres/index.ts';
+import { addTaskSql, createFlush, isConnectionError, type Knex, taskBindings } from '../postgres/index.ts';
 import type { GitHubApp } from './app.ts';
 import { BodyRefused, createBodyReader } from './bodies.ts';
 import { isHandled } from './deliveries/handlers.ts';
@@ -47,6 +47,7 @@ export function webhooks(options: WebhookOptions): FastifyPluginAsync {
   return async (scope) => {
     scope.removeAllContentTypeParsers();
     const bodies = createBodyReader();
+    const flush = createFlush(options.db);
     const held = new WeakMap<FastifyRequest, () => void>();
     scope.addContentTypeParser('*', async (request: FastifyRequest, stream: IncomingMessage) => {
       const { bytes, release } = await bodies.read(stream, Number(request.headers['content-length'] ?? 0));
@@ -66,11 +67,16 @@ export function webhooks(options: WebhookOptions): FastifyPluginAsync {
         answer(reply, { status: 503, title: 'No GitHub App is configured here.', detail }),
       );
     }
-    scope.post(webhooksPath, async (request, reply) => answer(reply, await receive(request, options)));
+    scope.post(webhooksPath, async (request, reply) =>
+      answer(reply, await receive(request, { ...options, flush })),
+    );
   };
 }
 
-async function receive(request: FastifyRequest, options: WebhookOptions): Promise<Answer> {
+/** `flush`: resolves when what is committed is on disk. */
+type Receiving = WebhookOptions & { readonly flush: () => Promise<void> };
+
+async function receive(request: FastifyRequest, options: Receiving): Promise<Answer> {
   const signature = request.headers['x-hub-signature-256'];
   if (typeof signature !== 'string' || signature === '') {
     return {
@@ -110,7 +116,7 @@ const outline = z.object({
   installation: z.object({ id: z.number().int().safe() }).optional().catch(undefined),
 });
 
-async function accept(delivery: Delivery, options: WebhookOptions): Promise<Answer> {
+async function accept(delivery: Delivery, options: Receiving): Promise<Answer> {
   const payload = outline.safeParse(parseJson(delivery.body));
   if (!payload.success) return { status: 400, title: 'The body is not a JSON object.' };
   if (!isHandled(delivery.event, payload.data.action)) {
@@ -120,7 +126,11 @@ async function accept(delivery: Delivery, options: WebhookOptions): Promise<Answ
   }
   const late = rejectAfter(storeTimeoutMs);
   try {
-    const stored = await Promise.race([store(delivery, payload.data, options.db), late.promise]);
+    const storing = store(delivery, payload.data, options.db).then(async (stored) => {
+      await options.flush();
+      return stored;
+    });
+    const stored = await Promise.race([storing, late.promise]);
     return stored === 'queued'
       ? { status: 202, title: 'Accepted.' }
       : { status: 202, title: 'Processed before.' };

@@ -26,6 +26,8 @@ export interface DatabaseOptions {
   readonly maxConnections?: number;
   /** Seen in pg_stat_activity. Default `ringmaster`. */
   readonly applicationName?: string;
+  /** Commits over knex do not wait for the disk: what must not be lost asks for a flush. Default false. */
+  readonly asynchronousCommits?: boolean;
 }
 
 /** PostgreSQL's type number of `bigint`. */
@@ -48,7 +50,9 @@ export async function openDatabase(
   const { default: knexFactory } = await import('knex');
   const knex = knexFactory({
     client: 'pg',
-    connection,
+    connection: options.asynchronousCommits
+      ? { ...connection, options: '-c synchronous_commit=off' }
+      : connection,
     pool: { min: 0, max },
     acquireConnectionTimeout: 30_000,
     log: {

@@ -39,6 +39,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
   const intake = await openDatabase(options.database.url, options.log, {
     maxConnections: intakeConnections,
     applicationName: 'ringmaster intake',
+    asynchronousCommits: true,
   });
   try {
     const web = await listen(options, intake);
