@@ -12,7 +12,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Knex } from 'knex';
-import { silentLogger } from '../src/basics/index.ts';
+import { keepHeapSmall, silentLogger } from '../src/basics/index.ts';
 import { createMissingPlanner } from '../src/builds/index.ts';
 import { createEvaluator, defaultEvaluationLimits, startCoordinator } from '../src/evaluations/index.ts';
 import { createPendingDerivations, createTextWriter, detectNix, openLocalStore } from '../src/nix/index.ts';
@@ -20,6 +20,8 @@ import { lockDataDirectory } from '../src/postgres/index.ts';
 import { openStorage } from '../src/server/storage.ts';
 import { row } from './report.ts';
 
+// As a server does.
+keepHeapSmall();
 const log = silentLogger();
 const folder = await mkdtemp(join(tmpdir(), 'ringmaster-bench-scale-'));
 

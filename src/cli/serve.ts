@@ -1,6 +1,6 @@
 /** `ringmaster serve`: runs the server until it is told to stop. */
 import { type Config, type ConfigFlag, loadConfig } from '../basics/config/index.ts';
-import { createLogger, exitStatus } from '../basics/index.ts';
+import { createLogger, exitStatus, keepHeapSmall } from '../basics/index.ts';
 import { withStoredApp } from '../github/index.ts';
 import { createServerSetup, startServer } from '../server/index.ts';
 import type { CommandContext, ServeFlags } from './context.ts';
@@ -26,6 +26,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     destination: context.stderr.isTTY ? readableLog(context.stderr, terminalStyle(context)) : context.stderr,
   });
   for (const warning of warnings) log.warn(warning);
+  keepHeapSmall();
   const { version, commit } = readVersion();
   log.info(
     { version, commit, config: file, dataDir: config.dataDir, roles: config.server.roles },
