@@ -23,6 +23,8 @@ let product: Product;
 let port = '0';
 const agents: AgentProcess[] = [];
 const folders: AgentFolder[] = [];
+/** What stands between agents and the server. */
+const between: { close(): Promise<void> }[] = [];
 
 const env = {
   RINGMASTER_BUILDS_SLOTS: '0',
@@ -44,6 +46,7 @@ afterEach(async () => {
   const ending = agents.splice(0);
   for (const agent of ending) agent.signal('SIGKILL');
   await Promise.all(ending.map((agent) => agent.exited));
+  await Promise.all(between.splice(0).map((one) => one.close()));
   await Promise.all(folders.splice(0).map((folder) => folder.remove()));
 });
 afterAll(async () => {
@@ -83,6 +86,7 @@ const withFeature = (feature: string) => `substituters =\nsystem-features = ${fe
 test('builds land on agents that only a proxy lets out, inputs and outputs too; they end after as many as they were made for', async () => {
   const front = await startTlsFront(() => Number(port));
   const proxy = await startTestProxy({ 'ci.invalid:80': Number(port), [`${secureHost}:443`]: front.port });
+  between.push(front, proxy);
   const [first, second] = await Promise.all([
     startAgent(await addBuilder('first'), {
       server: 'http://ci.invalid',
@@ -121,7 +125,6 @@ test('builds land on agents that only a proxy lets out, inputs and outputs too; 
   expect(asked).toContain(`CONNECT ${secureHost}:443`);
   expect(asked).toMatch(/^GET http:\/\/ci\.invalid\/cache\/nar\//m);
   expect(asked).toMatch(/^PUT http:\/\/ci\.invalid\/cache\/nar\//m);
-  await Promise.all([proxy.close(), front.close()]);
 });
 
 test('an agent killed in the middle of a build: the build is done on another one', async () => {
@@ -155,6 +158,7 @@ test('the server killed in the middle of a build: the agent goes on, and it is o
 
 test('SIGTERM: the agent finishes what it has, through a relay between it and the server', async () => {
   const relay = await startRelay(Number(port));
+  between.push(relay);
   const agent = await startAgent(await addBuilder('drained'), { server: relay.url });
   await agent.connected;
   const sha = await push('drain/acme', '{ a = build "drain-a" "echo begun; sleep 2; echo > $out"; }');
@@ -162,7 +166,6 @@ test('SIGTERM: the agent finishes what it has, through a relay between it and th
   agent.signal('SIGTERM');
   expect(await agent.exited).toBe(0);
   expect(conclusions(await verdictOn(double, sha)).ringmaster).toBe('success');
-  await relay.close();
 });
 
 test('a token of nobody is refused in words', async () => {
