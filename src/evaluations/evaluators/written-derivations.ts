@@ -11,15 +11,13 @@ export interface DerivationsOfEvaluation {
   letGo(): Promise<void>;
 }
 
-/** As many as make the question which of them are there already cheap. */
-const batch = 200;
-
 export function writeWhileEvaluating(writer: TextWriter): DerivationsOfEvaluation {
   const derivations = createPendingDerivations(writer);
   let waiting: string[] = [];
   let writing: Promise<void> | undefined;
+  /** Each write takes what has come during the one before. */
   const begin = () => {
-    if (writing !== undefined || waiting.length < batch) return;
+    if (writing !== undefined || waiting.length === 0) return;
     const some = waiting;
     waiting = [];
     writing = derivations
