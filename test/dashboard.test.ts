@@ -7,11 +7,12 @@ import { silentLogger } from '../src/basics/index.ts';
 import { openLogWriter, packLogs } from '../src/logs/index.ts';
 import { notify } from '../src/postgres/index.ts';
 import { createTestDatabase, type TestDatabase } from '../src/postgres/test-database.ts';
-import type { SetupPages } from '../src/web/index.ts';
 import { chromiumInstalled, launchChromium } from './support/chromium.ts';
 import { poorContrast, tooWide } from './support/page-checks.ts';
 import { type SeededDashboard, seedDashboard } from './support/seed-dashboard.ts';
 import { seedMachines } from './support/seed-machines.ts';
+import { addChanges, addTag } from './support/seed-rows.ts';
+import { fakeSetup } from './support/setup-pages.ts';
 import { webUnderTest } from './support/web-under-test.ts';
 
 describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
@@ -57,24 +58,6 @@ describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
     return String(row.id);
   }
 
-  /** What a commit changed against its base. */
-  async function changesOf(sha: string): Promise<void> {
-    const { knex } = database;
-    const evaluation: { id: number } = await knex('evaluations')
-      .select('id')
-      .where({ revision_id: await revisionId(sha) })
-      .first();
-    const path = ['checks', 'x86_64-linux', 'clippy'];
-    const cause = { kind: 'source', name: 'source', of: 'clippy' };
-    await knex('evaluation_changes').insert({
-      evaluation_id: evaluation.id,
-      base_sha: seeded.shas.green,
-      base_branch: 'main',
-      counts: JSON.stringify({ added: 0, removed: 0, rebuilt: 1, broken: 0, repaired: 0, unchanged: 6 }),
-      attributes: JSON.stringify([{ path, kind: 'rebuilt', cause }]),
-    });
-  }
-
   const ofMachines = (sha: string, attribute = '') => `/acme/machines/commit/${sha}${attribute}`;
   const machinePaths = () => [
     ofMachines(machines.known),
@@ -107,7 +90,7 @@ describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
   });
 
   it('changes what changed, and nothing else, when a build ends', async () => {
-    await changesOf(seeded.shas.running);
+    await addChanges(database.knex, { sha: seeded.shas.running, baseSha: seeded.shas.green });
     const { page } = await open(revisionPath(seeded.shas.running));
     await page.locator('#changed summary').click();
     expect(await page.locator('#changed').innerText()).toMatch(/rebuilt[\s\S]*clippy[\s\S]*source of clippy/);
@@ -269,12 +252,7 @@ describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
     expect(await page.locator('.banner').innerText()).toMatch(
       /paused this project[\s\S]*ringmaster project enable acme\/old-experiments/,
     );
-    await database.knex('revision_sources').insert({
-      revision_id: await revisionId(seeded.shas.green),
-      kind: 'tag',
-      name: 'v1.4.0',
-      git_ref: 'refs/tags/v1.4.0',
-    });
+    await addTag(database.knex, await revisionId(seeded.shas.green), 'v1.4.0');
     await page.goto(`${address}/acme/hello`);
     expect(await page.locator('#tags li').innerText()).toMatch(/v1\.4\.0[\s\S]*all good/);
     await page.goto(`${address}/search?q=v1.4`);
@@ -319,18 +297,7 @@ describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
   });
 
   it('sets up the App on pages that fit and can be read, whatever came of it', async () => {
-    let heard = false;
-    const created = { name: 'Ringmaster', installUrl: 'https://github.com/apps/ringmaster' };
-    const setup: SetupPages = {
-      admits: () => true,
-      begin: ({ publicUrl }) =>
-        publicUrl.startsWith('https:')
-          ? { action: 'https://github.com/settings/apps/new', manifest: '{}' }
-          : { problem: `'${publicUrl}' is not an https address.` },
-      finish: async () => ({ problem: 'GitHub does not know this code.' }),
-      created: (token) =>
-        token === 'begin' ? undefined : { ...created, token, arrived: heard || token === 'arrived' },
-    };
+    const { setup, hear } = fakeSetup();
     const server = await webUnderTest(database, { setup, metrics: new Registry() });
     const at = await server.listen({ port: 0, host: '127.0.0.1' });
     for (const [width, colorScheme] of [
@@ -361,7 +328,7 @@ describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
     const page = await browser.newPage();
     await page.goto(`${at}/setup?token=waiting`);
     expect(await page.locator('main').innerText()).toContain('Waiting for GitHub’s first message');
-    heard = true;
+    hear();
     await expect.poll(() => page.locator('main').innerText(), { timeout: 20_000 }).toContain('is connected');
     await page.close();
     await server.close();

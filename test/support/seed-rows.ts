@@ -216,3 +216,32 @@ export async function addAttempt(
   }
   return id;
 }
+
+/** What a commit changed against its base: one attribute, whose source is another. */
+export async function addChanges(
+  db: Knex,
+  { sha, baseSha }: { readonly sha: string; readonly baseSha: string },
+): Promise<void> {
+  const [id]: number[] = await db('evaluations')
+    .join('revisions', 'revisions.id', 'evaluations.revision_id')
+    .where({ sha })
+    .pluck('evaluations.id');
+  const cause = { kind: 'source', name: 'source', of: 'clippy' };
+  const change = { path: ['checks', 'x86_64-linux', 'clippy'], kind: 'rebuilt', cause };
+  await db('evaluation_changes').insert({
+    evaluation_id: id,
+    base_sha: baseSha,
+    base_branch: 'main',
+    counts: JSON.stringify({ added: 0, removed: 0, rebuilt: 1, broken: 0, repaired: 0, unchanged: 6 }),
+    attributes: JSON.stringify([change]),
+  });
+}
+
+export async function addTag(db: Knex, revisionId: string, name: string): Promise<void> {
+  await db('revision_sources').insert({
+    revision_id: revisionId,
+    kind: 'tag',
+    name,
+    git_ref: `refs/tags/${name}`,
+  });
+}
