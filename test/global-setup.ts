@@ -1,7 +1,7 @@
 /**
- * Compiles the program that the stories drive. Starts the servers that src/postgres/test-database.ts hands out, each when the first test file
- * asks for it, and ends them with the run. Test files run in processes of their own; they ask over
- * a unix socket.
+ * Compiles the program that the stories drive. Starts the servers that src/postgres/test-database.ts
+ * hands out, each when the first test file asks for it, and ends them with the run. Test files run in
+ * processes of their own; they ask over a unix socket.
  */
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -74,7 +74,7 @@ async function startEmbedded(): Promise<ServerAddress> {
     async stop() {
       await server.stop();
       await lock.release();
-      await rm(dataDir, { recursive: true, force: true });
+      await removeFolder(dataDir);
     },
   };
 }
@@ -125,6 +125,11 @@ async function removeLeftovers(): Promise<void> {
     await launch(lock)
       .then((server) => server.stop())
       .catch(() => {});
-    await rm(dataDir, { recursive: true, force: true });
+    await removeFolder(dataDir);
   }
+}
+
+/** Another run may take it for a leftover at the same moment and put files into it. */
+function removeFolder(folder: string): Promise<void> {
+  return rm(folder, { recursive: true, force: true, maxRetries: 10 });
 }
