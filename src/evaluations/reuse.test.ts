@@ -112,7 +112,8 @@ describe.each(nixesUnderTest)('with $name', (under) => {
     const first = await coordinator.push(sha);
     const [job] = await coordinator.jobs(first.id);
     const collect = () => testNix.run('nix-store', ['--delete', '--ignore-liveness', job?.drv_path ?? '']);
-    // Whoever wrote it protects it as long as its connection lives.
+    await coordinator.letGo();
+    // A daemon takes a moment to end with its connection.
     await expect
       .poll(() => collect().then(Boolean, () => false), { timeout: 20_000, interval: 500 })
       .toBe(true);

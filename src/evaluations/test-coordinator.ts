@@ -25,6 +25,8 @@ export interface TestCoordinator {
   jobs(evaluationId: number): Promise<readonly JobRecord[]>;
   /** As when a server is told that somebody has cancelled builds. */
   stopCancelled(): void;
+  /** What was written is not kept any more, as some minutes later. */
+  letGo(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -175,6 +177,7 @@ export async function startTestCoordinator(
       }),
     jobs: (evaluationId) => knex('jobs').where({ evaluation_id: evaluationId }).orderBy('id'),
     stopCancelled: coordinator.stopCancelled,
+    letGo: texts.close,
     close: async () => {
       await coordinator.stop(0);
       await texts.close();
