@@ -84,6 +84,11 @@ export async function startSshd(options: SshdOptions): Promise<Sshd> {
     child.once('exit', () => reject(new Error(`sshd ended: ${log.join('\n')}`)));
   });
   const hostLine = (await readFile(`${hostKey}.pub`)).toString('base64');
+  const ended = async () => {
+    const gone = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined;
+    child.kill('SIGKILL');
+    await gone;
+  };
   return {
     port,
     folder,
@@ -96,7 +101,7 @@ export async function startSshd(options: SshdOptions): Promise<Sshd> {
     },
     cut: async (what) => {
       const sessions = await childrenOf(child);
-      if (what === 'listener') child.kill('SIGKILL');
+      if (what === 'listener') await ended();
       for (const pid of sessions) kill(pid);
     },
     freeze: async () => {
@@ -107,10 +112,8 @@ export async function startSshd(options: SshdOptions): Promise<Sshd> {
       };
     },
     close: async () => {
-      const gone = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined;
       for (const pid of await childrenOf(child)) kill(pid);
-      child.kill('SIGKILL');
-      await gone;
+      await ended();
       await rm(folder, { recursive: true, force: true });
     },
   };

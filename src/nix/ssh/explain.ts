@@ -36,6 +36,13 @@ const explanations: readonly Explanation[] = [
     hint: ({ port }) => `Is sshd running there, and does it listen on port ${port ?? 22}?`,
   },
   {
+    // Before anybody is let in; a connection that is lost later says nothing of an exchange.
+    words: /kex_exchange_identification|banner exchange/,
+    code: 'ssh-unreachable',
+    what: 'ends connections before they begin',
+    hint: () => 'Is sshd there going down, at its limit (MaxStartups), or behind something that closes the port?',
+  },
+  {
     words: /Could not resolve hostname/,
     code: 'ssh-unreachable',
     what: 'is not known by that name',
