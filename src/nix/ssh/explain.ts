@@ -37,10 +37,11 @@ const explanations: readonly Explanation[] = [
   },
   {
     // Before anybody is let in; a connection that is lost later says nothing of an exchange.
-    words: /kex_exchange_identification|banner exchange/,
+    words: /kex_exchange_identification/,
     code: 'ssh-unreachable',
     what: 'ends connections before they begin',
-    hint: () => 'Is sshd there going down, at its limit (MaxStartups), or behind something that closes the port?',
+    hint: () =>
+      'Is sshd there going down, at its limit (MaxStartups), or behind something that closes the port?',
   },
   {
     words: /Could not resolve hostname/,
