@@ -1,8 +1,8 @@
 /**
  * Works off stored deliveries: one, and then the others of its installation that came meanwhile, in their
- * order, so that a crowd does not cost the task queue's rhythm for each. What must be asked of GitHub is asked first; then everything that the
- * delivery does happens in one transaction together with the note that it was done, so a crash at any
- * moment leaves it either undone or done.
+ * order, so that a crowd does not cost the task queue's rhythm for each. What must be asked of GitHub is
+ * asked first; then everything that the delivery does happens in one transaction together with the note
+ * that it was done, so a crash at any moment leaves it either undone or done.
  *
  *   received -> processed (outcome)
  *   received -> failed (error; tried again by the task queue) -> processed
