@@ -74,8 +74,10 @@ export function startWorkers(options: WorkersOptions): Workers {
     environment,
     log,
     onReady: (working) => {
-      if (!config.server.roles.includes('scheduler') || shutdown.draining) return;
+      if (shutdown.draining) return;
+      // Each store has roots of its own: what evaluations add to one has to last until it is built.
       drains.push(startGcRoots({ db: options.database.knex, config, working, log }));
+      if (!config.server.roles.includes('scheduler')) return;
       const own = config.builds.slots === 0 ? undefined : working.builder;
       driving = startDrivingBuilders({ ...options, db: options.database.knex, fleet, working, own });
     },
