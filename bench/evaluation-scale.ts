@@ -201,11 +201,7 @@ async function bench(db: Knex): Promise<void> {
     );
     for (let run = 0; run < 5; run += 1) {
       const { wholeMs } = await evaluate(tree);
-      row(
-        `${count} jobs known and valid: claimed to settled`,
-        `${wholeMs.toFixed(0)} ms`,
-        'wanted: < 50 ms',
-      );
+      row(`${count} jobs known and valid: claimed to settled`, `${wholeMs.toFixed(0)} ms`, 'wanted: < 50 ms');
     }
   }
 
