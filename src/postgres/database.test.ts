@@ -40,9 +40,17 @@ describe.each(testServers)('a database on $name', (server) => {
       'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
     );
     client.release();
-    expect((await database.pool.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
-    const again = await database.knex.raw('select 1 as one');
-    expect(again.rows).toEqual([{ one: 1 }]);
+    // Who asks before the end was heard of fails by it, in a way that is known; the next one does not.
+    for (const ask of [
+      () => database.pool.query('select 1 as one'),
+      () => database.knex.raw('select 1 as one'),
+    ]) {
+      const { rows } = await ask().catch((error: unknown) => {
+        expect(isConnectionError(error)).toBe(true);
+        return ask();
+      });
+      expect(rows).toEqual([{ one: 1 }]);
+    }
   });
 });
 
