@@ -46,28 +46,33 @@ async function readBody({ raw }: FastifyRequest, { maxBytes, maxSeconds }: Reque
   if (Number(raw.headers['content-length'] ?? 0) > maxBytes) throw tooLarge;
   const pieces: Buffer[] = [];
   let size = 0;
+  const tooSlow = new ConnectError(
+    `The message did not arrive within ${maxSeconds} s.`,
+    Code.DeadlineExceeded,
+  );
   await new Promise<void>((resolve, reject) => {
-    const tooSlow = new ConnectError(
-      `The message did not arrive within ${maxSeconds} s.`,
-      Code.DeadlineExceeded,
-    );
-    const timer = setTimeout(() => stop(tooSlow), maxSeconds * 1000);
     const onData = (piece: Buffer) => {
       size += piece.length;
-      if (size > maxBytes) stop(tooLarge);
+      if (size > maxBytes) refuse(tooLarge);
       else pieces.push(piece);
     };
-    const stop = (error?: Error) => {
+    const onEnd = () => {
+      leave();
+      resolve();
+    };
+    const onClose = () => refuse(new ConnectError('The connection was lost.', Code.Canceled));
+    const timer = setTimeout(() => refuse(tooSlow), maxSeconds * 1000);
+    const leave = () => {
       clearTimeout(timer);
-      raw.off('data', onData).off('end', stop);
-      if (!error) return resolve();
+      raw.off('data', onData).off('end', onEnd).off('close', onClose);
+    };
+    const refuse = (error: ConnectError) => {
+      leave();
       // What else comes is not for us; the connection ends with the answer.
       raw.pause();
       reject(error);
     };
-    raw.on('data', onData);
-    raw.once('end', () => stop());
-    raw.once('close', () => stop(new ConnectError('The connection was lost.', Code.Canceled)));
+    raw.on('data', onData).once('end', onEnd).once('close', onClose);
   });
   return Buffer.concat(pieces, size);
 }
