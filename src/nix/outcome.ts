@@ -40,6 +40,7 @@ const byWords: readonly (readonly [RegExp, RealiseStatus])[] = [
   [fullDisk, 'out-of-disk'],
   [/dependencies of derivation .* failed to build|\d+ dependenc(y|ies) failed/, 'dependency-failed'],
   [/Cannot allocate memory|Too many open files|Resource temporarily unavailable/, 'infrastructure'],
+  [/so checking is not possible/, 'infrastructure'],
   [/cannot build missing derivation|while setting up the build environment/, 'infrastructure'],
   [/the group '.*' specified in 'build-users-group'|all build users are currently in use/, 'infrastructure'],
   [

@@ -24,7 +24,7 @@ export interface BuildingStore {
 
 /** Builds or substitutes a derivation that is in the store, and what it needs. */
 export function realise(store: BuildingStore, request: RealiseRequest): Promise<RealiseResult> {
-  const operation = buildPathsWithResults([`${request.drvPath}!*`]);
+  const operation = buildPathsWithResults([`${request.drvPath}!*`], modeOf(request));
   return build(store, request, operation, (replies) => replies[0]);
 }
 
@@ -34,7 +34,7 @@ export function buildResolved(
   request: RealiseRequest,
   resolved: ResolvedDerivation,
 ): Promise<RealiseResult> {
-  const operation = buildDerivation(request.drvPath, wireDerivation(resolved));
+  const operation = buildDerivation(request.drvPath, wireDerivation(resolved), modeOf(request));
   const { outputs } = resolved.derivation;
   const known = [...outputs].flatMap(([name, { path }]) => (path === undefined ? [] : [[name, path]]));
   return build(
@@ -43,6 +43,10 @@ export function buildResolved(
     operation,
     (reply) => reply,
   );
+}
+
+function modeOf({ check }: RealiseRequest) {
+  return check === true ? 'check' : 'normal';
 }
 
 async function build<T>(

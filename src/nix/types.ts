@@ -66,6 +66,11 @@ export interface RealiseResult {
 
 export interface RealiseRequest {
   readonly drvPath: string;
+  /**
+   * Its outputs are valid: it is built once more, and what comes out is compared with them and thrown
+   * away. `built` then means that it is the same.
+   */
+  readonly check?: boolean;
   readonly signal: AbortSignal;
   /** Seconds. 0 means no limit. Enforced by the caller of Nix, since ssh stores ignore Nix's own. */
   readonly timeoutSeconds: number;

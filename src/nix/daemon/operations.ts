@@ -67,13 +67,19 @@ export interface BuildReply {
   readonly outputs: ReadonlyMap<string, string>;
 }
 
+/** `check` builds what is valid already once more and compares. */
+export type BuildMode = 'normal' | 'check';
+const buildModes = { normal: 0, check: 2 } as const;
+
 /** Builds or substitutes. A path is a store path, `DRV!*` for all outputs, or `DRV!out,dev`. */
-export function buildPathsWithResults(paths: readonly string[]): Operation<BuildReply[]> {
-  const normalMode = 0;
+export function buildPathsWithResults(
+  paths: readonly string[],
+  mode: BuildMode = 'normal',
+): Operation<BuildReply[]> {
   return {
     name: 'BuildPathsWithResults',
     code: 46,
-    parameters: [paths, normalMode],
+    parameters: [paths, buildModes[mode]],
     reply: (minor) => list(() => keyedBuildReply(minor)),
   };
 }
@@ -91,9 +97,12 @@ export interface WireDerivation {
 }
 
 /** Builds one derivation, whose inputs are valid. Refused to those whom the daemon does not trust. */
-export function buildDerivation(drvPath: string, derivation: WireDerivation): Operation<BuildReply> {
+export function buildDerivation(
+  drvPath: string,
+  derivation: WireDerivation,
+  mode: BuildMode = 'normal',
+): Operation<BuildReply> {
   const { outputs, inputs, environment } = derivation;
-  const normalMode = 0;
   return {
     name: 'BuildDerivation',
     code: 36,
@@ -104,7 +113,7 @@ export function buildDerivation(drvPath: string, derivation: WireDerivation): Op
       ...[derivation.system, derivation.builder],
       ...[derivation.arguments.length, ...derivation.arguments],
       ...[environment.length, ...environment.flat()],
-      normalMode,
+      buildModes[mode],
     ],
     reply: (minor) => buildReply(minor, drvPath),
   };
