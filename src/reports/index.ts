@@ -18,6 +18,8 @@ export { createPlaceFinder, findPlacesTask, type PlaceFinder } from './places/fi
 export { applyHashButton } from './plan/apply-hash.ts';
 export { gateButtons } from './plan/gate.ts';
 export { type PlanOptions, planReports } from './plan/plan.ts';
+export { reproductionLines } from './plan/reproduce.ts';
+export { saysMore, shortCause } from './plan/short-cause.ts';
 export { readReportFacts } from './read.ts';
 export type {
   Annotation,

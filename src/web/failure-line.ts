@@ -27,23 +27,57 @@ const echoes = [
   /\b(?:exit|status) code:? [1-9]\d*\b/i,
 ];
 
+/** What a line has to hold to be looked at more closely: nearly all of a large log is passed over by this. */
+const worthALook =
+  /error|fail|fatal|panic|not ok|traceback|undefined reference|command not found|permission denied|segmentation|\*\*\*|ninja: build|no such file|(?:exit|status) code|^E {2}|phase/i;
+
 /** Longer lines are data, and costly to look through. */
 const mostBytes = 4_000;
 
-/**
- * Index of the line, or undefined. The last phase is the one that failed: what stands before may be
- * a configure script that tries things out.
- */
-export function findFailureLine(lines: readonly Buffer[]): number | undefined {
-  const texts = lines.map((line) => (line.length > mostBytes ? '' : plainText(line)));
-  const phase = Math.max(
-    0,
-    texts.findLastIndex((text) => phasePattern.test(text)),
-  );
-  return first(texts, complaints, phase) ?? first(texts, echoes, phase) ?? first(texts, complaints, 0);
+/** Looks for that line in a log that comes in pieces. */
+export interface FailureSearch {
+  /** The next lines of the log. */
+  add(lines: readonly Buffer[]): void;
+  /** Index of the line among all that were added, so far; undefined: none complains. */
+  found(): number | undefined;
 }
 
-function first(texts: readonly string[], patterns: readonly RegExp[], from: number): number | undefined {
-  const found = texts.findIndex((text, at) => at >= from && patterns.some((pattern) => pattern.test(text)));
-  return found === -1 ? undefined : found;
+/**
+ * The last phase is the one that failed: what stands before may be a configure script that tries things
+ * out. A complaint there wins over an echo there, and that over a complaint of an earlier phase.
+ */
+export function createFailureSearch(): FailureSearch {
+  let at = 0;
+  let anywhere: number | undefined;
+  let complaint: number | undefined;
+  let echo: number | undefined;
+  const look = (line: Buffer) => {
+    if (line.length > mostBytes || !worthALook.test(line.toString('latin1'))) return;
+    const text = plainText(line);
+    if (phasePattern.test(text)) {
+      complaint = undefined;
+      echo = undefined;
+    }
+    if (complaint === undefined && complaints.some((pattern) => pattern.test(text))) {
+      complaint = at;
+      anywhere ??= at;
+    }
+    if (echo === undefined && echoes.some((pattern) => pattern.test(text))) echo = at;
+  };
+  return {
+    add(lines) {
+      for (const line of lines) {
+        look(line);
+        at += 1;
+      }
+    },
+    found: () => complaint ?? echo ?? anywhere,
+  };
+}
+
+/** Index of the line in these, or undefined. */
+export function findFailureLine(lines: readonly Buffer[]): number | undefined {
+  const search = createFailureSearch();
+  search.add(lines);
+  return search.found();
 }

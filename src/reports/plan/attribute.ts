@@ -9,6 +9,7 @@ import type { Annotation, DesiredCheck } from '../types.ts';
 import { applyButton, applyWords } from './apply-hash.ts';
 import { reproductionLines } from './reproduce.ts';
 import type { OwnCheck } from './selection.ts';
+import { saysMore, shortCause } from './short-cause.ts';
 import { durationOf } from './verdict.ts';
 
 /** Bytes of one block of Nix's words; the log below says the rest. */
@@ -77,12 +78,11 @@ function attributeSummary(facts: ReportFacts, { judged }: OwnCheck): string {
     job.build && durationOf(job.build) && `- Duration: ${durationOf(job.build)}`,
     markWords[job.mark] && `- Mark: ${markWords[job.mark]}`,
   ]);
-  const message = badMessage(job);
   const file = facts.evaluation?.file;
   const reproduce = reproductionLines({ sha: facts.sha, file, path: job.path });
   const blocks = [
     rows.join('\n'),
-    ...(message === '' ? [] : [fenced(message)]),
+    ...messageWords(job, verdict.sentence),
     ...hashWords(job),
     ...applyWords(facts, job),
     ...(reproduce === undefined
@@ -112,13 +112,19 @@ const markWords = {
   effect: '',
 } as const;
 
-function badMessage(job: JobFacts): string {
-  if (job.error) return cutBytesVisibly(job.error.message, messageBytes);
-  const build = job.build;
-  if (!build) return '';
-  const culprit = build.culprit?.message ?? '';
-  const message = [build.message, culprit].filter((part) => part !== '').join('\n');
-  return cutBytesVisibly(message, messageBytes);
+/** Nix's own words, where they say more than the sentence above them. */
+function messageWords({ error, build }: JobFacts, sentence: string): readonly string[] {
+  if (error) return [fenced(cutBytesVisibly(error.message, messageBytes))];
+  if (!build) return [];
+  const { culprit } = build;
+  if (culprit && isFailure(build.state) && !saysMore(culprit.message)) {
+    const cause = shortCause(culprit.message);
+    return [`${inlineCode(culprit.name)} did not build${cause === '' ? '' : `: ${safeInline(cause)}`}.`];
+  }
+  const parts = [build.message, culprit?.message ?? ''].filter(
+    (part) => part !== '' && (saysMore(part) || !sentence.includes(shortCause(part))),
+  );
+  return parts.length === 0 ? [] : [fenced(cutBytesVisibly(parts.join('\n'), messageBytes))];
 }
 
 function attributeText(job: JobFacts): string | undefined {

@@ -6,6 +6,7 @@ import { plainLine } from '../markdown.ts';
 import { displayPath } from '../names.ts';
 import type { CheckConclusion } from '../types.ts';
 import { headline } from './headline.ts';
+import { shortCause } from './short-cause.ts';
 
 /** In the order in which people want to see them. */
 export const phases = ['bad', 'cancelled', 'building', 'queued', 'tolerated', 'good'] as const;
@@ -101,14 +102,11 @@ function badSentence(build: BuildFacts): string {
   }
   const word = stateWords[build.state];
   const state = `${word.charAt(0).toUpperCase()}${word.slice(1)}`;
-  if (build.state === 'failed') {
-    const exit =
-      /(?:failed|exited) with (exit code \d+)/.exec(build.message) ??
-      /due to (signal \d+)/.exec(build.message);
-    if (exit?.[1])
-      return exit[1].startsWith('signal') ? `Failed: ended by ${exit[1]}` : `Failed with ${exit[1]}`;
-  }
-  const cause = saysWhy.has(build.state) ? headline(build.message) : '';
+  const cause = saysWhy.has(build.state) ? shortCause(build.message) : '';
+  if (cause.startsWith('exit code')) return `${state} with ${cause}`;
+  if (cause.startsWith('signal')) return `${state}: ended by ${cause}`;
+  // That sentence names the system; the state would say the same twice.
+  if (cause !== '' && build.state === 'unsupported-system') return cause;
   if (cause !== '') return `${state}: ${cause}`;
   const duration = durationOf(build);
   return duration !== undefined && build.state === 'timed-out' ? `${state} after ${duration}` : state;
