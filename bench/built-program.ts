@@ -2,6 +2,7 @@
 import { access, cp, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { makeQuickProgram } from '../scripts/quick-program.ts';
 import { runProcess } from '../src/basics/index.ts';
 import { environmentOf } from './environment.ts';
 
@@ -28,11 +29,13 @@ export async function buildProgram(): Promise<BuiltProgram> {
     });
     // It compiles what has errors, too.
     if (compiled.exitCode !== 0) process.stderr.write(compiled.stdout);
-    const main = join(folder, 'dist/cli/main.js');
-    await access(main);
+    await access(join(folder, 'dist/cli/main.js'));
     await cp(join(root, 'src/web/assets'), join(folder, 'dist/web/assets'), { recursive: true });
     for (const name of ['migrations', 'package.json']) await symlink(join(root, name), join(folder, name));
-    return { main, remove };
+    await makeQuickProgram(join(folder, 'dist'));
+    // Copied: it looks for the rest beside where it really is.
+    await cp(join(root, 'bin'), join(folder, 'bin'), { recursive: true });
+    return { main: join(folder, 'bin/ringmaster.js'), remove };
   } catch (error) {
     await remove();
     throw error;

@@ -4,10 +4,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { exitStatus, OperatorError } from '../basics/index.ts';
 import { readLog } from '../logs/index.ts';
 import type { Knex } from '../postgres/index.ts';
-import { needBuild } from './build.ts';
 import { readConfiguration } from './configuration.ts';
 import type { CommandContext } from './context.ts';
 import { withServerDatabase } from './database.ts';
+import { needBuild } from './needed-build.ts';
 
 const pieceBytes = 256 * 1024;
 /** Between looks at a log that is followed. */

@@ -1,18 +1,13 @@
 /** `ringmaster build list|show|cancel|bump|restart`. */
-import { exitStatus, OperatorError } from '../basics/index.ts';
-import {
-  type BuildRecord,
-  type BuildState,
-  bumpPriority,
-  findBuildRecord,
-  listBuildRecords,
-} from '../builds/index.ts';
+import { exitStatus } from '../basics/index.ts';
+import { type BuildRecord, type BuildState, bumpPriority, listBuildRecords } from '../builds/index.ts';
 import { cancelBuild, restartBuild } from '../evaluations/index.ts';
 import type { Knex } from '../postgres/index.ts';
 import { announceRevision } from '../server/index.ts';
 import { readConfiguration } from './configuration.ts';
 import type { CommandContext } from './context.ts';
 import { withServerDatabase } from './database.ts';
+import { needBuild } from './needed-build.ts';
 import { formatTable } from './terminal/table.ts';
 import { plainLine } from './terminal/text.ts';
 
@@ -125,14 +120,3 @@ const refusals = {
   succeeded: 'it succeeded; its results are there',
   'not-wanted': 'no commit wants it any more',
 } as const;
-
-/** The build, or an error for the operator. */
-export async function needBuild(knex: Knex, id: number) {
-  const build = await findBuildRecord(knex, id);
-  if (build) return build;
-  throw new OperatorError({
-    code: 'no-such-build',
-    message: `There is no build ${id}.`,
-    hint: "'ringmaster build list' shows the newest ones.",
-  });
-}
