@@ -2,4 +2,5 @@ export * from './errors.ts';
 export * from './heap.ts';
 export * from './logging.ts';
 export * from './process.ts';
+export * from './process-identity.ts';
 export * from './work-loop.ts';

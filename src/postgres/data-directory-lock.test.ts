@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { identifySelf } from '../basics/index.ts';
 import { dataDirectoryHolder, lockDataDirectory } from './data-directory-lock.ts';
-import { identifySelf } from './process-identity.ts';
 
 describe('the lock of a data directory', () => {
   let dataDir: string;

@@ -13,8 +13,7 @@
 import { link, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { OperatorError } from '../basics/index.ts';
-import { canJudge, identifySelf, isAlive, type ProcessIdentity } from './process-identity.ts';
+import { canJudge, identifySelf, isAlive, OperatorError, type ProcessIdentity } from '../basics/index.ts';
 
 export interface DataDirectoryLock {
   readonly dataDir: string;

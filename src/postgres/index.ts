@@ -21,7 +21,6 @@ export {
 export { createFlush } from './flush.ts';
 export { createListener, type Listener, notify, type Subscriber, type Unsubscribe } from './listen.ts';
 export { type MigrationStatus, migrate, migrationStatus } from './migrate.ts';
-export { canJudge, identifySelf, isAlive, type ProcessIdentity } from './process-identity.ts';
 export {
   deadAfterSeconds,
   findDeadProcesses,

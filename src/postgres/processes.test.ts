@@ -2,8 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { silentLogger } from '../basics/index.ts';
-import { identifySelf } from './process-identity.ts';
+import { identifySelf, silentLogger } from '../basics/index.ts';
 import {
   findDeadProcesses,
   listProcesses,

@@ -7,9 +7,15 @@
  */
 import { hostname } from 'node:os';
 import { z } from 'zod';
-import { type Logger, messageOf } from '../basics/index.ts';
+import {
+  canJudge,
+  identifySelf,
+  isAlive,
+  type Logger,
+  messageOf,
+  type ProcessIdentity,
+} from '../basics/index.ts';
 import type { Database, Knex } from './database.ts';
-import { canJudge, identifySelf, isAlive, type ProcessIdentity } from './process-identity.ts';
 import { releaseTasksOf } from './task-queue.ts';
 
 export interface ServerProcess extends ProcessIdentity {

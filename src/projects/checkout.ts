@@ -4,8 +4,7 @@
  */
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Logger, messageOf } from '../basics/index.ts';
-import { identifySelf, isAlive } from '../postgres/index.ts';
+import { identifySelf, isAlive, type Logger, messageOf } from '../basics/index.ts';
 import { type CommitFiles, GitUnanswered, openCommitFiles } from './commit-files.ts';
 import { failureOf, type GitFailure, runGit } from './git.ts';
 import { createMirrors, type Mirror } from './mirror.ts';

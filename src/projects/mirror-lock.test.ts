@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { identifySelf } from '../postgres/index.ts';
+import { identifySelf } from '../basics/index.ts';
 import { acquireLock } from './mirror-lock.ts';
 
 let directory: string;

@@ -7,7 +7,7 @@
 import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
-import { canJudge, identifySelf, isAlive, type ProcessIdentity } from '../postgres/index.ts';
+import { canJudge, identifySelf, isAlive, type ProcessIdentity } from '../basics/index.ts';
 
 const holderSchema = z.object({
   host: z.string(),

@@ -125,6 +125,11 @@ export const builds = z.object({
       'Seconds for which a derivation that failed by itself is known to fail: it is not tried again before, unless somebody asks. 0 always tries again.',
     expects: 'a whole number of seconds, or 0',
   }),
+  checkPercent: wholeNumber(0, 100).default(0).register(settingNotes, {
+    about:
+      'Per cent of the builds that succeed, chosen at random, that are built once more when a builder is free, to see whether the same comes out. What is found stands beside the build and changes no result. Downloads are left out.',
+    expects: 'a whole number of per cent, or 0',
+  }),
   supersedeDefaultBranch: z.boolean().default(false).register(settingNotes, {
     about:
       'Whether a newer commit of the default branch cancels what is left of older ones. On other branches and pull requests it always does.',

@@ -3,7 +3,7 @@ import { readFile, readlink, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
-import { pidExists } from '../process-identity.ts';
+import { pidExists } from '../../basics/index.ts';
 
 export interface Postmaster {
   readonly pid: number;
