@@ -13,7 +13,7 @@ import { isGood, type RealiseResult, statusOfTrouble } from '../nix/index.ts';
 import { type LogSpool, openLogSpool } from './log-spool.ts';
 import { pause, retryDelayMs } from './retry.ts';
 import type { ServerLink } from './server-link.ts';
-import type { WorkOrder, Workshop } from './workshop.ts';
+import { pathsNeeded, type WorkOrder, type Workshop } from './workshop.ts';
 
 /** Lines are gathered for so long before they are sent. */
 const gatherMs = 200;
@@ -90,6 +90,7 @@ async function carryOut(options: AttemptOptions, spool: LogSpool, cancelled: Abo
         startedAt: timestampFromDate(startedAt),
         finishedAt: timestampFromDate(finishedAt),
         logBytes: BigInt(spool.length),
+        checked: build.check,
       },
       { signal: stop },
     ),
@@ -109,13 +110,13 @@ async function perform(
   try {
     const result = await workshop.build(order, {
       signal,
-      prepare: () => transfer(options, signal, () => workshop.fetchInputs(order.inputs, signal)),
+      prepare: () => transfer(options, signal, () => workshop.fetchInputs(pathsNeeded(order), signal)),
       onLogLine: (line) => spool.line(line),
       onPhase: (phase) => {
         phases.latest = phase;
       },
     });
-    if (isGood(result.status)) {
+    if (isGood(result.status) && !order.check) {
       await transfer(options, signal, () => workshop.upload(Object.values(result.outputs), signal));
     }
     return result;
@@ -183,5 +184,6 @@ function workOrder(build: Build): WorkOrder {
     timeoutSeconds: Number(build.limits?.timeoutSeconds ?? 0n),
     maxSilentSeconds: Number(build.limits?.maxSilentSeconds ?? 0n),
     maxLogBytes: Number(build.limits?.maxLogBytes ?? 0n),
+    check: build.check,
   };
 }

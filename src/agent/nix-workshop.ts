@@ -11,7 +11,7 @@ import {
   parseDerivation,
   type RealiseResult,
 } from '../nix/index.ts';
-import type { BuildWatcher, WorkOrder, Workshop } from './workshop.ts';
+import { type BuildWatcher, pathsNeeded, type WorkOrder, type Workshop } from './workshop.ts';
 
 export interface NixWorkshopOptions {
   readonly nix: LocalNix;
@@ -42,7 +42,8 @@ export function openNixWorkshop({ nix, cache, log }: NixWorkshopOptions): Worksh
           signal: limited.signal,
           timeoutSeconds: order.timeoutSeconds,
           maxSilentSeconds: order.maxSilentSeconds,
-          keep: order.inputs,
+          keep: pathsNeeded(order),
+          check: order.check,
           prepare: watcher.prepare,
           onPhase: watcher.onPhase,
           onLogLine: limited.onLogLine,

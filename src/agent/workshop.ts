@@ -14,6 +14,13 @@ export interface WorkOrder {
   readonly maxSilentSeconds: number;
   /** Bytes; 0 is no limit. */
   readonly maxLogBytes: number;
+  /** The outputs are there: they are compared with what another build makes. */
+  readonly check: boolean;
+}
+
+/** What is to be here before the build begins. */
+export function pathsNeeded({ inputs, outputs, check }: WorkOrder): readonly string[] {
+  return check ? [...inputs, ...Object.values(outputs)] : inputs;
 }
 
 export interface BuildWatcher {

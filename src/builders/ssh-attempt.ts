@@ -32,7 +32,7 @@ export interface Machine {
   trustsUs: boolean;
 }
 
-/** Builds there and brings the outputs here. Rejects with an OperatorError when a machine fails. */
+/** Builds there and brings the outputs here, or compares with those that are here. Rejects with an OperatorError when a machine fails. */
 export async function buildOn(machine: Machine, request: AttemptRequest): Promise<RealiseResult> {
   const first = machine.trustsUs ? await buildTrusted(machine, request) : 'untrusted';
   if (first !== 'untrusted') return bringBack(machine, request, first);
@@ -45,7 +45,8 @@ async function buildTrusted(machine: Machine, request: AttemptRequest): Promise<
   const read = (drvPath: string) => readDerivation(machine.layout, drvPath);
   const resolved = request.derivation ?? (await resolveInputs(await read(request.drvPath), read));
   let refused = false;
-  const build = bringing(machine, request, resolved.inputs, (error) => {
+  const paths = [...resolved.inputs, ...toCompare(request)];
+  const build = bringing(machine, request, paths, (error) => {
     refused = error instanceof OperatorError && error.code === 'nix-store-untrusting';
   });
   const result = await machine.store.buildDerivation(build, resolved);
@@ -54,7 +55,14 @@ async function buildTrusted(machine: Machine, request: AttemptRequest): Promise<
 
 async function buildUntrusted(machine: Machine, request: AttemptRequest): Promise<RealiseResult> {
   await untilWritten(machine.local, request);
-  return machine.store.realise(bringing(machine, request, [request.drvPath], () => {}));
+  return machine.store.realise(
+    bringing(machine, request, [request.drvPath, ...toCompare(request)], () => {}),
+  );
+}
+
+/** Outputs that the machine needs to compare with. */
+function toCompare({ check, outputs }: AttemptRequest): readonly string[] {
+  return check === true ? Object.values(outputs).filter((path) => path !== null) : [];
 }
 
 /** Milliseconds between looks, and looks. Derivations are written within seconds of when their builds were queued. */
@@ -75,7 +83,7 @@ function bringing(
   paths: readonly string[],
   onRefusal: (error: unknown) => void,
 ): RealiseRequest {
-  const { drvPath, signal, timeoutSeconds, maxSilentSeconds, onLogLine, onPhase } = request;
+  const { drvPath, signal, timeoutSeconds, maxSilentSeconds, onLogLine, onPhase, check } = request;
   const prepare = async () => {
     try {
       await there.copy({ from: fetching(local), paths, substitute: true, signal });
@@ -85,16 +93,25 @@ function bringing(
     }
   };
   const limits = { timeoutSeconds, maxSilentSeconds };
-  return { drvPath, signal, ...limits, onLogLine, ...(onPhase && { onPhase }), keep: paths, prepare };
+  return {
+    drvPath,
+    signal,
+    ...limits,
+    onLogLine,
+    ...(onPhase && { onPhase }),
+    keep: paths,
+    prepare,
+    ...(check && { check }),
+  };
 }
 
 /** A build has succeeded only when its outputs are here. */
 async function bringBack(
   machine: Machine,
-  { signal }: AttemptRequest,
+  { signal, check }: AttemptRequest,
   result: RealiseResult,
 ): Promise<RealiseResult> {
-  if (!isGood(result.status)) return result;
+  if (!isGood(result.status) || check === true) return result;
   try {
     const paths = Object.values(result.outputs);
     await machine.back.copy({ from: machine.store, paths, substitute: false, signal });

@@ -9,6 +9,8 @@ export interface AttemptRequest {
   readonly outputs: Readonly<Record<string, string | null>>;
   /** What to build. Absent: it is in the store, with those it depends on. */
   readonly derivation?: ResolvedDerivation;
+  /** Its outputs are there: it is built once more, and `built` means that the same came out. */
+  readonly check?: boolean;
   readonly signal: AbortSignal;
   /** 0 means no limit. */
   readonly timeoutSeconds: number;

@@ -166,7 +166,9 @@ export async function cancelRequested(db: Knex, attemptIds: readonly number[]): 
   if (attemptIds.length === 0) return [];
   const result: unknown = await db.raw(
     `SELECT a.id FROM attempts a JOIN builds b ON b.id = a.build_id
-     WHERE a.id = ANY (?) AND a.state = 'running' AND b.cancel_requested_at IS NOT NULL`,
+     LEFT JOIN build_checks c ON c.id = a.check_id
+     WHERE a.id = ANY (?) AND a.state = 'running'
+       AND CASE WHEN a.check_id IS NULL THEN b.cancel_requested_at IS NOT NULL ELSE c.finished_at IS NOT NULL END`,
     [[...attemptIds]],
   );
   return idRows.parse(result).rows.map((row) => row.id);

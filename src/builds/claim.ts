@@ -23,6 +23,8 @@ export interface ClaimedBuild {
   readonly maxSilentSeconds: number | undefined;
   /** Undefined: it is in the store. */
   readonly derivation: ResolvedDerivation | undefined;
+  /** It is built again to be compared; the build itself is over. */
+  readonly check?: boolean;
 }
 
 /** A builder with free slots. */
@@ -92,6 +94,7 @@ export const claimedBuild = z
     timeout_seconds: z.number().nullable(),
     max_silent_seconds: z.number().nullable(),
     derivation: z.instanceof(Buffer).nullable(),
+    check_id: z.number().nullable().optional(),
   })
   .transform(
     (row): ClaimedBuild => ({
@@ -105,6 +108,7 @@ export const claimedBuild = z
       timeoutSeconds: row.timeout_seconds ?? undefined,
       maxSilentSeconds: row.max_silent_seconds ?? undefined,
       derivation: row.derivation === null ? undefined : resolvedDerivation(row.derivation),
+      ...(row.check_id && { check: true }),
     }),
   );
 

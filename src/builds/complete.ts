@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { AttemptResult } from '../builders/index.ts';
 import { logChannel } from '../logs/index.ts';
 import { buildsChannel } from './channels.ts';
+import { askForSamples, endChecks } from './checks/index.ts';
 import { rememberDurations } from './durations.ts';
 import { type BuildEnd, finishBuilds } from './finish.ts';
 import { lockGraphForFinishing } from './graph-lock.ts';
@@ -24,16 +25,28 @@ export interface AttemptEnd {
 
 /**
  * Ends attempts and, by the verdicts, their builds. An attempt that was declared lost meanwhile is
- * passed over: its build then belongs to another attempt. Safe to repeat.
+ * passed over: its build then belongs to another attempt. Safe to repeat. Of what was built,
+ * `checkPercent` per cent are to be built again and compared.
  */
 export async function completeAttempts(
   trx: Knex.Transaction,
   ends: readonly AttemptEnd[],
   onBuildsChanged: OnBuildsChanged,
+  checkPercent = 0,
 ): Promise<void> {
   await lockGraphForFinishing(trx);
   const believed = await endAttempts(trx, ends);
-  const accepted = ends.filter((end) => believed.has(end.attemptId));
+  await endChecks(
+    trx,
+    ends.flatMap(({ attemptId, buildId, result }) => {
+      const { builderId, checkId } = believed.get(attemptId) ?? {};
+      return checkId === undefined ? [] : [{ checkId, buildId, builderId, result }];
+    }),
+  );
+  const accepted = ends.filter((end) => {
+    const attempt = believed.get(end.attemptId);
+    return attempt !== undefined && attempt.checkId === undefined;
+  });
   if (accepted.length === 0) return;
   const doubtful = accepted.filter(({ result }) => isDoubtful(result));
   const troubles = await troubleOf(
@@ -68,19 +81,23 @@ export async function completeAttempts(
     trx,
     again.map(({ buildId, attemptId, result }) => ({
       buildId,
-      builderId: believed.get(attemptId) ?? undefined,
+      builderId: believed.get(attemptId)?.builderId,
       machineFailed: isMachineFailure(result.status),
       message: storable(result.message),
     })),
   );
+  const built = accepted.filter(({ result }) => result.status === 'built');
   await rememberDurations(
     trx,
-    accepted
-      .filter(({ result }) => result.status === 'built')
-      .map(({ buildId, result }) => ({
-        buildId,
-        milliseconds: result.finishedAt.getTime() - result.startedAt.getTime(),
-      })),
+    built.map(({ buildId, result }) => ({
+      buildId,
+      milliseconds: result.finishedAt.getTime() - result.startedAt.getTime(),
+    })),
+  );
+  await askForSamples(
+    trx,
+    built.map(({ buildId }) => buildId),
+    checkPercent,
   );
   await onBuildsChanged(trx, ended);
   if (ready + again.length > 0) await trx.raw('SELECT pg_notify(?, ?)', [buildsChannel, '']);
@@ -101,11 +118,18 @@ function isDoubtful({ status }: AttemptResult): boolean {
   return isMachineFailure(status) || status === 'cancelled';
 }
 
-/** Returns the attempts that did run until now, each with its builder. */
+/** An attempt that did run until now. */
+interface EndedAttempt {
+  readonly builderId: number | undefined;
+  /** It was for this check, and not for the build. */
+  readonly checkId: number | undefined;
+}
+
+/** Returns the attempts that did run until now. */
 async function endAttempts(
   trx: Knex.Transaction,
   ends: readonly AttemptEnd[],
-): Promise<ReadonlyMap<number, number | null>> {
+): Promise<ReadonlyMap<number, EndedAttempt>> {
   const unique = [...new Map(ends.map((end) => [end.attemptId, end])).values()];
   const result: unknown = await trx.raw(
     `WITH locked AS MATERIALIZED (
@@ -117,9 +141,9 @@ async function endAttempts(
        FROM unnest(:ids::bigint[], :builds::bigint[], :statuses::text[], :messages::text[], :withoutLog::boolean[])
               AS e (id, build_id, status, message, without_log)
        WHERE a.id = e.id AND a.build_id = e.build_id AND a.id IN (SELECT id FROM locked)
-       RETURNING a.id, a.builder_id, e.without_log
+       RETURNING a.id, a.builder_id, a.check_id, e.without_log
      )
-     SELECT id, builder_id,
+     SELECT id, builder_id, check_id,
             CASE WHEN without_log THEN pg_notify(:channel, id::text) IS NULL END AS told FROM told`,
     {
       ids: unique.map((end) => end.attemptId),
@@ -130,9 +154,18 @@ async function endAttempts(
       channel: logChannel,
     },
   );
-  const row = z.object({ id: z.number(), builder_id: z.number().nullable() });
+  const row = z.object({
+    id: z.number(),
+    builder_id: z.number().nullable(),
+    check_id: z.number().nullable(),
+  });
   const { rows } = z.object({ rows: z.array(row) }).parse(result);
-  return new Map(rows.map(({ id, builder_id: builder }) => [id, builder]));
+  return new Map(
+    rows.map(({ id, builder_id: builder, check_id: check }) => [
+      id,
+      { builderId: builder ?? undefined, checkId: check ?? undefined },
+    ]),
+  );
 }
 
 /** PostgreSQL's text holds no NUL, and Nix quotes what builders print. */

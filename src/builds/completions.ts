@@ -13,6 +13,8 @@ const mostAtOnce = 1000;
 export interface CompletionsOptions {
   readonly db: Knex;
   readonly onBuildsChanged: OnBuildsChanged;
+  /** Per cent of what was built that is to be built again and compared. */
+  readonly checkPercent?: number;
   readonly log: Logger;
 }
 
@@ -29,7 +31,8 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-export function createCompletions({ db, onBuildsChanged, log }: CompletionsOptions): Completions {
+export function createCompletions(options: CompletionsOptions): Completions {
+  const { db, onBuildsChanged, log } = options;
   const patience = new AbortController();
   let waiting: Waiting[] = [];
   let writing = false;
@@ -52,6 +55,7 @@ export function createCompletions({ db, onBuildsChanged, log }: CompletionsOptio
             trx,
             batch.map((one) => one.end),
             onBuildsChanged,
+            options.checkPercent,
           ),
         ),
       );

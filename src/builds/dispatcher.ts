@@ -10,6 +10,7 @@ import { createWorkLoop, type Logger, messageOf } from '../basics/index.ts';
 import { type Builder, type BuilderFleet, createBuilderHealth } from '../builders/index.ts';
 import type { Secrets } from '../logs/index.ts';
 import { cancelRequested } from './cancel.ts';
+import { claimChecks } from './checks/index.ts';
 import { type Claim, type ClaimingBuilder, claimBuilds } from './claim.ts';
 import type { OnBuildsChanged } from './complete.ts';
 import { createCompletions } from './completions.ts';
@@ -32,6 +33,8 @@ export interface DispatcherOptions {
   /** Seconds of a builder's first rest after its machine failed. */
   readonly firstRestSeconds?: number;
   readonly onBuildsChanged: OnBuildsChanged;
+  /** Per cent of what was built that is to be built again and compared; default 0. */
+  readonly checkPercent?: number;
   /** What must not be in logs; asked for each line. */
   readonly secrets?: () => Secrets;
   readonly log: Logger;
@@ -106,6 +109,22 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       }
       lookAgainSoon(claim);
       more = claim.more;
+      if (claim.builds.length === 0 && !claim.contended) await claimChecksFor(builders, capacities);
+    }
+  }
+
+  /** A builder works on one check at a time: the next build is never far from a slot. */
+  async function claimChecksFor(
+    builders: readonly Builder[],
+    capacities: readonly ClaimingBuilder[],
+  ): Promise<void> {
+    const able = capacities.filter(({ id, free }) => free > 0 && !runner.isChecking(id));
+    if (able.length === 0) return;
+    const checks = await db.transaction((trx) => claimChecks(trx, able, processId));
+    if (loop.stopping) return;
+    for (const check of checks) {
+      const builder = builders.find(({ id }) => id === check.builderId);
+      if (builder) runner.start(builder, check);
     }
   }
 

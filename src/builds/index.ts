@@ -9,6 +9,15 @@ export {
 } from './cancel.ts';
 export { buildsChannel, cancelChannel } from './channels.ts';
 export {
+  askForCheck,
+  type CheckRecord,
+  cancelCheck,
+  checkRefusals,
+  checkStates,
+  checkWords,
+  listChecks,
+} from './checks/index.ts';
+export {
   type Claim,
   type ClaimedBuild,
   type ClaimingBuilder,

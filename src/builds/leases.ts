@@ -127,7 +127,7 @@ export async function adoptAttempt(
      FROM builds b
      WHERE a.id = :attemptId AND a.builder_id = :builderId AND a.state = 'running' AND b.id = a.build_id
      RETURNING a.id AS attempt_id, a.build_id, a.builder_id, b.drv_path, b.name, b.outputs, b.trust_domain,
-               b.timeout_seconds, b.max_silent_seconds,
+               b.timeout_seconds, b.max_silent_seconds, a.check_id,
                (SELECT d.derivation FROM build_derivations d WHERE d.build_id = b.id) AS derivation`,
     { attemptId, builderId, processId },
   );

@@ -26,6 +26,8 @@ export interface Runner {
   start(builder: Builder, build: ClaimedBuild): void;
   attemptIds(): readonly number[];
   runningOn(builderId: number): number;
+  /** It builds something again to compare it. */
+  isChecking(builderId: number): boolean;
   /** False when it does not run, or its end is being recorded. */
   stopAttempt(attemptId: number, reason: StopReason): boolean;
   /** Stops all but agents' attempts, which outlive this process. */
@@ -36,6 +38,7 @@ export interface Runner {
 /** One attempt under way. */
 interface Attempt {
   readonly builder: Builder;
+  readonly check: boolean;
   readonly cancel: AbortController;
   stopped: StopReason | undefined;
   /** The builder is through with it; its end is being recorded. */
@@ -65,6 +68,7 @@ export function createRunner(options: RunnerOptions): Runner {
       drvPath: build.drvPath,
       outputs: build.outputs,
       ...(build.derivation && { derivation: build.derivation }),
+      ...(build.check && { check: true }),
       signal,
       timeoutSeconds: build.timeoutSeconds ?? options.timeoutSeconds,
       maxSilentSeconds: build.maxSilentSeconds ?? options.maxSilentSeconds,
@@ -86,7 +90,8 @@ export function createRunner(options: RunnerOptions): Runner {
       'attempt ended',
     );
     result.onRecorded?.();
-    tellHealth(builder, result);
+    // A check that is not possible is nothing against the machine.
+    if (!attempt.check) tellHealth(builder, result);
   }
 
   function tellHealth(builder: Builder, result: AttemptResult): void {
@@ -104,6 +109,7 @@ export function createRunner(options: RunnerOptions): Runner {
     start(builder, build) {
       const attempt: Attempt = {
         builder,
+        check: build.check ?? false,
         cancel: new AbortController(),
         stopped: undefined,
         built: false,
@@ -123,6 +129,8 @@ export function createRunner(options: RunnerOptions): Runner {
     },
     attemptIds: () => [...attempts.keys()],
     runningOn: (builderId) => byBuilder.get(builderId) ?? 0,
+    isChecking: (builderId) =>
+      [...attempts.values()].some(({ builder, check }) => check && builder.id === builderId),
     stopAttempt(attemptId, reason) {
       const attempt = attempts.get(attemptId);
       // One that has just ended is not running either.

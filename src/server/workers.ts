@@ -215,6 +215,7 @@ function startBuilding(options: WorkersOptions, fleet: BuilderFleet): Dispatcher
     timeoutSeconds: builds.timeout,
     maxSilentSeconds: builds.maxSilent,
     firstRestSeconds: builds.builderRest,
+    checkPercent: builds.checkPercent,
     secrets: serverSecrets(options.settings.config, options.github),
     onBuildsChanged: (trx, buildIds) => settleAfterBuilds(trx, buildIds, announceRevision),
     log,

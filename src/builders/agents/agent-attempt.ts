@@ -10,6 +10,8 @@ export interface AgentResult {
   readonly status: AttemptStatus;
   readonly message: string;
   readonly outputs: Readonly<Record<string, string>>;
+  /** It compared what came out with what was there. */
+  readonly checked: boolean;
 }
 
 export interface AgentAttempt {

@@ -79,6 +79,7 @@ export function createAgentBuilder(options: AgentBuilderOptions): AgentBuilder {
   async function verify(attempt: AgentAttempt, result: AgentResult): Promise<AgentResult> {
     if (attempt.request.signal.aborted) return stopped;
     if (result.status === 'cancelled') return troubled('The agent stopped the build.');
+    if (attempt.request.check === true) return checked(result);
     if (!good.has(result.status)) return { ...result, outputs: {} };
     try {
       checkOutputs(attempt.request, result);
@@ -190,7 +191,7 @@ export function createAgentBuilder(options: AgentBuilderOptions): AgentBuilder {
     lose(reason) {
       running.clear();
       for (const attempt of attempts.values()) {
-        void attempt.end({ status: 'builder-lost', message: reason, outputs: {} });
+        void attempt.end({ status: 'builder-lost', message: reason, outputs: {}, checked: false });
       }
     },
     close: async () => {},
@@ -198,10 +199,16 @@ export function createAgentBuilder(options: AgentBuilderOptions): AgentBuilder {
 }
 
 const good = new Set(['built', 'substituted', 'already-valid']);
-const stopped: AgentResult = { status: 'cancelled', message: '', outputs: {} };
+const stopped: AgentResult = { status: 'cancelled', message: '', outputs: {}, checked: false };
 
 function troubled(message: string): AgentResult {
-  return { status: 'infrastructure', message, outputs: {} };
+  return { status: 'infrastructure', message, outputs: {}, checked: false };
+}
+
+/** What was built to be compared brings nothing. */
+function checked(result: AgentResult): AgentResult {
+  if (result.checked) return { ...result, outputs: {} };
+  return troubled('This agent is too old to build something again and compare: update it.');
 }
 
 function checkOutputs(request: AttemptRequest, result: AgentResult): void {
@@ -227,6 +234,7 @@ function assignmentOf(
     derivation: new Uint8Array(derivation),
     outputs: Object.fromEntries(outputs),
     inputs: [...inputs],
+    check: request.check === true,
     limits: {
       timeoutSeconds: BigInt(request.timeoutSeconds),
       maxSilentSeconds: BigInt(request.maxSilentSeconds),

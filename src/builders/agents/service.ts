@@ -110,6 +110,7 @@ export function createAgentService(
             ? request.message.slice(0, maxMessage)
             : `The agent reported the unknown status '${request.status.slice(0, 64)}'.`,
           outputs: request.outputs,
+          checked: request.checked,
         });
         return { accepted };
       }),
