@@ -25,7 +25,7 @@
  *   DOUBLE_STUMBLE=FILE       exits with 1 at once if FILE does not exist, and creates it
  *   DOUBLE_PAD=BYTES          pads each line with a key of that length
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -148,7 +148,8 @@ const workerRules = `
 
 const nixString = (text) => JSON.stringify(text).replaceAll('$', '\\$');
 
-function questions(wanted, paths) {
+/** Asks for paths, and then for what lies below them, level by level. `once`: not below. */
+function questions(wanted, paths, once) {
   const root = wanted.expression ? `(${wanted.source}\n)` : `(import ${nixString(resolve(wanted.source))})`;
   return `let
   withMeta = ${wanted.meta};
@@ -156,13 +157,22 @@ function questions(wanted, paths) {
 ${workerRules}
   root = call ${root};
   say = kind: value: next: builtins.trace ("@double@" + kind + builtins.toJSON value) next;
-  ask = path: say "Q" path (let a = answer path; in builtins.deepSeq a (say "A" a null));
-in builtins.seq root (say "R" null (builtins.foldl' (_: path: ask path) null
-  (builtins.fromJSON ${nixString(JSON.stringify(paths))})))`;
+  ask = path: let a = answer path; in builtins.deepSeq a (say "A" a a);
+  walk = paths:
+    let
+      asked = map (path: { inherit path; reply = ask path; }) paths;
+      below = builtins.concatMap ({ path, reply }: map (name: path ++ [ name ]) (reply.attrs or [ ])) asked;
+    in
+    builtins.seq (builtins.foldl' (_: one: builtins.seq one.reply null) null asked)
+      (say "L" null (if ${once} || below == [ ] then null else walk below));
+in builtins.seq root (say "R" null (walk (builtins.fromJSON ${nixString(JSON.stringify(paths))})))`;
 }
 
-/** Asks paths in order until one kills the process. Returns how many were answered and the error. */
-function askInOrder(wanted, paths, onAnswer) {
+/**
+ * Asks for paths in order until one kills the process. Returns what is still to be asked for, and the
+ * path that killed it.
+ */
+function askInOrder(wanted, paths, once, { onJob, onLevel }) {
   return new Promise((done) => {
     const child = spawn(
       'nix-instantiate',
@@ -170,26 +180,45 @@ function askInOrder(wanted, paths, onAnswer) {
       { stdio: ['pipe', 'ignore', 'pipe'] },
     );
     child.stdin.on('error', () => {});
-    child.stdin.end(questions(wanted, paths));
+    child.stdin.end(questions(wanted, paths, once));
+    let level = paths;
     let answered = 0;
+    let below = [];
     let rooted = false;
     let words = [];
+    const answer = (reply) => {
+      const path = level[answered++];
+      if (reply.attrs) below.push(...reply.attrs.map((name) => [...path, name]));
+      else onJob(path, reply);
+    };
+    const nextLevel = () => {
+      level = once ? [] : below;
+      if (!once) below = [];
+      answered = 0;
+      onLevel();
+    };
     createInterface({ input: child.stderr }).on('line', (line) => {
       if (!line.startsWith('trace: @double@')) return words.push(line);
       const kind = line.charAt(15);
       if (kind === 'R') rooted = true;
-      if (kind === 'A') onAnswer(paths[answered++], JSON.parse(line.slice(16)));
-      for (const trace of words) process.stderr.write(`${trace}\n`);
+      if (kind === 'A') answer(JSON.parse(line.slice(16)));
+      if (kind === 'L') nextLevel();
+      if (words.length > 0) process.stderr.write(`${words.join('\n')}\n`);
       words = [];
     });
-    child.on('close', (status) => done({ answered, rooted, dead: status !== 0, words }));
+    child.on('close', (status) => {
+      const [culprit, ...rest] = level.slice(answered);
+      done({ todo: [...below, ...rest], culprit: status === 0 ? undefined : culprit, rooted, words });
+    });
   });
 }
 
 /** The real one asks the store whether a derivation is valid before it reads the file. */
-function askForValidity(drvPaths) {
+async function askForValidity(drvPaths) {
   for (let from = 0; from < drvPaths.length; from += 5000) {
-    spawnSync('nix-store', ['--check-validity', ...drvPaths.slice(from, from + 5000)]);
+    const paths = drvPaths.slice(from, from + 5000);
+    const child = spawn('nix-store', ['--check-validity', ...paths], { stdio: 'ignore' });
+    await new Promise((done) => child.on('close', done));
   }
 }
 
@@ -213,20 +242,30 @@ function quoted(path) {
   return path.map((name) => (name.includes('.') ? `"${name}"` : name)).join('.');
 }
 
-function print(path, rest) {
+async function printAll(lines) {
   const pad = Number(fault('PAD'));
-  const line = { attr: quoted(path), attrPath: path, ...rest, ...(pad > 0 ? { zPad: 'x'.repeat(pad) } : {}) };
-  // Keys in byte order, as the real one prints them.
-  const sorted = Object.fromEntries(Object.entries(line).sort(([a], [b]) => (a < b ? -1 : 1)));
-  const text = JSON.stringify(sorted);
-  if (fault('HALF_AT') === path.join('.')) {
-    process.stdout.write(text.slice(0, text.length / 2), () =>
-      die(path, 'got killed by SIGKILL, maybe memory limit reached?'),
-    );
-    return new Promise(() => {});
+  let ready = '';
+  for (const [path, rest] of lines) {
+    const line = { attr: quoted(path), attrPath: path, ...rest };
+    if (pad > 0) line.zPad = 'x'.repeat(pad);
+    // Keys in byte order, as the real one prints them.
+    const sorted = Object.fromEntries(Object.entries(line).sort(([a], [b]) => (a < b ? -1 : 1)));
+    const text = JSON.stringify(sorted);
+    if (fault('HALF_AT') === path.join('.')) {
+      process.stdout.write(ready + text.slice(0, text.length / 2), () =>
+        die(path, 'got killed by SIGKILL, maybe memory limit reached?'),
+      );
+      return new Promise(() => {});
+    }
+    ready += `${text}\n`;
+    if (ready.length < 65536) continue;
+    await write(ready);
+    ready = '';
   }
-  return new Promise((done) => process.stdout.write(`${text}\n`, done));
+  if (ready !== '') await write(ready);
 }
+
+const write = (text) => new Promise((done) => process.stdout.write(text, done));
 
 function die(path, how) {
   fail(`error: while reading result for attrPath '${path.join('.')}', evaluation worker ${how}\n`);
@@ -259,40 +298,44 @@ async function main() {
     writeFileSync(stumble, '');
     fail('error: creating a store: it exists now\n');
   }
+  const isFault = ([name]) => /^DOUBLE_.*_AT$/.test(name);
+  const faults = new Set(
+    Object.entries(process.env)
+      .filter(isFault)
+      .map(([, value]) => value),
+  );
   let todo = [[]];
-  let first = true;
-  while (todo.length > 0) {
-    todo.sort(compare);
-    const here = todo;
-    todo = [];
-    const stopAt = here.findIndex((path) =>
-      Object.entries(process.env).some(
-        ([name, value]) => /^DOUBLE_.*_AT$/.test(name) && value === path.join('.'),
-      ),
-    );
-    const asked = stopAt === -1 ? here : stopAt === 0 ? here.slice(0, 1) : here.slice(0, stopAt);
-    if (stopAt === 0 && !beforeAsking(here[0])) return setInterval(() => {}, 1 << 30);
-    const jobs = [];
-    const result = await askInOrder(wanted, asked, (path, reply) => {
-      if (reply.attrs) todo.push(...reply.attrs.map((name) => [...path, name]));
-      else jobs.push([path, reply]);
+  let jobs = [];
+  let printed = Promise.resolve();
+  const printJobs = () => {
+    const some = jobs;
+    jobs = [];
+    printed = printed.then(async () => {
+      await askForValidity(some.map(([, { drvPath }]) => drvPath));
+      await printAll(some.map(([path, reply]) => [path, { ...reply, ...derivationFacts(reply.drvPath) }]));
     });
-    askForValidity(jobs.map(([, { drvPath }]) => drvPath));
-    await Promise.all(
-      jobs.map(([path, reply]) => print(path, { ...reply, ...derivationFacts(reply.drvPath) })),
-    );
+  };
+  for (let first = true; todo.length > 0; first = false) {
+    todo.sort(compare);
+    const stopAt = todo.findIndex((path) => faults.has(path.join('.')));
+    if (stopAt === 0 && !beforeAsking(todo[0])) return setInterval(() => {}, 1 << 30);
+    const asked = stopAt === -1 ? todo : todo.slice(0, Math.max(stopAt, 1));
+    const later = todo.slice(asked.length);
+    const result = await askInOrder(wanted, asked, faults.size > 0, {
+      onJob: (path, reply) => jobs.push([path, reply]),
+      onLevel: printJobs,
+    });
+    printJobs();
+    await printed;
     const text = result.words.join('\n').trimEnd();
     if (first && !result.rooted)
       fail(`${text}\nerror: worker error: ${text.replaceAll('\n', '\n       ')}\n`);
-    first = false;
-    let rest = here.slice(result.answered);
-    if (result.dead) {
+    if (result.culprit) {
       process.stderr.write(`${text}\n`);
       // A call that is too deep is an ordinary error of Nix 2.20 and later.
-      await print(rest[0], { error: text.slice(text.search(/^error:/m)) });
-      rest = rest.slice(1);
+      await printAll([[result.culprit, { error: text.slice(text.search(/^error:/m)) }]]);
     }
-    todo.push(...rest);
+    todo = [...result.todo, ...later];
   }
 }
 
