@@ -9,6 +9,7 @@ import { gateAddress, type StoreGate } from './store-gate/store-gate.ts';
 import type { Trail } from './store-gate/trail.ts';
 import type { Waiting } from './waiting.ts';
 import type { Walk } from './walk.ts';
+import { writeAhead } from './write-ahead.ts';
 
 /** What the walks of one evaluation are held by. */
 export interface Held {
@@ -70,7 +71,13 @@ export function createOpenWalk(options: OpenWalkOptions): OpenWalk {
   return async (wishes) => {
     const reason = options.noJail ?? 'there is no jail';
     if (buildJail === undefined && !wishes.trusted) return { kind: 'refused', reason: refusal(reason) };
-    const gate = await options.openGate(wishes);
+    // nix-eval-jobs reads each derivation as a file.
+    const ahead = takesJobs(wishes) ? writeAhead(wishes.derivations) : undefined;
+    const gate = await options.openGate({ ...wishes, derivations: ahead?.derivations ?? wishes.derivations });
+    const close = async () => {
+      await gate.close();
+      await ahead?.end();
+    };
     try {
       // Code that nobody vouches for fetches nothing: an allowed prefix such as https:// leads to
       // everything that this machine can reach.
@@ -81,31 +88,31 @@ export function createOpenWalk(options: OpenWalkOptions): OpenWalk {
       const containment = buildJail
         ? await buildJail({ ...wishes, fetchAccess, socket, network: allowedUris.length > 0 })
         : { ...options.containment, env: unlockedEnvironment(wishes, gateAddress(socket, layout)) };
-      const { walk, notices } = chooseWalk({ containment, allowedUris }, wishes);
-      return { kind: 'open', walk, notices, store: gateAddress(socket, layout), close: gate.close };
+      const held = { containment, allowedUris };
+      const walk = jobs && takesJobs(wishes) ? jobs.walk(held) : options.builtIn(held);
+      return { kind: 'open', walk, notices: noticesFor(wishes), store: gateAddress(socket, layout), close };
     } catch (error) {
-      await gate.close();
+      await close();
       throw error;
     }
   };
 
-  function chooseWalk(
-    held: Held,
-    { trusted, fetchAccess }: WalkWishes,
-  ): { walk: Walk; notices: readonly string[] } {
+  /** Whether nix-eval-jobs is used. What does not restrict by itself could read the token. */
+  function takesJobs({ trusted, fetchAccess }: WalkWishes): boolean {
+    if (jobs === undefined) return false;
+    return buildJail === undefined || jobs.unrestricted === undefined || (trusted && !fetchAccess);
+  }
+
+  /** What the readers of the evaluation are told about how it was held. */
+  function noticesFor({ trusted, fetchAccess }: WalkWishes): readonly string[] {
     if (buildJail === undefined) {
       const reason = options.noJail ?? 'there is no jail';
       const notices = options.quiet ? [] : [unlocked(reason)];
-      if (fetchAccess) notices.push(withoutAccess(fetchAccess, reason));
-      return { walk: (jobs?.walk ?? options.builtIn)(held), notices };
+      return fetchAccess ? [...notices, withoutAccess(fetchAccess, reason)] : notices;
     }
-    if (jobs?.unrestricted === undefined) {
-      return { walk: (jobs?.walk ?? options.builtIn)(held), notices: [] };
-    }
-    // It could read the token.
-    if (trusted && !fetchAccess) return { walk: jobs.walk(held), notices: [onlyJail(jobs.unrestricted)] };
-    const instead = `The built-in evaluator was used, because nix-eval-jobs cannot be: ${jobs.unrestricted}.`;
-    return { walk: options.builtIn(held), notices: [instead] };
+    if (jobs?.unrestricted === undefined) return [];
+    if (trusted && !fetchAccess) return [onlyJail(jobs.unrestricted)];
+    return [`The built-in evaluator was used, because nix-eval-jobs cannot be: ${jobs.unrestricted}.`];
   }
 }
 

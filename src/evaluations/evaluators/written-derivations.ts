@@ -1,8 +1,6 @@
-/**
- * Derivations that nobody wants to keep: they are written to the store while the evaluation goes on,
- * since writing one takes a store longer than evaluating it. For evaluations that nothing is built of.
- */
+/** Derivations that nobody wants to keep: they are in the store by the end of the evaluation. */
 import { createPendingDerivations, type PendingDerivations, type TextWriter } from '../../nix/index.ts';
+import { writeAhead } from './write-ahead.ts';
 
 export interface DerivationsOfEvaluation {
   readonly derivations: PendingDerivations;
@@ -13,47 +11,14 @@ export interface DerivationsOfEvaluation {
 
 export function writeWhileEvaluating(writer: TextWriter): DerivationsOfEvaluation {
   const derivations = createPendingDerivations(writer);
-  let waiting: string[] = [];
-  let writing: Promise<void> | undefined;
-  /** Each write takes what has come during the one before. */
-  const begin = () => {
-    if (writing !== undefined || waiting.length === 0) return;
-    const some = waiting;
-    waiting = [];
-    writing = derivations
-      .write(some)
-      // The end tries again, and tells.
-      .catch(() => {})
-      .then(() => {
-        writing = undefined;
-        begin();
-      });
-  };
+  const ahead = writeAhead(derivations);
   return {
-    derivations: {
-      get size() {
-        return derivations.size;
-      },
-      get bytes() {
-        return derivations.bytes;
-      },
-      paths: derivations.paths,
-      has: derivations.has,
-      read: derivations.read,
-      references: derivations.references,
-      write: derivations.write,
-      keep: derivations.keep,
-      close: derivations.close,
-      add: (drvPath, content, references) => {
-        if (!derivations.has(drvPath)) waiting.push(drvPath);
-        derivations.add(drvPath, content, references);
-        begin();
-      },
-    },
+    derivations: ahead.derivations,
     finish: async () => {
       await derivations.write([...derivations.paths()]);
     },
     letGo: async () => {
+      await ahead.end();
       await writer.close();
       derivations.close();
     },

@@ -1,0 +1,58 @@
+/**
+ * Derivations that are going to be files of the store anyway are written in batches beside the
+ * evaluation. One alone takes a store two to three times as long as one of a batch, and whoever asked
+ * for it waits all that time.
+ */
+import type { PendingDerivations } from '../../nix/index.ts';
+
+/** Derivations that have to have come together before they are written. */
+const batchSize = 100;
+
+export interface WritingAhead {
+  /** The same derivations; what is added is written soon. What could not be written is told to who asks for it. */
+  readonly derivations: PendingDerivations;
+  /** Begins no more, and waits for what has begun. */
+  end(): Promise<void>;
+}
+
+export function writeAhead(derivations: PendingDerivations): WritingAhead {
+  let waiting: string[] = [];
+  let writing: Promise<void> | undefined;
+
+  async function writeWaiting(): Promise<void> {
+    while (waiting.length >= batchSize) {
+      const some = waiting;
+      waiting = [];
+      await derivations.write(some).catch(() => {});
+    }
+    writing = undefined;
+  }
+
+  const ahead: PendingDerivations = {
+    get size() {
+      return derivations.size;
+    },
+    get bytes() {
+      return derivations.bytes;
+    },
+    paths: derivations.paths,
+    has: derivations.has,
+    read: derivations.read,
+    references: derivations.references,
+    write: derivations.write,
+    keep: derivations.keep,
+    close: derivations.close,
+    add: (drvPath, content, references) => {
+      if (!derivations.has(drvPath)) waiting.push(drvPath);
+      derivations.add(drvPath, content, references);
+      if (waiting.length >= batchSize) writing ??= writeWaiting();
+    },
+  };
+  return {
+    derivations: ahead,
+    end: async () => {
+      waiting = [];
+      await writing;
+    },
+  };
+}
