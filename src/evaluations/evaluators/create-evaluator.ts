@@ -18,6 +18,7 @@ import { createJailBuilder } from './jail/jail-room.ts';
 import { createJobsWalk } from './nix-eval-jobs/nix-eval-jobs.ts';
 import { type JobsProgram, probeJobsProgram } from './nix-eval-jobs/nix-eval-jobs-program.ts';
 import { createOpenWalk, type Held } from './open-walk.ts';
+import { removeLeftOverFolders } from './private-folders.ts';
 import { defaultAllowedUris } from './restrictions.ts';
 import { openStoreGate } from './store-gate/store-gate.ts';
 import { createTurns } from './turns.ts';
@@ -71,11 +72,13 @@ export async function createEvaluator(options: EvaluatorOptions): Promise<Evalua
   const { env } = nix;
   const program = await nixInstantiate(nix);
   const setting = options.jail ?? 'auto';
+  const temporaryDirectory = options.temporaryDirectory ?? tmpdir();
   const [jail, containment, version, repl] = await Promise.all([
     findJail(setting, env.PATH ?? ''),
     probeContainment(env.PATH ?? ''),
     nix.version ?? nixVersion(program, env),
     findOnPath('nix', dirname(program)),
+    removeLeftOverFolders(temporaryDirectory, log),
   ]);
   const jobs = options.prefer === 'built-in' ? undefined : await jobsProgram(options, jail);
   const layout = nix.store ?? layoutOf(chooseAccess(env), '/nix/store');
@@ -128,7 +131,6 @@ export async function createEvaluator(options: EvaluatorOptions): Promise<Evalua
     }),
   });
   const name = jobs ? `nix-eval-jobs ${jobs.version}`.trim() : `built-in (nix ${version})`;
-  const temporaryDirectory = options.temporaryDirectory ?? tmpdir();
   const allowedUris = options.allowedUris ?? defaultAllowedUris;
   const { systems } = options;
   const flakes = { program, env, layout, allowedUris, ...(systems && { systems }) };

@@ -3,7 +3,7 @@
  * way from raw findings to the events that everybody else reads.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import { realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../../basics/index.ts';
 import { messageOf, OperatorError } from '../../basics/index.ts';
@@ -23,6 +23,7 @@ import { findEvaluationFile, flakeFile } from './find-file.ts';
 import { explainLockFailure, type FlakeOptions, type OpenedFlake, openFlake } from './flakes/flake.ts';
 import { cleanError, locationInside } from './locations.ts';
 import type { OpenWalk } from './open-walk.ts';
+import { makePrivateFolder } from './private-folders.ts';
 import { explainRuleFailure } from './rule-failures.ts';
 import { type Audit, createAudit, foreignPath } from './store-gate/audit.ts';
 import { createTrail, type Trail } from './store-gate/trail.ts';
@@ -78,7 +79,7 @@ async function* limited(
   const timer = new AbortController();
   const outOfTime = timer.signal;
   const clock = startWatchdog(limits.totalSeconds * 1000, () => timer.abort(), waiting);
-  const directory = await mkdtemp(join(options.temporaryDirectory, 'ringmaster-evaluation-'));
+  const directory = await makePrivateFolder(options.temporaryDirectory);
   const { derivations, finish, letGo } = whereDerivationsGo(options, request);
   const provenance = request.provenance && watchProvenance(request.provenance);
   const brokenOff = provenance?.brokenOff ?? new AbortController().signal;
