@@ -1,12 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runProcess, silentLogger } from '../basics/index.ts';
 import { type Builder, createLocalBuilder } from '../builders/index.ts';
-import { detectNix, type LocalNix, type NixStore, openLocalStore } from '../nix/index.ts';
+import {
+  createPendingDerivations,
+  createTextWriter,
+  detectNix,
+  type LocalNix,
+  type NixStore,
+  openLocalStore,
+  readDerivation,
+  realPath,
+} from '../nix/index.ts';
 import { type LocalBuildFinished, type LocalRunEvent, runLocally } from './local-run.ts';
 import { type BuildWish, createMissingPlanner } from './missing.ts';
+import type { DerivationTexts } from './wanted.ts';
 
 let folder: string;
 let nix: LocalNix;
@@ -41,6 +51,27 @@ async function derivations(expression: string): Promise<ReadonlyMap<string, stri
   return new Map(paths.map((path) => [path.replace(/^.*\/[^-]*-(.*)\.drv$/, '$1'), path]));
 }
 
+const nixDaemon = () => ({
+  access: nix.access,
+  nixDaemon: nix.programs['nix-daemon'],
+  env: nix.environment,
+});
+
+/** Texts and references of derivations that are in no store; an expression as for `derivations`. */
+async function onlyTexts(expression: string) {
+  const paths = [...(await derivations(expression)).values()];
+  const texts = await Promise.all(
+    paths.map(async (path) => {
+      const { inputDerivations, inputSources } = await readDerivation(nix.layout, path);
+      const content = await readFile(realPath(nix.layout, path));
+      return [path, { content, references: [...inputDerivations.keys(), ...inputSources] }] as const;
+    }),
+  );
+  await runProcess(nix.programs['nix-store'], ['--delete', ...paths], { env: nix.environment });
+  expect(await store.queryValidPaths(paths)).toEqual(new Set());
+  return new Map(texts);
+}
+
 interface Outcome {
   readonly events: readonly LocalRunEvent[];
   readonly ends: ReadonlyMap<string, LocalBuildFinished>;
@@ -55,12 +86,15 @@ async function runAll(
     readonly signal?: AbortSignal;
     readonly onEvent?: (event: LocalRunEvent) => void;
     readonly wrap?: (builder: Builder) => Builder;
+    readonly derivations?: DerivationTexts;
   } = {},
 ): Promise<Outcome> {
   const events: LocalRunEvent[] = [];
   const builder = createLocalBuilder({ store, nix, name: 'local', slots: options.slots ?? 2 });
+  const { derivations } = options;
   await runLocally({
-    planner: createMissingPlanner({ store, layout: nix.layout }),
+    planner: createMissingPlanner({ store, layout: nix.layout, derivations, withTexts: true }),
+    ...(derivations && { derivations }),
     builder: options.wrap?.(builder) ?? builder,
     wishes: options.parts ?? [wishes],
     timeoutSeconds: 120,
@@ -145,6 +179,57 @@ describe('a local run', () => {
       [path('on-both'), 'dependency-failed', false],
     ]);
     expect(finished.at(-1)?.culprit).toBe(path('bad-base'));
+  });
+
+  it('does not wait for derivations to be written, but writes them', async () => {
+    const all = await onlyTexts(
+      'rec { low = sh "low" "echo > $out" []; high = sh "high" "read x < $inputs; echo > $out" [ low ]; }',
+    );
+    const writer = createTextWriter(nixDaemon());
+    let release = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const derivations = createPendingDerivations({
+      addTexts: (texts) => released.then(() => writer.addTexts(texts)),
+    });
+    for (const [path, { content, references }] of all) derivations.add(path, content, references);
+    const { ends } = await runAll([...all.keys()].map(itself), {
+      derivations,
+      // Never before the last build has ended.
+      onEvent: (event) => event.type === 'finished' && event.drvPath.endsWith('-high.drv') && release(),
+    });
+    expect([...ends.values()].map((end) => end.state)).toEqual(['succeeded', 'succeeded']);
+    expect(await store.queryValidPaths([...all.keys()])).toEqual(new Set(all.keys()));
+    await writer.close();
+    derivations.close();
+  });
+
+  it('fails when the store does not take a derivation, though its build has begun', async () => {
+    const all = await onlyTexts('{ unwritten = sh "unwritten" "echo > $out" []; }');
+    const refusal = new Error('the store is full of derivations');
+    let begin = () => {};
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
+    const derivations = createPendingDerivations({
+      addTexts: () => begun.then(() => Promise.reject(refusal)),
+    });
+    for (const [path, { content, references }] of all) derivations.add(path, content, references);
+    let end = (_: LocalRunEvent) => {};
+    const ended = new Promise<LocalRunEvent>((resolve) => {
+      end = resolve;
+    });
+    const run = runAll([...all.keys()].map(itself), {
+      derivations,
+      onEvent: (event) => {
+        if (event.type === 'started') begin();
+        if (event.type === 'finished') end(event);
+      },
+    });
+    await expect(run).rejects.toThrow(refusal.message);
+    expect(await ended).toMatchObject({ state: 'succeeded' });
+    derivations.close();
   });
 
   it('names the first failure for everything above it, and builds the rest', async () => {

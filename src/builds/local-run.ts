@@ -6,10 +6,11 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AttemptResult, Builder } from '../builders/index.ts';
+import { resolvedDerivation } from '../nix/index.ts';
 import { createBuildPlan, type LocalPlan } from './local-run-plan.ts';
 import type { BuildPlan, BuildWish, MissingPlanner } from './missing.ts';
 import { type FinishedState, verdictOf } from './states.ts';
-import type { BuildLimits, DerivationTexts } from './wanted.ts';
+import type { BuildLimits, DerivationTexts, WantedBuild } from './wanted.ts';
 
 export type LocalRunEvent =
   /** Comes with each part of the wishes: which of them are there already, and all there is to do so far. */
@@ -44,7 +45,10 @@ export interface LocalBuildFinished {
 
 export interface LocalRunOptions {
   readonly planner: MissingPlanner;
-  /** Where derivations are that may have to be written before they can be built. */
+  /**
+   * Where derivations are that are perhaps not in the store yet. All that are built are written, those
+   * that the planner gave a text while they are being built.
+   */
   readonly derivations?: Pick<DerivationTexts, 'write'>;
   readonly builder: Builder;
   /** What is wanted, as it becomes known; building starts with the first part. */
@@ -75,21 +79,33 @@ export async function runLocally(options: LocalRunOptions): Promise<void> {
 /** Plans the wishes as they come. Those that come after the run was cancelled are not looked at. */
 async function takeWishes(options: LocalRunOptions, run: Run): Promise<void> {
   const { planner, signal, derivations } = options;
+  const writing: Promise<void>[] = [];
   try {
     for await (const wishes of options.wishes) {
       if (signal.aborted) continue;
       const plan = await planner.plan(wishes);
-      await derivations?.write(
-        plan.wanted.filter((build) => !build.inputsOnly).map(({ drvPath }) => drvPath),
-      );
-      if (!signal.aborted) run.add(wishes, plan);
+      const built = plan.wanted.filter((build) => !build.inputsOnly);
+      await derivations?.write(pathsOf(built.filter(({ derivation }) => !derivation)));
+      if (signal.aborted) continue;
+      run.add(wishes, plan);
+      const written = derivations?.write(pathsOf(built));
+      // Whoever waits for it below is told.
+      written?.catch(() => {});
+      if (written) writing.push(written);
     }
+    run.close();
+    await Promise.all(writing);
   } catch (error) {
     run.cancelWaiting();
     throw error;
   } finally {
     run.close();
+    await Promise.allSettled(writing);
   }
+}
+
+function pathsOf(builds: readonly WantedBuild[]): readonly string[] {
+  return builds.map(({ drvPath }) => drvPath);
 }
 
 type End = Omit<LocalBuildFinished, 'type' | 'drvPath'>;
@@ -114,6 +130,8 @@ function createRun(options: LocalRunOptions): Run {
   const plan: LocalPlan = createBuildPlan([]);
   const running = new Map<string, Promise<void>>();
   const limits = new Map<string, BuildLimits>();
+  /** Texts of derivations that have not ended. */
+  const texts = new Map<string, Buffer>();
   /** Nodes that are not built, by what they are in the plan. */
   const inert = new Map<string, string>();
   const ends = new Map<string, End>();
@@ -123,6 +141,7 @@ function createRun(options: LocalRunOptions): Run {
 
   const tell = (node: string, end: End) => {
     ends.set(node, end);
+    texts.delete(node);
     onEvent({ type: 'finished', drvPath: inert.get(node) ?? node, ...end });
   };
   const finish = (node: string, end: End) => {
@@ -131,14 +150,16 @@ function createRun(options: LocalRunOptions): Run {
     for (const { drvPath, state, culprit } of fallen) tell(drvPath, { ...neverStarted, state, culprit });
   };
   const run = async (drvPath: string) => {
-    finish(drvPath, await attemptUntilEnd(options, drvPath, limits.get(drvPath) ?? {}));
+    const wanted = { drvPath, limits: limits.get(drvPath) ?? {}, text: texts.get(drvPath) };
+    finish(drvPath, await attemptUntilEnd(options, wanted));
     running.delete(drvPath);
   };
 
   return {
     add(wishes, { wanted, missing, impossible, limits: asked }) {
       for (const [drvPath, limit] of asked) limits.set(drvPath, limit);
-      const nodes = wanted.map(({ drvPath, inputs, inputsOnly }) => {
+      const nodes = wanted.map(({ drvPath, inputs, inputsOnly, derivation }) => {
+        if (derivation) texts.set(drvPath, derivation);
         if (inputsOnly) inert.set(inputsOf(drvPath), drvPath);
         return { drvPath: inputsOnly ? inputsOf(drvPath) : drvPath, inputs };
       });
@@ -164,6 +185,7 @@ function createRun(options: LocalRunOptions): Run {
       wake();
     },
     close() {
+      if (!open) return;
       open = false;
       onEvent({ type: 'planned', cached: [], toBuild, complete: true });
       wake();
@@ -191,9 +213,18 @@ function createRun(options: LocalRunOptions): Run {
   };
 }
 
+interface ToBuild {
+  readonly drvPath: string;
+  readonly limits: BuildLimits;
+  /** All that the builder needs to know; without it, the derivation is in the store. */
+  readonly text: Buffer | undefined;
+}
+
 /** Tries one build until there is a verdict on it. */
-async function attemptUntilEnd(options: LocalRunOptions, drvPath: string, limits: BuildLimits): Promise<End> {
+async function attemptUntilEnd(options: LocalRunOptions, wanted: ToBuild): Promise<End> {
   const { builder, signal, onEvent } = options;
+  const { drvPath, limits, text } = wanted;
+  const derivation = text && resolvedDerivation(text);
   const timeoutSeconds = limits.timeoutSeconds ?? options.timeoutSeconds;
   const maxSilentSeconds = limits.maxSilentSeconds ?? options.maxSilentSeconds;
   for (let failures = 0; ; failures += 1) {
@@ -202,6 +233,7 @@ async function attemptUntilEnd(options: LocalRunOptions, drvPath: string, limits
       attemptId: 0,
       drvPath,
       outputs: {},
+      ...(derivation && { derivation }),
       signal,
       timeoutSeconds,
       maxSilentSeconds,

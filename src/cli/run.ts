@@ -13,6 +13,7 @@ import {
   createPendingDerivations,
   createTextWriter,
   detectNix,
+  isTrusted,
   type LocalNix,
   type NixStore,
   openLocalStore,
@@ -197,7 +198,7 @@ async function build(work: Building): Promise<void> {
   const reader = readInBatches(evaluationEvents({ ...evaluating, signal }, derivations));
   try {
     await runLocally({
-      planner: createMissingPlanner({ store, layout, derivations }),
+      planner: createMissingPlanner({ store, layout, derivations, withTexts: takesTexts(nix) }),
       derivations,
       builder,
       wishes: wishesOf(reader.batches),
@@ -214,6 +215,14 @@ async function build(work: Building): Promise<void> {
     await builder.close();
     derivations.close();
   }
+}
+
+/**
+ * Whether Nix may be told of derivations instead of being made to find them in its store, which takes
+ * it half as long for small ones. Builds that it is told of never go to the machines of its own.
+ */
+function takesTexts({ access, buildHook }: LocalNix): boolean {
+  return isTrusted(access) && buildHook !== undefined;
 }
 
 /**

@@ -6,7 +6,6 @@ import {
   buildDerivation,
   buildPathsWithResults,
   type ConnectionPool,
-  type DaemonConnection,
   type Operation,
   ProtocolError,
 } from './daemon/index.ts';
@@ -73,13 +72,16 @@ async function build<T>(
     signal.addEventListener('abort', cancel, { once: true });
     if (signal.aborted) cancel();
     try {
-      await keepFromCollector(lease.connection, request.keep ?? []);
+      // They hold for as long as the connection does.
+      const keep = (request.keep ?? []).map(addTempRoot);
+      if (request.prepare) await lease.connection.callAll(keep);
       const trouble = await request.prepare?.().then(() => undefined, messageOf);
       if (signal.aborted) return failed('cancelled', '');
       if (trouble !== undefined) return failed(statusOfTrouble(trouble), trouble);
       // Time that went into bringing inputs is not the build's.
       watch = watchBuild(request, cancel);
-      const reply = await lease.connection.call(operation, { onEvent: watch.onEvent });
+      const before = request.prepare ? [] : keep;
+      const reply = await lease.connection.call(operation, { onEvent: watch.onEvent, before });
       if (!reply.ok) return failed(statusOfError(reply.error.message), plainMessage(reply.error.message));
       const result = replyIn(reply.value);
       if (result === undefined) return failed('infrastructure', 'The daemon gave no result.');
@@ -104,11 +106,6 @@ async function build<T>(
       lease.release();
     }
   }
-}
-
-/** Holds for as long as the connection does. */
-async function keepFromCollector(connection: DaemonConnection, paths: readonly string[]): Promise<void> {
-  await connection.callAll(paths.map(addTempRoot));
 }
 
 export function failed(status: RealiseResult['status'], message: string): RealiseResult {

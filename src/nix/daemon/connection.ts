@@ -42,6 +42,8 @@ export interface CallOptions {
   readonly onEvent?: (event: DaemonEvent) => void;
   /** Milliseconds without an answer after which the connection is given up. */
   readonly timeoutMs?: number;
+  /** Performed first, on the same journey, whatever the daemon replies to them. */
+  readonly before?: readonly Operation<unknown>[];
 }
 
 /** The daemon answered with an error where there was to be a stream of bytes. */
@@ -84,7 +86,11 @@ function createConnection(channel: Channel, agreement: Agreement): DaemonConnect
     if (busy) throw new Error(`${name} was called on a connection that is busy`);
     busy = true;
   };
-  const ask = <T>(operation: Operation<T>) => channel.write(encode(operation.code, ...operation.parameters));
+  const ask = (...operations: readonly Operation<unknown>[]) => {
+    const messages = operations.map(({ code, parameters }) => encode(code, ...parameters));
+    const [only] = messages;
+    channel.write(only && messages.length === 1 ? only : Buffer.concat(messages));
+  };
   const hear = <T>(operation: Operation<T>, options: CallOptions) => {
     const events = options.onEvent ?? limitedChatter(operation.name);
     const reply = untilReply(events, () => operation.reply(agreement.minor));
@@ -98,7 +104,9 @@ function createConnection(channel: Channel, agreement: Agreement): DaemonConnect
     async call(operation, options = {}) {
       occupy(operation.name);
       try {
-        ask(operation);
+        const { before = [] } = options;
+        ask(...before, operation);
+        for (const one of before) await hear(one, {});
         const reply = hear(operation, options);
         if (operation.body !== undefined) await sendBody(channel, operation.body, reply);
         return await reply;
@@ -112,7 +120,7 @@ function createConnection(channel: Channel, agreement: Agreement): DaemonConnect
         const some = operations.slice(at, at + pipelined);
         occupy(some[0]?.name ?? '');
         try {
-          for (const operation of some) ask(operation);
+          ask(...some);
           for (const operation of some) replies.push(await hear(operation, options));
         } finally {
           busy = false;
