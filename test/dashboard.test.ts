@@ -74,7 +74,7 @@ describe.skipIf(!chromiumInstalled)('the dashboard in a browser', () => {
     await page.getByRole('link', { name: /#48/ }).click();
     await expect.poll(() => page.title()).toContain('Split the lease module');
     await page.getByRole('link', { name: 'checks.x86_64-linux.test' }).click();
-    await expect.poll(() => page.locator('.sentence').innerText()).toBe('failed in 30 s on local');
+    await expect.poll(() => page.locator('.sentence').innerText()).toBe('failed with exit code 2 in 30 s on local');
     await page.getByRole('link', { name: 'First error: line 93' }).click();
     expect(page.url()).toMatch(/#L93$/);
     expect(await page.locator('.l:target').innerText()).toContain('implicit declaration');

@@ -12,6 +12,7 @@ const sheets = [
   'rows',
   'revision',
   'job',
+  'cause',
   'log',
   'empty',
   'machines',

@@ -2,39 +2,23 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { attributePathFromUrl } from '../evaluations/index.ts';
-import { readPhases } from '../logs/index.ts';
-import { createAnsiRenderer } from './ansi.ts';
-import { lastEventByte } from './api/build-routes.ts';
 import { jobLink } from './links.ts';
 import { streamChanges } from './live/change-stream.ts';
-import type { EventStream } from './live/event-stream.ts';
-import { followLog } from './live/log-stream.ts';
-import { renderLog } from './log-lines.ts';
+import { logQuery, startOf, streamLines, viewLog } from './log-page.ts';
 import { canonicalAddress, needProject, needRevision, type PageContext, sendPage } from './page-context.ts';
 import { jobPage } from './pages/job.tsx';
-import type { LogView } from './pages/log-view.tsx';
 import { notFound } from './problem.ts';
-import {
-  type AttemptRow,
-  listAttempts,
-  listUnfinishedInputs,
-  readAttempt,
-  readBuild,
-} from './read/builds.ts';
+import { listAttempts, listUnfinishedInputs, readBuild } from './read/builds.ts';
+import { readEvidence } from './read/evidence.ts';
 import { findJob, findJobsOfBuilds, listJobHistory } from './read/jobs.ts';
-import { readLogWindow } from './read/log-window.ts';
 import { listBuilders } from './read/machines.ts';
 import { readRevisionProject } from './read/revision-projects.ts';
-import { attemptFace, isMachinesFault } from './words.ts';
 
 const buildersAtMost = 1_000;
 const params = z.object({ owner: z.string(), project: z.string(), sha: z.string(), attribute: z.string() });
-const number = z.coerce.number().int().positive().max(Number.MAX_SAFE_INTEGER).optional().catch(undefined);
-const pageQuery = z.object({ attempt: number, line: number });
-const streamQuery = z.object({ attempt: number, from: number, line: number });
 
 export function registerJobPage(app: FastifyInstance, context: PageContext): void {
-  const { reader, assets, forge } = context;
+  const { reader, assets, forge, firstErrors } = context;
   const streaming = { exposeHeadRoute: false };
 
   async function needJob(address: z.infer<typeof params>) {
@@ -51,35 +35,28 @@ export function registerJobPage(app: FastifyInstance, context: PageContext): voi
     const { project, line, job } = await needJob(address);
     const link = jobLink({ ...line, path: job.path });
     if (canonicalAddress(line, address)) return reply.redirect(link);
-    const query = pageQuery.parse(request.query);
+    const query = logQuery.parse(request.query);
     const build = job.build_id === null ? undefined : await readBuild(reader, job.build_id);
     const others = [build?.culprit_build_id, build?.cached_failure_of].filter((id) => typeof id === 'number');
     const [attempts, inputs, history, places, builders] = await Promise.all([
       build ? listAttempts(reader, build.id) : [],
       build && build.state === 'blocked' ? listUnfinishedInputs(reader, build.id) : [],
       listJobHistory(reader, project.id, job.path, 12),
-      findJobsOfBuilds(reader, others),
+      findJobsOfBuilds(reader, others, job.evaluation_id),
       build?.state === 'queued' ? listBuilders(reader, { after: 0, limit: buildersAtMost }) : [],
     ]);
     const attempt =
       query.attempt === undefined
         ? attempts[0]
         : attempts.find((candidate) => candidate.id === query.attempt);
-    const log = attempt ? await viewLog(attempt, query.line, link) : undefined;
+    const log = attempt ? await viewLog(context, attempt, query.line, `${link}/events`) : undefined;
+    const evidence = build && (await readEvidence(reader, firstErrors, { build, revisionId: line.id }));
     const frame = { assets, events: `${link}/events` };
-    const found = { attempts, inputs, history, places, builders };
+    const found = { attempts, inputs, history, places, builders, evidence };
     return sendPage(
       reply,
       jobPage({ ...found, frame, project, line, job, build, log, forge, now: new Date() }),
     );
-  }
-
-  async function viewLog(attempt: AttemptRow, line: number | undefined, link: string): Promise<LogView> {
-    const window = await readLogWindow(reader, attempt, line);
-    const live = !attempt.log_complete && attempt.state !== 'lost';
-    const phases = await readPhases(reader.db, [attempt.id]);
-    const failed = attemptFace(attempt).tone === 'danger' && !isMachinesFault(attempt);
-    return { attempt, window, phases, live, failed, stream: `${link}/events?attempt=${attempt.id}` };
   }
 
   app.get('/:owner/:project/commit/:sha/:attribute', (request, reply) =>
@@ -100,50 +77,15 @@ export function registerJobPage(app: FastifyInstance, context: PageContext): voi
 
   app.get('/:owner/:project/commit/:sha/:attribute/events', streaming, async (request, reply) => {
     const { line, job } = await needJob(params.parse(request.params));
-    const query = streamQuery.parse(request.query);
+    const query = logQuery.parse(request.query);
     const attempts = job.build_id === null ? [] : await listAttempts(reader, job.build_id);
     const attempt = attempts.find((candidate) => candidate.id === query.attempt);
     const stream = context.streams.open(reply);
-    const position = lastPosition(request) ?? { byte: query.from ?? 0, line: query.line ?? 1 };
+    const isVisible = async () => (await readRevisionProject(reader, line.id)) !== undefined;
     await Promise.all([
       streamChanges(stream, context.revisions, (id) => id === line.id),
-      attempt ? streamLines(context, stream, attempt, position, line.id) : undefined,
+      attempt ? streamLines(context, stream, { attempt, from: startOf(request), isVisible }) : undefined,
     ]);
     return reply;
   });
-}
-
-interface Position {
-  readonly byte: number;
-  /** Number of the line that starts there. */
-  readonly line: number;
-}
-
-/** Sends rendered lines. An event's id is `byte:line`, where a viewer who comes back goes on. */
-async function streamLines(
-  { reader, logs }: PageContext,
-  stream: EventStream,
-  attempt: AttemptRow,
-  from: Position,
-  revisionId: number,
-): Promise<void> {
-  let line = from.line;
-  const renderer = createAnsiRenderer();
-  const isLost = async () => (await readAttempt(reader, attempt.id))?.state === 'lost';
-  const isVisible = async () => (await readRevisionProject(reader, revisionId)) !== undefined;
-  const options = { db: reader.db, attemptId: attempt.id, fromByte: from.byte, isLost, isVisible };
-  await followLog(options, logs, stream, async ({ bytes, nextByte }) => {
-    const lines = renderLog(bytes, renderer);
-    const data = JSON.stringify({ first: line, lines });
-    line += lines.length;
-    await stream.send({ name: 'lines', id: `${nextByte}:${line}`, data });
-  });
-  await stream.send({ name: 'end', data: '' });
-}
-
-function lastPosition(request: FastifyRequest): Position | undefined {
-  const header = request.headers['last-event-id'];
-  const byte = lastEventByte(header);
-  const line = /:(\d+)$/.exec(String(header))?.[1];
-  return byte === undefined || line === undefined ? undefined : { byte, line: Number(line) };
 }

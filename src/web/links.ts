@@ -26,6 +26,11 @@ export function jobLink(
   return `${revisionLink(at)}/${attributePathToUrl(at.path)}`;
 }
 
+/** A build by itself: what is needed or read by attributes, without being one, has no other page. */
+export function buildLink(id: number): string {
+  return `/builds/${id}`;
+}
+
 /** Pages of the forge. */
 export interface ForgeLinks {
   repository(at: ProjectName): string;

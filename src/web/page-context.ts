@@ -5,6 +5,7 @@ import type { EventStreams } from './live/event-stream.ts';
 import type { FanOut } from './live/fan-out.ts';
 import type { WebServerOptions } from './options.ts';
 import { notFound } from './problem.ts';
+import type { FirstErrors } from './read/first-error.ts';
 import { findProject, type ProjectRow } from './read/projects.ts';
 import type { Reader } from './read/reader.ts';
 import { findRevisions, type RevisionLine } from './read/revision-lines.ts';
@@ -18,6 +19,7 @@ export interface PageContext {
   readonly assets: AssetPaths;
   readonly options: WebServerOptions;
   readonly forge: ForgeLinks;
+  readonly firstErrors: FirstErrors;
   /** The project of a revision that visitors may see. */
   projectOf(revisionId: number): Promise<number | undefined>;
 }

@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { readChanges } from '../evaluations/index.ts';
+import { registerBuildPage } from './build-page-routes.ts';
 import { registerJobPage } from './job-routes.ts';
 import { forgeLinks, projectLink, pullRequestLink, revisionLink } from './links.ts';
 import { streamChanges } from './live/change-stream.ts';
@@ -15,6 +16,7 @@ import { errorsShown, jobsPerPage, revisionPage } from './pages/revision.tsx';
 import { troubledShown } from './pages/revision-banners.tsx';
 import { searchPage } from './pages/search.tsx';
 import { notFound } from './problem.ts';
+import { createFirstErrors } from './read/first-error.ts';
 import { listImports } from './read/imports.ts';
 import { jobGroups, totalJobs } from './read/job-counts.ts';
 import { countMatching, listEvaluationErrors, listJobs } from './read/jobs.ts';
@@ -41,16 +43,21 @@ const jobsQuery = z.object({
 });
 
 /** Registers all pages and the streams that keep them current. */
-export function registerPages(app: FastifyInstance, parts: Omit<PageContext, 'forge' | 'projectOf'>): void {
+export function registerPages(
+  app: FastifyInstance,
+  parts: Omit<PageContext, 'forge' | 'firstErrors' | 'projectOf'>,
+): void {
   const context: PageContext = {
     ...parts,
     forge: forgeLinks(parts.options.githubUrl()),
+    firstErrors: createFirstErrors(parts.reader),
     projectOf: createProjectLookup(parts.reader),
   };
   registerServerPages(app, context);
   registerProjectPages(app, context);
   registerRevisionPages(app, context);
   registerJobPage(app, context);
+  registerBuildPage(app, context);
 }
 
 const streaming = { exposeHeadRoute: false };

@@ -1,7 +1,7 @@
 /** Changing builds and evaluations: for bearers of tokens of the scope admin. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { bumpPriority } from '../../builds/index.ts';
+import { askForCheck, bumpPriority, cancelCheck, checkRefusals } from '../../builds/index.ts';
 import {
   cancelBuild,
   cancelEvaluations,
@@ -102,6 +102,57 @@ export function actionRoutes({ access, onRevisionChanged }: ActionContext): Fast
         if (restart.kind === 'restarted') return { id, evaluationIds: [...restart.evaluationIds] };
         if (restart.kind === 'unknown') throw notFound('build');
         throw problem(409, `build-${restart.kind}`, restartRefusals[restart.kind]);
+      },
+    );
+
+    app.post(
+      '/builds/:id/check',
+      {
+        schema: {
+          operationId: 'checkBuild',
+          summary: 'Build what succeeded once more, to see whether the same comes out',
+          description:
+            'It is built when a builder is free. What is found stands among the `checks` of the build and ' +
+            'changes no result.',
+          tags: ['Builds'],
+          ...adminOnly,
+          params: idParams,
+          response: {
+            202: z.object({
+              id: z.number().int(),
+              checkId: z.number().int().describe('The one that waits or runs already, if there is one'),
+            }),
+            '4xx': problemSchema,
+          },
+        },
+      },
+      async (request, reply) => {
+        const { id } = request.params;
+        const { db } = access.readerOf(request);
+        const asked = await db.transaction((trx) => askForCheck(trx, id, 'the API'));
+        if ('checkId' in asked) return reply.code(202).send({ id, checkId: asked.checkId });
+        if (asked.kind === 'unknown') throw notFound('build');
+        throw problem(409, `build-${asked.kind}`, checkRefusals[asked.kind]);
+      },
+    );
+
+    app.delete(
+      '/builds/:id/check',
+      {
+        schema: {
+          operationId: 'cancelCheck',
+          summary: 'Call off the check of a build that waits or runs',
+          tags: ['Builds'],
+          ...adminOnly,
+          params: idParams,
+          response: { 200: done, '4xx': problemSchema },
+        },
+      },
+      async (request) => {
+        const { id } = request.params;
+        const { db } = access.readerOf(request);
+        await needRow(db('builds').select('id').where({ id }).first(), 'build');
+        return { id, cancelled: await db.transaction((trx) => cancelCheck(trx, id)) };
       },
     );
 

@@ -1,5 +1,6 @@
 /** The shapes of the API. Names are stable; times are ISO 8601 in UTC; ids survive renames. */
 import { z } from 'zod';
+import { checkStates } from '../../builds/index.ts';
 import { jobGroups } from '../read/job-counts.ts';
 import { buildStates, jobStates } from '../read/jobs.ts';
 import { evaluationStates } from '../read/revision-lines.ts';
@@ -123,6 +124,7 @@ export const jobSchema = z
 export const attemptSchema = z
   .object({
     id,
+    checkId: id.nullable().describe('It was built again only for that check of the build'),
     builder: z.string(),
     state: z.enum(['running', 'ended', 'lost']),
     status: z.string().nullable(),
@@ -139,6 +141,19 @@ export const attemptSchema = z
       .describe('Where the phases of the build begin in its log'),
   })
   .meta({ id: 'Attempt' });
+
+export const checkSchema = z
+  .object({
+    id,
+    state: z.enum(checkStates),
+    message: z.string().describe('Of a bad end: the output that differs, and the words of Nix'),
+    askedBy: z.string(),
+    builder: z.string().nullable(),
+    attemptId: id.nullable().describe('Its newest attempt, which has the log'),
+    createdAt: time,
+    finishedAt: optionalTime,
+  })
+  .meta({ id: 'Check', description: 'A build that was built again, to see whether the same comes out' });
 
 export const buildSchema = z
   .object({
@@ -161,7 +176,8 @@ export const buildSchema = z
     createdAt: time,
     startedAt: optionalTime,
     finishedAt: optionalTime,
-    attempts: z.array(attemptSchema).describe('Newest first'),
+    attempts: z.array(attemptSchema).describe('Newest first, those of checks behind them'),
+    checks: z.array(checkSchema).describe('Newest first'),
   })
   .meta({ id: 'Build' });
 

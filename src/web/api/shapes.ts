@@ -1,5 +1,6 @@
 /** Rows to the API's shapes. */
 import type { z } from 'zod';
+import type { CheckRecord } from '../../builds/index.ts';
 import { formatAttributePath } from '../../evaluations/index.ts';
 import type { LogPhase } from '../../logs/index.ts';
 import { projectLink, revisionLink } from '../links.ts';
@@ -128,6 +129,7 @@ export function jobShape(row: JobRow): z.infer<typeof jobSchema> {
 function attemptShape(row: AttemptRow, phases: readonly LogPhase[]): z.infer<typeof attemptSchema> {
   return {
     id: row.id,
+    checkId: row.check_id,
     builder: row.builder,
     state: row.state,
     status: row.status,
@@ -147,6 +149,7 @@ export function buildShape(
   row: BuildRow,
   attempts: readonly AttemptRow[],
   phases: readonly LogPhase[],
+  checks: readonly CheckRecord[],
 ): z.infer<typeof buildSchema> {
   return {
     id: row.id,
@@ -167,6 +170,7 @@ export function buildShape(
     startedAt: iso(row.started_at),
     finishedAt: iso(row.finished_at),
     attempts: attempts.map((attempt) => attemptShape(attempt, phases)),
+    checks: [...checks],
   };
 }
 

@@ -208,9 +208,6 @@ if (log?.dataset.stream && follow) {
     { passive: true },
   );
   if (!location.hash) setFollowing(true);
-} else if (log && !location.hash && log.childElementCount > 200 && followsLatest && $('#state .danger')) {
-  // A failure is explained at the end of its log.
-  log.lastElementChild.scrollIntoView({ block: 'end' });
 }
 
 // A link to a line that is not on this page: ask for the part of the log that has it.

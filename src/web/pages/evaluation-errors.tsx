@@ -1,11 +1,10 @@
 import type { FC } from 'hono/jsx';
 import { formatAttributePath } from '../../evaluations/index.ts';
 import { countOf, formatNumber } from '../format.ts';
-import { type ForgeLinks, jobLink } from '../links.ts';
+import { buildLink, type ForgeLinks, jobLink } from '../links.ts';
 import type { ImportRow } from '../read/imports.ts';
 import type { JobRow } from '../read/jobs.ts';
 import type { RevisionLine } from '../read/revision-lines.ts';
-import { importLogLink } from './imports.tsx';
 
 interface ErrorsOfRevision {
   readonly line: RevisionLine;
@@ -60,7 +59,7 @@ export const EvaluationError: FC<{
       <pre>{(job.error ?? '').trim()}</pre>
       {culprit ? (
         <p class="more">
-          <a href={importLogLink(culprit)}>Log of {culprit.name}</a>
+          <a href={buildLink(culprit.build_id)}>Log of {culprit.name}</a>
         </p>
       ) : null}
     </div>

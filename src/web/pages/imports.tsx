@@ -1,15 +1,12 @@
 import type { FC } from 'hono/jsx';
 import { countOf } from '../format.ts';
+import { buildLink } from '../links.ts';
 import type { ImportRow } from '../read/imports.ts';
 import { jobFace } from '../words.ts';
 import { Duration, Mark, Word } from './parts.tsx';
 
 /** Builds of one evaluation that a page lists; the API has all of them. */
 export const importsShown = 100;
-
-export function importLogLink({ build_id }: ImportRow): string {
-  return `/api/v1/builds/${build_id}/log`;
-}
 
 /** What was built because the evaluation reads what it makes (import from derivation). */
 export const Imports: FC<{ imports: readonly ImportRow[]; now: Date }> = ({ imports, now }) => (
@@ -33,7 +30,7 @@ const ImportLine: FC<{ build: ImportRow; now: Date }> = ({ build, now }) => {
   return (
     <li class="row job-line">
       <Mark face={face} />
-      <a class="name" href={importLogLink(build)}>
+      <a class="name" href={buildLink(build.build_id)}>
         {build.name}
       </a>
       <span class="sub">

@@ -1,5 +1,6 @@
 import type { ForgeLinks } from '../links.ts';
 import type { AttemptRow, BuildRow, InputRow } from '../read/builds.ts';
+import type { Evidence } from '../read/evidence.ts';
 import type { JobHistoryRow, JobPlace, JobRow } from '../read/jobs.ts';
 import type { BuilderRow } from '../read/machines.ts';
 import type { ProjectRow } from '../read/projects.ts';
@@ -20,6 +21,8 @@ export interface JobPage {
   readonly builders: readonly BuilderRow[];
   /** Where the builds that are named on the page can be read about. */
   readonly places: ReadonlyMap<number, JobPlace>;
+  /** Why it failed, where it did. */
+  readonly evidence: Evidence | undefined;
   readonly history: readonly JobHistoryRow[];
   readonly log: LogView | undefined;
   readonly forge: ForgeLinks;

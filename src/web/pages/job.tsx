@@ -1,23 +1,25 @@
 import type { Child, FC } from 'hono/jsx';
+import { isFailure } from '../../builds/index.ts';
 import { formatAttributePath } from '../../evaluations/index.ts';
 import { shortSha } from '../format.ts';
-import { jobLink, revisionLink } from '../links.ts';
-import type { BuildRow } from '../read/builds.ts';
+import { buildLink, jobLink, revisionLink } from '../links.ts';
 import type { JobRow } from '../read/jobs.ts';
-import { buildFace, jobFace } from '../words.ts';
+import { jobFace } from '../words.ts';
+import { Waiting } from './build-parts.tsx';
+import { Cause, causeInSentence, ownMessage } from './cause.tsx';
 import { EvaluationError } from './evaluation-errors.tsx';
 import { About } from './job-about.tsx';
 import type { JobPage } from './job-page.ts';
 import { Crumbs, Layout, renderPage } from './layout.tsx';
 import { Log } from './log-view.tsx';
-import { AttributeName, Banner, Copy, Duration, Mark, State, Word } from './parts.tsx';
+import { AttributeName, Banner, Duration, Mark, Word } from './parts.tsx';
 import { projectCrumbs } from './project.tsx';
-import { waitingReason } from './waiting.ts';
 
 /** One attribute of one revision: state and cause in a sentence, then the log. */
 export function jobPage(page: JobPage): Promise<string> {
   const { job, line, build, project } = page;
   const name = formatAttributePath(job.path);
+  const message = build && job.job_group !== 'good' ? ownMessage(build) : '';
   return renderPage(
     <Layout frame={page.frame} title={`${name} · ${line.owner}/${line.project}`}>
       <Crumbs
@@ -41,15 +43,17 @@ export function jobPage(page: JobPage): Promise<string> {
           <Sentence page={page} />
         </p>
         <KnownFailure page={page} />
-        {build?.message && job.job_group !== 'good' ? (
-          <pre class={job.job_group === 'bad' ? 'message' : 'message calm'}>{build.message.trim()}</pre>
+        {job.error === null ? null : <EvaluationError job={job} line={line} forge={page.forge} />}
+        {message === '' ? null : (
+          <pre class={job.job_group === 'bad' ? 'message' : 'message calm'}>{message}</pre>
+        )}
+        {page.evidence ? (
+          <Cause view={{ evidence: page.evidence, commit: line, forge: page.forge, now: page.now }} />
         ) : null}
-        <Mismatch build={build} />
-        {job.state === 'queued' || job.state === 'blocked' ? <Waiting page={page} /> : null}
+        {job.state === 'queued' || job.state === 'blocked' ? <Waiting of={page} /> : null}
       </div>
       <div class="columns">
         <div class="wide">
-          {job.error === null ? null : <EvaluationError job={job} line={line} forge={page.forge} />}
           {page.log ? <Log view={page.log} /> : null}
           {!page.log && job.error === null ? <NoLog job={job} /> : null}
         </div>
@@ -100,6 +104,7 @@ const Sentence: FC<{ page: JobPage }> = ({ page }) => {
     default:
       return build?.started_at ? (
         <>
+          {isFailure(job.state) ? causeInSentence(build.message) : ''}
           {' in '}
           <Duration from={build.started_at} to={build.finished_at} now={now} />
           {on}
@@ -108,34 +113,11 @@ const Sentence: FC<{ page: JobPage }> = ({ page }) => {
   }
 };
 
-const Waiting: FC<{ page: JobPage }> = ({ page: { inputs, build, builders, now } }) => {
-  if (inputs.length > 0 && build) {
-    const others = build.pending_inputs - inputs.length;
-    return (
-      <Banner tone="muted" title="Waiting for inputs">
-        <ul class="inputs">
-          {inputs.map((input) => (
-            <li>
-              <State face={buildFace(input.state)} /> <code>{input.name}</code>
-            </li>
-          ))}
-          {others > 0 ? <li>and {others} more</li> : null}
-        </ul>
-      </Banner>
-    );
-  }
-  if (!build) return null;
-  return (
-    <Banner tone="muted" title="Waiting for a builder">
-      It {waitingReason(build, builders, now)}. <a href="/queue">Queue</a>
-    </Banner>
-  );
-};
-
-/** A link to the page of another build, where there is one. */
+/** A link to another build: to the attribute that it is, where it is one. */
 const OfBuild: FC<{ id: number | null; page: JobPage; children?: Child }> = ({ id, page, children }) => {
   const place = id === null ? undefined : page.places.get(id);
-  return place ? <a href={jobLink(place)}>{children}</a> : children;
+  if (id === null) return children;
+  return <a href={place ? jobLink(place) : buildLink(id)}>{children}</a>;
 };
 
 const KnownFailure: FC<{ page: JobPage }> = ({ page }) => {
@@ -149,21 +131,6 @@ const KnownFailure: FC<{ page: JobPage }> = ({ page }) => {
       </OfBuild>
       . A comment of one line, <code>/ci rerun failed</code>, has it tried again.
     </Banner>
-  );
-};
-
-/** The hash that is to go into the file, ready to be copied. */
-const Mismatch: FC<{ build: BuildRow | undefined }> = ({ build }) => {
-  if (!build?.got_hash) return null;
-  return (
-    <dl class="hashes">
-      <dt>specified</dt>
-      <dd>{build.specified_hash ? <Copy text={build.specified_hash} /> : 'none'}</dd>
-      <dt>got</dt>
-      <dd>
-        <Copy text={build.got_hash} />
-      </dd>
-    </dl>
   );
 };
 

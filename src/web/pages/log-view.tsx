@@ -1,8 +1,6 @@
 import { raw } from 'hono/html';
 import type { FC } from 'hono/jsx';
 import type { LogPhase } from '../../logs/index.ts';
-import { splitLines } from '../ansi.ts';
-import { findFailureLine } from '../failure-line.ts';
 import { countOf, formatBytes, formatNumber } from '../format.ts';
 import { type LogLine, renderLog } from '../log-lines.ts';
 import type { AttemptRow } from '../read/builds.ts';
@@ -15,19 +13,20 @@ export interface LogView {
   readonly phases: readonly LogPhase[];
   /** Whether more will come, so that the script follows it. */
   readonly live: boolean;
-  /** Whether it is the log of something that failed by itself. */
-  readonly failed: boolean;
+  /** Number of the line that first says what went wrong, in the whole log. */
+  readonly firstError: number | undefined;
   /** Address of the page's own stream. */
   readonly stream: string;
 }
 
 /** The log of an attempt: a window of lines with numbers that can be linked to. */
 export const Log: FC<{ view: LogView }> = ({ view }) => {
-  const { attempt, window, live } = view;
+  const { attempt, window, live, firstError } = view;
   const lines = renderLog(window.bytes);
   const last = window.firstLine + lines.length - 1;
-  const failure = view.failed ? findFailureLine(splitLines(window.bytes)) : undefined;
   const phases = phasesOf(view, lines);
+  const to = (line: number) =>
+    line >= window.firstLine && line <= last ? `#L${line}` : `?attempt=${attempt.id}&line=${line}#L${line}`;
   const rawLog = `/api/v1/builds/${attempt.build_id}/log?attempt=${attempt.id}`;
   return (
     <section class="log-view" aria-label="Log">
@@ -36,9 +35,9 @@ export const Log: FC<{ view: LogView }> = ({ view }) => {
         <span class="number" data-log-size>
           {countOf(Math.max(attempt.log_lines, last, 0), 'line')}, {formatBytes(attempt.log_bytes)}
         </span>
-        {failure === undefined ? null : (
-          <a class="first-error" href={`#L${window.firstLine + failure}`}>
-            First error: line {formatNumber(window.firstLine + failure)}
+        {firstError === undefined ? null : (
+          <a class="first-error" href={to(firstError)}>
+            First error: line {formatNumber(firstError)}
           </a>
         )}
         {live ? (
@@ -46,6 +45,7 @@ export const Log: FC<{ view: LogView }> = ({ view }) => {
             Follow
           </button>
         ) : null}
+        {window.reachesEnd && last > 40 ? <a href={`#L${last}`}>End</a> : null}
         <a href={rawLog} download={`build-${attempt.build_id}-attempt-${attempt.id}.log`}>
           Raw
         </a>
@@ -53,21 +53,13 @@ export const Log: FC<{ view: LogView }> = ({ view }) => {
       {phases.length > 1 ? (
         <nav class="phases" aria-label="Phases">
           {phases.map(({ phase, line }) => (
-            <a
-              href={
-                line >= window.firstLine && line <= last
-                  ? `#L${line}`
-                  : `?attempt=${attempt.id}&line=${line}#L${line}`
-              }
-            >
-              {phase.replace(/Phase$/, '')}
-            </a>
+            <a href={to(line)}>{phase.replace(/Phase$/, '')}</a>
           ))}
         </nav>
       ) : null}
       {window.firstLine > 1 ? (
         <p class="more">
-          <a href={`?line=${window.firstLine - 1}#L${window.firstLine - 1}`}>
+          <a href={to(window.firstLine - 1)}>
             Earlier lines, {formatNumber(Math.max(1, window.firstLine - windowLines))} to{' '}
             {formatNumber(window.firstLine - 1)}
           </a>
@@ -85,7 +77,10 @@ export const Log: FC<{ view: LogView }> = ({ view }) => {
         data-next-line={last + 1}
       >
         {lines.map(({ html, phase }, index) => (
-          <div class={lineClass(phase, index === failure)} id={`L${window.firstLine + index}`}>
+          <div
+            class={lineClass(phase, window.firstLine + index === firstError)}
+            id={`L${window.firstLine + index}`}
+          >
             <a href={`#L${window.firstLine + index}`} tabindex={-1}>
               {window.firstLine + index}
             </a>
@@ -100,7 +95,7 @@ export const Log: FC<{ view: LogView }> = ({ view }) => {
       </div>
       {window.reachesEnd ? null : (
         <p class="more">
-          <a href={`?line=${last + 1}#L${last + 1}`}>Later lines</a> <a href="?">End of the log</a>
+          <a href={to(last + 1)}>Later lines</a> <a href={`?attempt=${attempt.id}`}>End of the log</a>
         </p>
       )}
     </section>

@@ -1,6 +1,6 @@
 import type { FC } from 'hono/jsx';
 import { formatNumber } from '../format.ts';
-import { jobLink } from '../links.ts';
+import { buildLink, jobLink } from '../links.ts';
 import type { BuilderRow } from '../read/machines.ts';
 import type { QueueRow, QueueTotals } from '../read/queue.ts';
 import { buildFace } from '../words.ts';
@@ -77,7 +77,9 @@ const QueueLine: FC<{ row: QueueRow; builders: readonly BuilderRow[]; now: Date 
             {name}
           </a>
         ) : (
-          <span class="name">{name}</span>
+          <a class="name" href={buildLink(row.id)}>
+            {name}
+          </a>
         )}
         {row.priority === 0 ? null : (
           <span class="tag" title="Higher is sooner">

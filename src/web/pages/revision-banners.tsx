@@ -31,8 +31,12 @@ export const RevisionBanners: FC<{ line: RevisionLine; details: RevisionDetails;
       ) : null}
       {details.approved_by === null ? null : (
         <Banner tone="muted" title={`Approved by ${details.approved_by}`}>
-          {line.trust_reason ?? 'It comes from outside.'}{' '}
-          {details.approved_at ? <Ago date={details.approved_at} now={now} /> : null}
+          {details.approved_at ? (
+            <>
+              <Ago date={details.approved_at} now={now} />.{' '}
+            </>
+          ) : null}
+          It had to be: {line.trust_reason ?? 'it comes from outside.'}
         </Banner>
       )}
       {evaluation?.state === 'cancelled' ? (

@@ -60,6 +60,8 @@ export async function readBuild(reader: Reader, id: number): Promise<BuildRow | 
 const attemptShape = z.object({
   id: z.number(),
   build_id: z.number(),
+  /** It was built again only for that check of the build. */
+  check_id: z.number().nullable(),
   builder: z.string(),
   state: z.enum(['running', 'ended', 'lost']),
   status: z.string().nullable(),
@@ -72,13 +74,14 @@ const attemptShape = z.object({
 });
 export type AttemptRow = z.infer<typeof attemptShape>;
 
-/** Attempts of a build, newest first. Ask only for builds that were read through `readBuild`. */
+/** Attempts of a build, newest first, those of its checks behind them. Ask only for builds that were read through `readBuild`. */
 export async function listAttempts(reader: Reader, buildId: number): Promise<AttemptRow[]> {
   return readRows(
     reader,
     attemptShape,
-    `SELECT id, build_id, builder, state, status, message, started_at, finished_at, log_bytes, log_lines,
-       log_complete FROM attempts WHERE build_id = :buildId ORDER BY id DESC LIMIT 50`,
+    `SELECT id, build_id, check_id, builder, state, status, message, started_at, finished_at, log_bytes,
+       log_lines, log_complete FROM attempts WHERE build_id = :buildId
+     ORDER BY check_id IS NOT NULL, id DESC LIMIT 50`,
     { buildId },
   );
 }
@@ -88,8 +91,8 @@ export async function readAttempt(reader: Reader, attemptId: number): Promise<At
   return readRow(
     reader,
     attemptShape,
-    `SELECT id, build_id, builder, state, status, message, started_at, finished_at, log_bytes, log_lines,
-       log_complete FROM attempts WHERE id = :attemptId`,
+    `SELECT id, build_id, check_id, builder, state, status, message, started_at, finished_at, log_bytes,
+       log_lines, log_complete FROM attempts WHERE id = :attemptId`,
     { attemptId },
   );
 }

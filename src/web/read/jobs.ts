@@ -40,17 +40,17 @@ export type JobRow = z.infer<typeof jobShape>;
 const jobStateSql = `CASE WHEN j.error IS NOT NULL THEN 'evaluation-error' WHEN j.cached THEN 'cached'
   WHEN b.state IS NOT NULL THEN b.state WHEN e.finished_at IS NOT NULL THEN 'cancelled' ELSE 'queued' END`;
 
-const columns = `j.id, j.evaluation_id, j.path, j.drv_path, j.name, j.system, j.outputs, j.mark, j.error,
+export const jobColumns = `j.id, j.evaluation_id, j.path, j.drv_path, j.name, j.system, j.outputs, j.mark, j.error,
   j.error_file, j.error_line, j.error_column, j.build_id, ${jobStateSql} AS state,
   ${jobGroupSql} AS job_group, b.message, culprit.name AS culprit_name, b.cached_failure_of, b.started_at, b.finished_at,
   (SELECT a.builder FROM attempts a WHERE a.build_id = b.id AND b.state = 'building'
    ORDER BY a.id DESC LIMIT 1) AS builder`;
 
-const joins = `JOIN evaluations e ON e.id = j.evaluation_id
+export const jobJoins = `JOIN evaluations e ON e.id = j.evaluation_id
   JOIN revisions r ON r.id = e.revision_id JOIN projects p ON p.id = r.project_id
   LEFT JOIN builds b ON b.id = j.build_id LEFT JOIN builds culprit ON culprit.id = b.culprit_build_id`;
 
-const visible = '(:showPrivate OR NOT p.private)';
+export const visibleJobs = '(:showPrivate OR NOT p.private)';
 
 /** Part of a path's readable spelling; good enough to look for a piece of it. */
 const matches = `(:query = '' OR strpos(lower(array_to_string(j.path, '.')), lower(:query)) > 0
@@ -79,10 +79,10 @@ export async function listJobs(
     reader,
     jobShape,
     // Sorted narrow, then widened: only the rows of the page are joined with everything.
-    `SELECT ${columns} FROM (
+    `SELECT ${jobColumns} FROM (
        SELECT id, row_number() OVER (ORDER BY ${order}, path) AS place FROM (${grouped}) grouped
        ORDER BY place LIMIT :limit OFFSET :offset) page
-     JOIN jobs j ON j.id = page.id ${joins} WHERE ${visible} ORDER BY page.place`,
+     JOIN jobs j ON j.id = page.id ${jobJoins} WHERE ${visibleJobs} ORDER BY page.place`,
     { evaluationId, query, group: group ?? '', limit, offset },
   );
 }
@@ -111,8 +111,8 @@ export async function listEvaluationErrors(
   return readRows(
     reader,
     jobShape,
-    `SELECT ${columns} FROM jobs j ${joins}
-     WHERE j.evaluation_id = :evaluationId AND j.error IS NOT NULL AND ${visible} ORDER BY j.path LIMIT :limit`,
+    `SELECT ${jobColumns} FROM jobs j ${jobJoins}
+     WHERE j.evaluation_id = :evaluationId AND j.error IS NOT NULL AND ${visibleJobs} ORDER BY j.path LIMIT :limit`,
     { evaluationId, limit },
   );
 }
@@ -131,8 +131,8 @@ export async function pageJobs(
   return readRows(
     reader,
     jobShape,
-    `SELECT ${columns} FROM jobs j ${joins}
-     WHERE j.evaluation_id = :evaluationId AND j.id > :after AND ${matches} AND ${visible}
+    `SELECT ${jobColumns} FROM jobs j ${jobJoins}
+     WHERE j.evaluation_id = :evaluationId AND j.id > :after AND ${matches} AND ${visibleJobs}
        AND (:state = '' OR ${jobStateSql} = :state) ORDER BY j.id LIMIT :limit`,
     { evaluationId, ...filter, state: filter.state ?? '' },
   );
@@ -140,9 +140,14 @@ export async function pageJobs(
 
 /** One job by its id. */
 export async function readJob(reader: Reader, id: number): Promise<JobRow | undefined> {
-  return readRow(reader, jobShape, `SELECT ${columns} FROM jobs j ${joins} WHERE j.id = :id AND ${visible}`, {
-    id,
-  });
+  return readRow(
+    reader,
+    jobShape,
+    `SELECT ${jobColumns} FROM jobs j ${jobJoins} WHERE j.id = :id AND ${visibleJobs}`,
+    {
+      id,
+    },
+  );
 }
 
 /** One job by its path in an evaluation. */
@@ -154,8 +159,8 @@ export async function findJob(
   return readRow(
     reader,
     jobShape,
-    `SELECT ${columns} FROM jobs j ${joins}
-     WHERE j.evaluation_id = :evaluationId AND j.path = CAST(:path AS text[]) AND ${visible}`,
+    `SELECT ${jobColumns} FROM jobs j ${jobJoins}
+     WHERE j.evaluation_id = :evaluationId AND j.path = CAST(:path AS text[]) AND ${visibleJobs}`,
     { evaluationId, path },
   );
 }
@@ -173,11 +178,11 @@ export async function listJobHistory(
   return readRows(
     reader,
     historyShape,
-    `SELECT ${columns}, r.sha, r.title, e.queued_at FROM (
+    `SELECT ${jobColumns}, r.sha, r.title, e.queued_at FROM (
        SELECT e.id FROM evaluations e JOIN revisions r ON r.id = e.revision_id
        WHERE r.project_id = :projectId ORDER BY e.id DESC LIMIT 50) newest
-     JOIN jobs j ON j.evaluation_id = newest.id AND j.path = CAST(:path AS text[]) ${joins}
-     WHERE ${visible} ORDER BY e.id DESC LIMIT :limit`,
+     JOIN jobs j ON j.evaluation_id = newest.id AND j.path = CAST(:path AS text[]) ${jobJoins}
+     WHERE ${visibleJobs} ORDER BY e.id DESC LIMIT :limit`,
     { projectId, path, limit },
   );
 }
@@ -191,10 +196,14 @@ const placeShape = z.object({
 });
 export type JobPlace = z.infer<typeof placeShape>;
 
-/** The newest visible job of each of these builds: where a build can be read about. */
+/**
+ * The newest visible job of each of these builds: where a build can be read about. One of the evaluation
+ * that is being looked at comes first: builds are shared, and readers are not to end up elsewhere.
+ */
 export async function findJobsOfBuilds(
   reader: Reader,
   buildIds: readonly number[],
+  evaluationId: number,
 ): Promise<ReadonlyMap<number, JobPlace>> {
   if (buildIds.length === 0) return new Map();
   const rows = await readRows(
@@ -203,8 +212,8 @@ export async function findJobsOfBuilds(
     `SELECT DISTINCT ON (j.build_id) j.build_id, p.owner, p.name AS project, r.sha, j.path FROM jobs j
      JOIN evaluations e ON e.id = j.evaluation_id JOIN revisions r ON r.id = e.revision_id
      JOIN projects p ON p.id = r.project_id
-     WHERE j.build_id = ANY(:buildIds) AND ${visible} ORDER BY j.build_id, j.id DESC`,
-    { buildIds },
+     WHERE j.build_id = ANY(:buildIds) AND ${visibleJobs} ORDER BY j.build_id, j.evaluation_id = :evaluationId DESC, j.id DESC`,
+    { buildIds, evaluationId },
   );
   return new Map(rows.map((row) => [row.build_id, row]));
 }

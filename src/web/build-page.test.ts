@@ -1,0 +1,144 @@
+/** Builds that are no attribute, and why builds failed, as visitors find it. */
+import type { FastifyInstance } from 'fastify';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type SeededDashboard, seedDashboard } from '../../test/support/seed-dashboard.ts';
+import { seedMachines } from '../../test/support/seed-machines.ts';
+import { addAttempt } from '../../test/support/seed-rows.ts';
+import { webUnderTest } from '../../test/support/web-under-test.ts';
+import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
+
+let database: TestDatabase;
+let app: FastifyInstance;
+let shas: SeededDashboard['shas'];
+let failed: SeededDashboard['failed'];
+let machines: Awaited<ReturnType<typeof seedMachines>>;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  ({ shas, failed } = await seedDashboard(database.knex, 5));
+  machines = await seedMachines(database.knex);
+  app = await webUnderTest(database);
+});
+afterAll(async () => {
+  await app.close();
+  await database.drop();
+});
+
+test('a build that an evaluation needed is listed with it, and an error that names it links to its log', async () => {
+  const { knex } = database;
+  const evaluation = await knex('evaluations')
+    .join('revisions', 'revisions.id', 'evaluations.revision_id')
+    .join('projects', 'projects.id', 'revisions.project_id')
+    .where({ private: false })
+    .whereNull('evaluations.reused_from')
+    .orderBy('evaluations.id', 'desc')
+    .first('evaluations.id', 'owner', 'name', 'sha');
+  const drvPath = `/nix/store/${'b'.repeat(32)}-read-while-evaluating.drv`;
+  const [build] = await knex('builds')
+    .insert({
+      drv_path: drvPath,
+      name: 'read-while-evaluating',
+      system: 'x86_64-linux',
+      state: 'failed',
+      message: 'exit code 3',
+      finished_at: new Date(),
+    })
+    .returning('id');
+  await knex('evaluation_imports').insert({ evaluation_id: evaluation.id, build_id: build.id });
+  await knex('jobs').insert({
+    evaluation_id: evaluation.id,
+    path: ['reads', 'it'],
+    error: `error: builder for '${drvPath}' failed`,
+  });
+  const { items } = (await app.inject(`/api/v1/evaluations/${evaluation.id}/imports`)).json();
+  expect(items).toMatchObject([
+    { buildId: build.id, name: 'read-while-evaluating', drvPath, state: 'failed' },
+  ]);
+  expect((await app.inject(`/api/v1/builds/${build.id}`)).statusCode).toBe(200);
+  const page = await app.inject(`/${evaluation.owner}/${evaluation.name}/commit/${evaluation.sha}`);
+  expect(page.body).toContain('Built while evaluating');
+  expect(page.body).toContain(`<a href="/builds/${build.id}">Log of read-while-evaluating</a>`);
+});
+
+/** What a reader sees of a page. */
+async function read(path: string): Promise<string> {
+  const { statusCode, body } = await app.inject(path);
+  expect(statusCode, path).toBe(200);
+  return body.replace(/<[^>]*>/g, '').replaceAll('&#39;', "'");
+}
+
+async function revisionOf(sha: string): Promise<number> {
+  const row: { id: number } = await database.knex('revisions').where({ sha }).first('id');
+  return row.id;
+}
+
+test('an input that is no attribute has a page with its log, to which what needed it leads', async () => {
+  const { knex } = database;
+  const [input]: { id: number }[] = await knex('builds')
+    .insert({
+      drv_path: `/nix/store/${'c'.repeat(32)}-hidden-input.drv`,
+      name: 'hidden-input',
+      system: 'x86_64-linux',
+      state: 'failed',
+      message: "builder for '/nix/store/…-hidden-input.drv' failed with exit code 7",
+      started_at: new Date(),
+      finished_at: new Date(),
+    })
+    .returning('id');
+  const id = input?.id ?? 0;
+  const lines = Array.from({ length: 5_000 }, (_, line) => `compiling file ${line}`);
+  lines[1_234] = 'src/a.c:1:1: error: no such thing';
+  await addAttempt(knex, id, lines, { status: 'failed' });
+  const docs: { build_id: number } = await knex('jobs')
+    .join('evaluations', 'evaluations.id', 'evaluation_id')
+    .where({ revision_id: await revisionOf(shas.red), name: 'docs' })
+    .first('build_id');
+  await knex('builds').where({ id: docs.build_id }).update({ culprit_build_id: id });
+  await knex('build_inputs').insert({ build_id: docs.build_id, input_build_id: id });
+
+  const job = await app.inject(`/acme/hello/commit/${shas.red}/packages.x86_64-linux.docs`);
+  expect(job.body).toContain(`<a href="/builds/${id}"><code>hidden-input</code></a>`);
+  expect(job.body).toContain(`<a href="/builds/${id}#L1235">line 1,235</a>`);
+  const page = await read(`/builds/${id}`);
+  expect(page).toMatch(/failed with exit code 7 in .* on local/);
+  expect(page).toContain('src/a.c:1:1: error: no such thing');
+  expect(page).toContain('First error: line 1,235');
+  expect(page).toMatch(/Wanted by.*packages\.x86_64-linux\.docs/);
+  expect((await app.inject('/builds/999999')).statusCode).toBe(404);
+});
+
+test('an input of a private repository has no page', async () => {
+  const secret: { id: number } = await database.knex('builds').where({ name: 'secret-thing' }).first('id');
+  expect((await app.inject(`/builds/${secret.id}`)).statusCode).toBe(404);
+  expect((await app.inject(`/builds/${secret.id}/events`)).statusCode).toBe(404);
+});
+
+test('a failed attribute says first what its log complains of, and where in the commit', async () => {
+  await database.knex('build_places').insert({
+    revision_id: await revisionOf(shas.red),
+    attempt_id: failed.attemptId,
+    places: JSON.stringify([
+      { path: 'src/lease_61.c', line: 142, column: 17, message: 'implicit declaration', level: 'failure' },
+    ]),
+  });
+  const path = `/acme/hello/commit/${shas.red}/checks.x86_64-linux.test`;
+  expect(await read(path)).toMatch(/First error.*line 93[\s\S]*implicit declaration of function[\s\S]*Log/);
+  expect((await app.inject(path)).body).toContain(
+    `href="https://github.com/acme/hello/blob/${shas.red}/src/lease_61.c#L142"`,
+  );
+});
+
+test('a hash that was applied says by whom, and what came of it', async () => {
+  await database.knex('hash_applications').insert({
+    revision_id: await revisionOf(machines.known),
+    specified: 'sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=',
+    got: 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=',
+    name: 'source',
+    asked_by: 'ada',
+    ended_at: new Date(),
+    applied: true,
+    outcome: 'Committed to main as 3f2a9c1.',
+  });
+  expect(await read(`/acme/machines/commit/${machines.known}/packages.source`)).toMatch(
+    /ada pressed Apply hash just now\.\s+Committed to main as 3f2a9c1\./,
+  );
+});
