@@ -51,6 +51,8 @@ export interface EvaluatorOptions {
   readonly systems?: readonly string[];
   /** Whether evaluations are locked in. Default: where that works; untrusted ones only so. */
   readonly jail?: JailSetting;
+  /** What `probeJail` has found for it, where somebody has asked already. */
+  readonly foundJail?: Promise<Jail>;
   readonly temporaryDirectory?: string;
   /** Worker processes of nix-eval-jobs. Default: a process a core, at most 4. */
   readonly workers?: number;
@@ -73,13 +75,15 @@ export async function createEvaluator(options: EvaluatorOptions): Promise<Evalua
   const program = await nixInstantiate(nix);
   const setting = options.jail ?? 'auto';
   const temporaryDirectory = options.temporaryDirectory ?? tmpdir();
-  const [jail, containment, version, repl] = await Promise.all([
-    findJail(setting, env.PATH ?? ''),
-    probeContainment(env.PATH ?? ''),
+  const [jail, version, repl] = await Promise.all([
+    findJail(setting, options.foundJail ?? probeJail(setting, env.PATH ?? '')),
     nix.version ?? nixVersion(program, env),
     findOnPath('nix', dirname(program)),
     removeLeftOverFolders(temporaryDirectory, log),
   ]);
+  // A jail contains what is in it.
+  const containment =
+    jail.kind === 'none' ? await probeContainment(env.PATH ?? '') : ({ kind: 'process-group' } as const);
   const jobs = options.prefer === 'built-in' ? undefined : await jobsProgram(options, jail);
   const layout = nix.store ?? layoutOf(chooseAccess(env), '/nix/store');
   const programs = [program, repl, jobs?.program].filter((name) => name !== undefined);
@@ -149,8 +153,8 @@ export async function createEvaluator(options: EvaluatorOptions): Promise<Evalua
   };
 }
 
-async function findJail(setting: JailSetting, path: string): Promise<Jail> {
-  const jail = await probeJail(setting, path);
+async function findJail(setting: JailSetting, probed: Promise<Jail>): Promise<Jail> {
+  const jail = await probed;
   if (jail.kind === 'bubblewrap' || setting !== 'required') return jail;
   throw new OperatorError({
     code: 'jail-unavailable',
