@@ -31,8 +31,11 @@ export function createProgram(host: ProgramHost): Command {
     .helpCommand('help [command]', 'show help of a command')
     .exitOverride()
     .configureOutput({ writeOut: host.stdout, writeErr: host.stderr })
-    .configureHelp({ showGlobalOptions: true })
-    .showHelpAfterError("hint: 'ringmaster --help' shows what there is.");
+    .configureHelp({
+      showGlobalOptions: true,
+      // Broken where the terminal ends, and nowhere else.
+      commandDescription: (command) => command.description().replace(/(?<!\n)\n(?!\n)/g, ' '),
+    });
   const perform = (body: CommandBody) => host.perform(globalOptionsOf(program), body);
 
   addRun(program, perform);
@@ -52,9 +55,19 @@ export function createProgram(host: ProgramHost): Command {
   program.addHelpText(
     'after',
     '\nExit status: 0 good, 1 something failed, 2 wrong usage, 3 configuration or a missing program,\n' +
-      '130 and 143 after SIGINT and SIGTERM.',
+      '130 and 143 after SIGINT and SIGTERM.\n\n' +
+      'Commands that look at a server find its database as it does: RINGMASTER_DATA_DIR or DATABASE_URL,\n' +
+      'ringmaster.toml or --config.',
   );
+  hintAtHelp(program, []);
   return program;
+}
+
+/** After wrong usage each command points to its own help. */
+function hintAtHelp(command: Command, parents: readonly string[]): void {
+  const names = [...parents, command.name()];
+  command.showHelpAfterError(`hint: '${names.join(' ')} --help' shows what there is.`);
+  for (const child of command.commands) hintAtHelp(child, names);
 }
 
 /** The options given before or after the command's name. */
