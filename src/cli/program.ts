@@ -54,10 +54,10 @@ export function createProgram(host: ProgramHost): Command {
   ]);
   program.addHelpText(
     'after',
-    '\nExit status: 0 good, 1 something failed, 2 wrong usage, 3 configuration or a missing program,\n' +
-      '130 and 143 after SIGINT and SIGTERM.\n\n' +
-      'Commands that look at a server find its database as it does: RINGMASTER_DATA_DIR or DATABASE_URL,\n' +
-      'ringmaster.toml or --config.',
+    '\nExit status: 0 good, 1 something failed, 2 wrong usage, 3 configuration or a\n' +
+      'missing program, 130 and 143 after SIGINT and SIGTERM.\n\n' +
+      'Commands that look at a server find its database as it does: by\n' +
+      'RINGMASTER_DATA_DIR, DATABASE_URL, ringmaster.toml or --config.',
   );
   hintAtHelp(program, []);
   return program;
