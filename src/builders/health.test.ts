@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { OperatorError, silentLogger } from '../basics/index.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
+import { changeBuilder, removeBuilder } from './change.ts';
 import { type BuilderHealth, createBuilderHealth, restMs } from './health.ts';
-import { changeBuilder, registerBuilder } from './registry.ts';
+import { registerBuilder } from './registry.ts';
 import type { Builder } from './types.ts';
 
 let database: TestDatabase;
@@ -40,7 +41,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   health.stop();
-  await changeBuilder(database.knex, 'far', { kind: 'remove' });
+  await removeBuilder(database.knex, 'far');
 });
 afterAll(() => database.drop());
 
@@ -63,7 +64,7 @@ test('failures in a row make it rest longer each time; a success ends the row', 
   await fails('first');
   await fails('second');
   expect(health.accepts(builder)).toBe(false);
-  await changeBuilder(database.knex, 'far', { kind: 'enable' });
+  await changeBuilder(database.knex, 'far', { enabled: true });
   await health.refresh([builder]);
   expect(health.accepts(builder)).toBe(true);
   await fails('first again');
@@ -133,11 +134,11 @@ test('what an earlier process knew of a machine ends with the first success', as
 });
 
 test('what an operator decides holds: disabled and drained builders get nothing', async () => {
-  for (const kind of ['disable', 'drain'] as const) {
-    await changeBuilder(database.knex, 'far', { kind });
+  for (const decision of [{ enabled: false }, { draining: true }]) {
+    await changeBuilder(database.knex, 'far', decision);
     await health.refresh([builder]);
     expect(health.accepts(builder)).toBe(false);
-    await changeBuilder(database.knex, 'far', { kind: 'enable' });
+    await changeBuilder(database.knex, 'far', { enabled: true });
     await health.refresh([builder]);
     expect(health.accepts(builder)).toBe(true);
   }

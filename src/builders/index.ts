@@ -1,4 +1,5 @@
 export * from './agents/index.ts';
+export { type BuilderChange, changeBuilder, removeBuilder } from './change.ts';
 export {
   type HeldBuilder,
   holdSshBuilders,
@@ -23,10 +24,8 @@ export {
   renewBuilderToken,
 } from './registration.ts';
 export {
-  type BuilderChange,
   type BuilderDescription,
   buildersChannel,
-  changeBuilder,
   listBuilders,
   type RegisteredBuilder,
   registerBuilder,

@@ -115,6 +115,14 @@ describe.each(nixesUnderTest)('a local builder with $name', (under) => {
     expect(await attempt(drvPath, { derivation })).toMatchObject({ status: 'built' });
   });
 
+  test('does not blame a build whose inputs were collected together with all that could make them', async () => {
+    const input = await it.derivation('echo lost > $out');
+    const drvPath = await it.derivation('read x < $input; echo $x > $out', `input = import ${input};`);
+    const derivation = await told(drvPath);
+    await it.run('nix-store', ['--delete', drvPath, input]);
+    expect(await attempt(drvPath, { derivation })).toMatchObject({ status: 'infrastructure' });
+  });
+
   test('stops a build that prints too many lines, and hands on no more than may be', async () => {
     const { status, message, lines } = await attempt(
       await it.derivation('while :; do echo 0123456789012345678901234567890123456789; done'),

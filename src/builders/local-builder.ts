@@ -62,7 +62,9 @@ async function build(store: NixStore, request: AttemptRequest): Promise<RealiseR
   if (isGood(result.status) || !inputsGone.test(result.message)) return result;
   // Somebody has collected them. With the derivations Nix can make them again.
   const [written] = await store.queryValidPaths([drvPath]);
-  return written === undefined ? result : store.realise(request);
+  if (written !== undefined) return store.realise(request);
+  // The evaluation that makes them again may be under way: after a crash it begins anew.
+  return { ...result, status: 'infrastructure' };
 }
 
 function attemptResult(result: RealiseResult, startedAt: Date): AttemptResult {

@@ -2,6 +2,7 @@
 import type { Knex } from 'knex';
 import { OperatorError } from '../basics/index.ts';
 import { hashToken, newAgentToken } from './agents/token.ts';
+import { checkWords, invalid } from './registration-words.ts';
 import { announceBuilders, listBuilders, type RegisteredBuilder, registerBuilder } from './registry.ts';
 
 export interface BuilderRegistration {
@@ -79,23 +80,21 @@ async function giveToken(db: Knex, id: number): Promise<string> {
 
 function check(registration: BuilderRegistration): void {
   const { name, uri, systems, features, mandatoryFeatures, trustDomains } = registration;
-  const wrong = (message: string, hint: string) =>
-    new OperatorError({ code: 'builder-invalid', message, hint, exitStatus: 2 });
   if (!/^[A-Za-z0-9][\w.-]{0,62}$/.test(name)) {
-    throw wrong(
+    throw invalid(
       `'${name}' cannot be the name of a builder.`,
       'Use letters, digits, dots, dashes and underscores.',
     );
   }
-  const bad = [systems, features, mandatoryFeatures, trustDomains]
-    .flatMap((list) => list ?? [])
-    .find((word) => !/^[\w.+-]{1,64}$/.test(word));
-  if (bad !== undefined) throw wrong(`'${bad}' is no name.`, 'Separate names with commas.');
+  checkWords([systems, features, mandatoryFeatures, trustDomains]);
   if (uri === undefined) return;
   if (!/^ssh-ng:\/\/[^\s/]/.test(uri)) {
-    throw wrong(`'${uri}' is no address of a builder.`, 'It looks like this: ssh-ng://nix@host.example.org');
+    throw invalid(
+      `'${uri}' is no address of a builder.`,
+      'It looks like this: ssh-ng://nix@host.example.org',
+    );
   }
   if (systems === undefined || systems.length === 0) {
-    throw wrong('A builder over SSH needs its systems.', 'For example --systems x86_64-linux.');
+    throw invalid('A builder over SSH needs its systems.', 'For example --systems x86_64-linux.');
   }
 }

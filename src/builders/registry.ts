@@ -7,6 +7,7 @@
 import type { Knex } from 'knex';
 import { z } from 'zod';
 import { OperatorError } from '../basics/index.ts';
+import { anew } from './standing.ts';
 
 /** NOTIFY channel that tells who drives builders that an operator or a configuration changed one. */
 export const buildersChannel = 'ringmaster_builders';
@@ -129,16 +130,6 @@ export function columnsOf(builder: BuilderDescription) {
   };
 }
 
-/** What an earlier life of the same name left behind. */
-const anew = {
-  enabled: true,
-  draining: false,
-  removed_at: null,
-  disabled_until: null,
-  consecutive_failures: 0,
-  last_error: null,
-};
-
 /** Makes a builder that stays until it is removed. Rejects when there is one of that name. */
 export async function registerBuilder(
   db: Knex,
@@ -164,46 +155,6 @@ export async function registerBuilder(
     await announceBuilders(trx);
     return found;
   });
-}
-
-/** What operators can do with a builder. */
-export type BuilderChange =
-  | { readonly kind: 'enable' | 'disable' | 'drain' | 'undrain' | 'remove' }
-  | { readonly kind: 'set-speed'; readonly speed: number };
-
-/** Changes a builder; what runs there goes on. Rejects when there is none of that name. */
-export async function changeBuilder(db: Knex, name: string, change: BuilderChange): Promise<void> {
-  await db.transaction(async (trx) => {
-    const changed = await trx('builders')
-      .where({ name })
-      .whereNull('removed_at')
-      .update(valuesOf(trx, change));
-    if (changed === 0) {
-      throw new OperatorError({
-        code: 'unknown-builder',
-        message: `There is no builder '${name}'.`,
-        hint: "'ringmaster builder list' shows those there are.",
-      });
-    }
-    await announceBuilders(trx);
-  });
-}
-
-function valuesOf(trx: Knex.Transaction, change: BuilderChange): Readonly<Record<string, unknown>> {
-  switch (change.kind) {
-    case 'enable':
-      return anew;
-    case 'disable':
-      return { enabled: false };
-    case 'drain':
-      return { draining: true };
-    case 'undrain':
-      return { draining: false };
-    case 'remove':
-      return { removed_at: trx.fn.now(), enabled: false, token_hash: null };
-    case 'set-speed':
-      return { speed: change.speed };
-  }
 }
 
 /** Tells of changed builders, with the transaction. */

@@ -1,6 +1,7 @@
 /** Builds as operators see them: all of them, whoever wants them. Names of fields are stable. */
 import type { Knex } from 'knex';
 import { z } from 'zod';
+import { type CheckRecord, listChecks } from './checks/index.ts';
 import { type BuildState, finishedStates, unfinishedStates } from './states.ts';
 
 export const buildStates = [...unfinishedStates, ...finishedStates] as const satisfies readonly BuildState[];
@@ -54,6 +55,8 @@ export async function listBuildRecords(
 
 const attemptRow = z.object({
   id: z.number(),
+  /** It was built again only for that check. */
+  checkId: z.number().nullable(),
   builder: z.string(),
   state: z.enum(['running', 'ended', 'lost']),
   status: z.string().nullable(),
@@ -64,16 +67,20 @@ const attemptRow = z.object({
 });
 export type AttemptRecord = z.infer<typeof attemptRow>;
 
-/** One build with its attempts, the newest first. */
-export async function findBuildRecord(
-  db: Knex,
-  id: number,
-): Promise<(BuildRecord & { readonly attempts: readonly AttemptRecord[] }) | undefined> {
+export type BuildWithAttempts = BuildRecord & {
+  /** The newest first, those of checks behind them. */
+  readonly attempts: readonly AttemptRecord[];
+  readonly checks: readonly CheckRecord[];
+};
+
+/** One build with what was tried. */
+export async function findBuildRecord(db: Knex, id: number): Promise<BuildWithAttempts | undefined> {
   const found: unknown = await db('builds').select(columns).where({ id }).first();
   if (found === undefined) return undefined;
   const attempts: unknown = await db('attempts')
     .select({
       id: 'id',
+      checkId: 'check_id',
       builder: 'builder',
       state: 'state',
       status: 'status',
@@ -83,6 +90,7 @@ export async function findBuildRecord(
       logBytes: 'log_bytes',
     })
     .where({ build_id: id })
-    .orderBy('id', 'desc');
-  return { ...row.parse(found), attempts: z.array(attemptRow).parse(attempts) };
+    .orderByRaw('check_id IS NOT NULL, id DESC');
+  const checks = await listChecks(db, id);
+  return { ...row.parse(found), attempts: z.array(attemptRow).parse(attempts), checks };
 }

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import type { AgentFlags } from './agent.ts';
+import type { SetBuilderFlags } from './builder.ts';
 import type { AddBuilderFlags } from './builder-add.ts';
 import { examples, type Perform, wholeNumber } from './command-parts.ts';
 
@@ -14,6 +15,7 @@ export function addAgentCommands(program: Command, perform: Perform): void {
   addAdd(builder, perform);
   addList(builder, perform);
   addShow(builder, perform);
+  addSet(builder, perform);
   addChanges(builder, perform);
   addToken(builder, perform);
   examples(builder, [
@@ -121,6 +123,34 @@ function addShow(builder: Command, perform: Perform): void {
   examples(command, [['ringmaster builder show mars', 'its load, too, if it is an agent']]);
 }
 
+function addSet(builder: Command, perform: Perform): void {
+  const command = builder
+    .command('set')
+    .summary('change what a builder has')
+    .description(
+      'Changes what a builder has that was registered by hand; what runs there goes on. Of an agent, --systems,\n' +
+        "--features and --slots limit what it offers by itself; 'any' ends the limit.",
+    )
+    .argument('<name>', 'its name')
+    .option('--slots <n>', 'builds at the same time', wholeNumberOrAny)
+    .option('--systems <list>', 'systems it may build for, separated by commas')
+    .option('--features <list>', 'features it may offer')
+    .option('--mandatory-features <list>', 'it takes only builds that require all of these')
+    .option('--speed <factor>', 'compared with the others: 2 is twice as fast', factor)
+    .option('--trust <list>', 'trust domains whose builds it may see')
+    .option('--json', 'print one JSON document')
+    .action((name: string, options: SetBuilderFlags) =>
+      perform(async (context) => {
+        const { setBuilder } = await import('./builder.ts');
+        return setBuilder(context, name, options);
+      }),
+    );
+  examples(command, [
+    ['ringmaster builder set mars --slots 4', 'at most four builds at the same time'],
+    ['ringmaster builder set mars --slots any', 'as many as the agent offers'],
+  ]);
+}
+
 const changes = [
   ['enable', 'let a builder build', 'Lets a builder build, after it was disabled, drained or quarantined.'],
   ['disable', 'give a builder nothing more', 'Gives a builder nothing more. What runs there goes on.'],
@@ -166,6 +196,10 @@ function addToken(builder: Command, perform: Perform): void {
       }),
     );
   examples(command, [['ringmaster builder token mars', 'when the old one was lost or seen']]);
+}
+
+function wholeNumberOrAny(text: string): number | 'any' {
+  return text === 'any' ? text : wholeNumber(text);
 }
 
 function seconds(text: string): number {

@@ -99,11 +99,12 @@ function addLog(build: Command, perform: Perform): void {
 const actions = {
   cancel: ['stop builds, whoever wants them, with what depends on them', 'and all that needs it'],
   bump: ['put builds, and what they wait for, before others', 'again puts it further to the front'],
+  check: ['build what succeeded once more and compare', "'ringmaster build show 42' tells what came of it"],
   restart: ['try builds that ended badly again', 'the commits that wanted it are evaluated again'],
 } as const satisfies Record<BuildAction, readonly [string, string]>;
 
 function addActions(build: Command, perform: Perform): void {
-  for (const action of ['cancel', 'bump', 'restart'] as const) {
+  for (const action of ['cancel', 'bump', 'restart', 'check'] as const) {
     const [summary, meaning] = actions[action];
     const command = build
       .command(action)
@@ -175,7 +176,7 @@ function addTokenCommands(program: Command, perform: Perform): void {
 function id(text: string): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= 1 && Number.isSafeInteger(value)) return value;
-  throw new InvalidArgumentError('It must be the number of one, as the list shows them.');
+  throw new InvalidArgumentError('It must be a number, as the list shows it.');
 }
 
 function rowCount(text: string): number {

@@ -54,6 +54,28 @@ test('a log is followed until the build is over, every byte of it', async () => 
   await knex('builds').where({ id: ids.lib }).update({ state: 'queued', finished_at: null });
 });
 
+test('what succeeded is built again on demand, to compare; what came of it is shown', async () => {
+  const { knex } = database;
+  const build = { drv_path: '/nix/store/good.drv', name: 'good', system: 'x86_64-linux', state: 'succeeded' };
+  const [{ id }] = await knex('builds')
+    .insert({ ...build, finished_at: new Date(), outputs: { out: '/nix/store/good' } })
+    .returning('id');
+  const asked = await ringmaster('build', 'check', String(id));
+  expect(asked).toMatchObject({ status: 0, stdout: `build ${id}: built again when a builder is free\n` });
+  await knex('build_checks').update({
+    outcome: 'non-deterministic',
+    message: 'The output out differs.\nMore.',
+    finished_at: new Date(),
+  });
+  const shown = await ringmaster('build', 'show', String(id));
+  expect(shown.stdout).toMatch(/^check \d+ +not deterministic.* The output out differs\.$/m);
+  expect(await ringmaster('build', 'check', String(ids.bad))).toMatchObject({
+    status: 1,
+    stdout: `build ${ids.bad}: The build has no outputs to compare with.\n`,
+  });
+  await knex('builds').where({ id }).delete();
+});
+
 test('builds are bumped and cancelled; what is over says so, with exit status 1', async () => {
   expect(await ringmaster('build', 'bump', String(ids.app))).toMatchObject({ status: 0 });
   expect(await database.knex('builds').orderBy('name').pluck('priority')).toEqual([10, 0, 10]);

@@ -1,6 +1,14 @@
-/** `ringmaster build list|show|cancel|bump|restart`. */
+/** `ringmaster build list|show|cancel|bump|restart|check`. */
 import { exitStatus } from '../basics/index.ts';
-import { type BuildRecord, type BuildState, bumpPriority, listBuildRecords } from '../builds/index.ts';
+import {
+  askForCheck,
+  type BuildRecord,
+  type BuildState,
+  bumpPriority,
+  checkRefusals,
+  checkWords,
+  listBuildRecords,
+} from '../builds/index.ts';
 import { cancelBuild, restartBuild } from '../evaluations/index.ts';
 import type { Knex } from '../postgres/index.ts';
 import { announceRevision } from '../server/index.ts';
@@ -53,21 +61,25 @@ export async function showBuild(
     const build = await needBuild(knex, id);
     if (json) context.stdout.write(`${JSON.stringify(build)}\n`);
     else {
-      const { attempts, ...fields } = build;
+      const { attempts, checks, ...fields } = build;
       const lines = Object.entries(fields).flatMap(([name, value]) =>
         value === null || value === '' ? [] : [[name, plainLine(String(value))]],
       );
+      const compared = checks.map(({ id: check, state, message }) => [
+        `check ${check}`,
+        plainLine(`${checkWords[state]} ${message.split('\n')[0] ?? ''}`.trim()),
+      ]);
       const tries = attempts.map(({ id: attempt, builder, state, status, startedAt }) => [
         `attempt ${attempt}`,
         `${status ?? state} on ${plainLine(builder)}, ${startedAt.slice(0, 19).replace('T', ' ')}`,
       ]);
-      context.stdout.write(`${formatTable([...lines, ...tries], context.style).join('\n')}\n`);
+      context.stdout.write(`${formatTable([...lines, ...compared, ...tries], context.style).join('\n')}\n`);
     }
     return exitStatus.ok;
   });
 }
 
-export type BuildAction = 'cancel' | 'bump' | 'restart';
+export type BuildAction = 'cancel' | 'bump' | 'restart' | 'check';
 
 /** Does one thing to some builds; exit status 1 when one of them was not in a state for it. */
 export async function changeBuilds(
@@ -94,6 +106,7 @@ interface Outcome {
   readonly done: boolean;
   readonly message: string;
   readonly evaluationIds?: readonly number[];
+  readonly checkId?: number;
 }
 
 function act(knex: Knex, action: BuildAction, id: number): Promise<Outcome> {
@@ -106,11 +119,26 @@ function act(knex: Knex, action: BuildAction, id: number): Promise<Outcome> {
       const options = { why: 'Cancelled on the command line.', onRevisionChanged: announceRevision };
       return (await cancelBuild(trx, id, options)) ? { done: true, message: 'cancelled' } : over;
     }
+    if (action === 'check') return checkAgain(trx, id);
     const restart = await restartBuild(trx, id, announceRevision);
     if (restart.kind !== 'restarted') return { done: false, message: refusals[restart.kind] };
     const { evaluationIds } = restart;
     return { done: true, message: `wanted again by evaluation ${evaluationIds.join(', ')}`, evaluationIds };
   });
+}
+
+async function checkAgain(trx: Knex.Transaction, id: number): Promise<Outcome> {
+  const asked = await askForCheck(trx, id, 'the command line');
+  switch (asked.kind) {
+    case 'asked':
+      return { done: true, message: 'built again when a builder is free', checkId: asked.checkId };
+    case 'asked-before':
+      return { done: true, message: 'is to be built again already', checkId: asked.checkId };
+    case 'unknown':
+      return { done: false, message: refusals.unknown };
+    default:
+      return { done: false, message: checkRefusals[asked.kind] };
+  }
 }
 
 const over: Outcome = { done: false, message: 'it is over already' };

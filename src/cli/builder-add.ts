@@ -68,7 +68,7 @@ function tellToken({ stdout, style }: CommandContext, name: string, token: strin
   );
 }
 
-function listOf(text: string | undefined): readonly string[] | undefined {
+export function listOf(text: string | undefined): readonly string[] | undefined {
   return text
     ?.split(',')
     .map((word) => word.trim())

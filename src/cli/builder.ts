@@ -1,11 +1,14 @@
-/** `ringmaster builder list|show|enable|disable|drain|remove`. */
-import { exitStatus } from '../basics/index.ts';
+/** `ringmaster builder list|show|set|enable|disable|drain|remove`. */
+import { exitStatus, OperatorError } from '../basics/index.ts';
 import {
+  type BuilderChange,
   changeBuilder as change,
   findBuilder,
   listBuilders as list,
   type RegisteredBuilder,
+  removeBuilder as remove,
 } from '../builders/index.ts';
+import { listOf } from './builder-add.ts';
 import { readConfiguration } from './configuration.ts';
 import type { CommandContext } from './context.ts';
 import { withServerDatabase } from './database.ts';
@@ -55,12 +58,66 @@ export async function changeBuilder(
 ): Promise<number> {
   const { config } = await readConfiguration(context);
   return withServerDatabase(context, config, async ({ knex }) => {
-    await change(knex, name, { kind });
+    await (kind === 'remove' ? remove(knex, name) : change(knex, name, shortcuts[kind]));
     if (json) context.stdout.write(`${JSON.stringify({ name, changed: kind })}\n`);
     else if (!context.options.quiet) context.stdout.write(`${name}: ${done[kind]}\n`);
     return exitStatus.ok;
   });
 }
+
+export interface SetBuilderFlags {
+  readonly slots?: number | 'any';
+  readonly systems?: string;
+  readonly features?: string;
+  readonly mandatoryFeatures?: string;
+  readonly speed?: number;
+  readonly trust?: string;
+  readonly json?: boolean;
+}
+
+export async function setBuilder(
+  context: CommandContext,
+  name: string,
+  flags: SetBuilderFlags,
+): Promise<number> {
+  const { config } = await readConfiguration(context);
+  const asked: BuilderChange = {
+    slots: flags.slots === 'any' ? null : flags.slots,
+    systems: listOrAny(flags.systems),
+    features: listOrAny(flags.features),
+    mandatoryFeatures: listOf(flags.mandatoryFeatures),
+    speed: flags.speed,
+    trustDomains: listOf(flags.trust),
+  };
+  if (Object.values(asked).every((one) => one === undefined)) {
+    throw new OperatorError({
+      code: 'nothing-to-change',
+      message: 'The command names nothing to change.',
+      hint: `For example: ringmaster builder set ${name} --slots 8`,
+      exitStatus: exitStatus.usage,
+    });
+  }
+  return withServerDatabase(context, config, async ({ knex }) => {
+    await change(knex, name, asked);
+    const { slots, systems, features } = await findBuilder(knex, name);
+    if (flags.json) context.stdout.write(`${JSON.stringify({ name, slots, systems, features })}\n`);
+    else if (!context.options.quiet) {
+      const has = [systems.join(','), features.join(',')].filter((words) => words !== '').join('; ');
+      context.stdout.write(`${name}: ${slots} slots; ${plainLine(has)}\n`);
+    }
+    return exitStatus.ok;
+  });
+}
+
+function listOrAny(text: string | undefined): readonly string[] | null | undefined {
+  return text === 'any' ? null : listOf(text);
+}
+
+const shortcuts = {
+  enable: { enabled: true },
+  disable: { enabled: false },
+  drain: { draining: true },
+} as const satisfies Record<string, BuilderChange>;
 
 const done = {
   enable: 'enabled',

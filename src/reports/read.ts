@@ -205,7 +205,7 @@ async function readJobs(db: Knex, evaluationId: number): Promise<readonly JobFac
             coalesce(c.got_hash, b.got_hash) AS got_hash
      FROM jobs j
      LEFT JOIN builds b ON b.id = j.build_id
-     LEFT JOIN LATERAL (SELECT id, builder, status FROM attempts WHERE build_id = b.id
+     LEFT JOIN LATERAL (SELECT id, builder, status FROM attempts WHERE build_id = b.id AND check_id IS NULL
                         ORDER BY id DESC LIMIT 1) a ON true
      LEFT JOIN builds c ON c.id = b.culprit_build_id
      LEFT JOIN LATERAL (SELECT id FROM attempts WHERE build_id = c.id ORDER BY id DESC LIMIT 1) ca ON true

@@ -99,6 +99,7 @@ export async function beginSession(
       features: [...features],
       slots,
       version: claims.version,
+      claims: JSON.stringify({ systems: claims.systems, features: claims.features, slots: claims.slots }),
       machine_id: claims.machineId,
       process_id: processId,
       withheld: null,

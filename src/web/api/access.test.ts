@@ -38,6 +38,7 @@ test('what changes things needs a token of the scope admin', async () => {
     `/builds/${id}/cancel`,
     `/builds/${id}/bump`,
     `/builds/${id}/restart`,
+    `/builds/${id}/check`,
     '/evaluations/1/cancel',
   ];
   const others = [
@@ -108,6 +109,30 @@ test('builds and evaluations are cancelled, bumped and tried again', async () =>
   expect((await ask('POST', '/builds/999999/restart', admin)).statusCode).toBe(404);
 });
 
+test('what succeeded is built again on demand, to compare, and can be called off', async () => {
+  const { knex } = database;
+  const [id] = await knex('builds').where({ state: 'succeeded', inputs_only: false }).pluck('id');
+  await knex('builds')
+    .where({ id })
+    .update({ outputs: { out: '/nix/store/x' } });
+  const asked = await ask('POST', `/builds/${id}/check`, admin);
+  expect(asked.statusCode).toBe(202);
+  const { checkId } = asked.json();
+  expect((await ask('POST', `/builds/${id}/check`, admin)).json()).toEqual({ id, checkId });
+  expect((await ask('GET', `/builds/${id}`)).json()).toMatchObject({
+    state: 'succeeded',
+    checks: [{ id: checkId, state: 'waiting', askedBy: 'the API', attemptId: null }],
+  });
+  expect((await ask('DELETE', `/builds/${id}/check`, admin)).json()).toEqual({ id, cancelled: true });
+  expect((await ask('DELETE', `/builds/${id}/check`, admin)).json()).toEqual({ id, cancelled: false });
+  const [bad] = await knex('builds').where({ state: 'failed' }).pluck('id');
+  expect((await ask('POST', `/builds/${bad}/check`, admin)).json()).toMatchObject({
+    status: 409,
+    code: 'build-bad-end',
+  });
+  expect((await ask('POST', '/builds/999999/check', admin)).statusCode).toBe(404);
+});
+
 test('machines are registered, changed, given a new token and removed', async () => {
   const made = await ask('POST', '/builders', admin, { name: 'mars', slots: 8, mandatoryFeatures: ['kvm'] });
   expect(made.statusCode).toBe(201);
@@ -130,7 +155,24 @@ test('machines are registered, changed, given a new token and removed', async ()
   expect(await change({ enabled: false })).toMatchObject({ health: 'disabled' });
   expect(await change({ enabled: true })).toMatchObject({ health: 'never connected', draining: false });
   expect(await change({})).toMatchObject({ status: 400 });
-  expect(await change({ slots: 3 })).toMatchObject({ status: 400 });
+  expect(await change({ slots: 0 })).toMatchObject({ status: 400 });
+  expect(await change({ systems: ['not a system'] })).toMatchObject({ code: 'builder-invalid' });
+  // It has not connected yet: it has what it may have.
+  expect(await change({ slots: 3, systems: ['x86_64-linux'] })).toMatchObject({
+    slots: 3,
+    systems: ['x86_64-linux'],
+    enabled: true,
+  });
+  await database
+    .knex('builders')
+    .where({ id })
+    .update({
+      claims: JSON.stringify({ systems: ['x86_64-linux', 'i686-linux'], features: ['kvm'], slots: 4 }),
+    });
+  expect(await change({ slots: 9, systems: null }), 'what it tells is the most').toMatchObject({
+    slots: 4,
+    systems: ['x86_64-linux', 'i686-linux'],
+  });
   expect((await ask('POST', `/builders/${id}/disable`, admin)).json()).toEqual({ id, changed: 'disable' });
   expect((await ask('DELETE', `/builders/${id}`, admin)).statusCode).toBe(204);
   for (const [method, path] of [
@@ -153,6 +195,21 @@ test('of an SSH machine its address is told to bearers of a token alone, and it 
   expect((await ask('GET', `/builders/${id}`)).json()).toMatchObject({ uri: null, kind: 'ssh' });
   expect((await ask('GET', `/builders/${id}`, reader)).json()).toMatchObject({ uri, health: 'away' });
   expect((await ask('POST', `/builders/${id}/token`, admin)).json()).toMatchObject({ code: 'not-an-agent' });
+  const change = async (wishes: object) => (await ask('PATCH', `/builders/${id}`, admin, wishes)).json();
+  const wishes = {
+    slots: 6,
+    features: ['big-parallel'],
+    mandatoryFeatures: ['kvm'],
+    trustDomains: ['a', 'b'],
+  };
+  expect(await change(wishes)).toMatchObject({ ...wishes, features: ['big-parallel', 'kvm'] });
+  expect(await change({ mandatoryFeatures: [] })).toMatchObject({ slots: 6, features: ['big-parallel'] });
+  expect(await change({ systems: null })).toMatchObject({ status: 400, code: 'builder-invalid' });
+  await database.knex('builders').where({ id }).update({ source: 'config' });
+  const refused = await change({ slots: 2, enabled: false });
+  expect(refused).toMatchObject({ status: 409, code: 'builder-described-elsewhere' });
+  expect(refused.detail ?? refused.title).toContain('configuration file');
+  expect((await ask('GET', `/builders/${id}`)).json()).toMatchObject({ slots: 6, enabled: true });
 });
 
 test('a project is paused and goes on', async () => {

@@ -1,7 +1,7 @@
 /** What operators decide on builders there are: for bearers of tokens of the scope admin. */
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { type BuilderChange, changeBuilder } from '../../builders/index.ts';
+import { type BuilderChange, changeBuilder, removeBuilder } from '../../builders/index.ts';
 import { type Access, adminOnly } from './access.ts';
 import { asProblems, needBuilder } from './builder-requests.ts';
 import { builderSchema, builderShape } from './builder-shape.ts';
@@ -10,11 +10,24 @@ import { problemSchema } from './schemas.ts';
 
 const tags = ['Builders'];
 
+const words = z.array(z.string().max(64)).max(100);
 const change = z
   .strictObject({
     enabled: z.boolean().optional().describe('True also ends draining, resting and a quarantine'),
     draining: z.boolean().optional(),
     speed: z.number().positive().max(1000).optional(),
+    slots: z
+      .number()
+      .int()
+      .min(1)
+      .max(1024)
+      .nullable()
+      .optional()
+      .describe('Of an agent this and the next two limit what it offers by itself; null ends the limit'),
+    systems: words.nullable().optional(),
+    features: words.nullable().optional(),
+    mandatoryFeatures: words.optional().describe('It takes only builds that require all of these'),
+    trustDomains: words.min(1).optional().describe('Trust domains whose builds it may see'),
   })
   .refine((wishes) => Object.keys(wishes).length > 0, 'names nothing to change');
 
@@ -25,7 +38,10 @@ export function builderChangeRoutes(access: Access): FastifyPluginAsyncZod {
       {
         schema: {
           operationId: 'changeBuilder',
-          summary: 'Change what an operator decides on a builder; what runs there goes on',
+          summary: 'Change a builder; what runs there goes on',
+          description:
+            'What a builder has (slots, systems, features, trust) is changed of those alone that operators ' +
+            'have registered; the others are described by the configuration file, or by their server.',
           tags,
           ...adminOnly,
           params: idParams,
@@ -36,9 +52,7 @@ export function builderChangeRoutes(access: Access): FastifyPluginAsyncZod {
       async (request) => {
         const reader = access.readerOf(request);
         const { name } = await needBuilder(reader, request.params.id);
-        await reader.db.transaction(async (trx) => {
-          for (const step of stepsOf(request.body)) await asProblems(changeBuilder(trx, name, step));
-        });
+        await asProblems(changeBuilder(reader.db, name, request.body));
         return builderShape(await needBuilder(reader, request.params.id), true);
       },
     );
@@ -59,7 +73,7 @@ export function builderChangeRoutes(access: Access): FastifyPluginAsyncZod {
       async (request, reply) => {
         const { db } = access.readerOf(request);
         const { name } = await needBuilder(access.readerOf(request), request.params.id);
-        await asProblems(changeBuilder(db, name, { kind: 'remove' }));
+        await asProblems(removeBuilder(db, name));
         return reply.code(204).send(null);
       },
     );
@@ -83,7 +97,7 @@ export function builderChangeRoutes(access: Access): FastifyPluginAsyncZod {
         async (request) => {
           const reader = access.readerOf(request);
           const { id, name } = await needBuilder(reader, request.params.id);
-          await asProblems(changeBuilder(reader.db, name, { kind: action }));
+          await asProblems(changeBuilder(reader.db, name, shortcuts[action]));
           return { id, changed: action };
         },
       );
@@ -97,11 +111,8 @@ const actions = {
   drain: 'Let a builder finish what it has and take nothing new',
 } as const;
 
-/** Enabling comes first: it ends draining. */
-function stepsOf(wishes: z.infer<typeof change>): readonly BuilderChange[] {
-  const steps: BuilderChange[] = [];
-  if (wishes.enabled !== undefined) steps.push({ kind: wishes.enabled ? 'enable' : 'disable' });
-  if (wishes.draining !== undefined) steps.push({ kind: wishes.draining ? 'drain' : 'undrain' });
-  if (wishes.speed !== undefined) steps.push({ kind: 'set-speed', speed: wishes.speed });
-  return steps;
-}
+const shortcuts = {
+  enable: { enabled: true },
+  disable: { enabled: false },
+  drain: { draining: true },
+} as const satisfies Record<string, BuilderChange>;

@@ -11,6 +11,7 @@ export async function needBuilder(reader: Reader, id: number): Promise<BuilderRo
 }
 
 const statuses = new Map([
+  ['builder-described-elsewhere', 409],
   ['builder-exists', 409],
   ['builder-invalid', 400],
   ['not-an-agent', 409],
