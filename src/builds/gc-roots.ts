@@ -35,10 +35,10 @@ export async function updateGcRoots(
 ): Promise<{ readonly added: number; readonly removed: number }> {
   const { folder, store } = options;
   await mkdir(folder, { recursive: true });
-  const wanted = await keptPaths(options.db, options.storeDir, options.keep);
+  // Before the question what is kept: whoever is held by a link that is here is a part of the answer.
   const present = new Set(await readdir(folder));
+  const wanted = await keptPaths(options.db, options.storeDir, options.keep);
   const stale = [...present].filter((name) => !wanted.has(name));
-  for (const name of stale) await rm(join(folder, name), { force: true });
   const missing = [...wanted].filter(([name]) => !present.has(name)).map(([, path]) => path);
   let added = 0;
   for (let from = 0; from < missing.length; from += batch) {
@@ -50,6 +50,8 @@ export async function updateGcRoots(
       added += 1;
     }
   }
+  // Only now: what is let go may have held what has got a root of its own (hold-derivations.ts).
+  for (const name of stale) await rm(join(folder, name), { force: true });
   return { added, removed: stale.length };
 }
 
@@ -87,7 +89,12 @@ async function keptPaths(
      UNION
      -- Of what is not built yet, the derivation, which keeps those of its inputs.
      SELECT j.drv_path FROM held j JOIN builds b ON b.id = j.build_id
-     WHERE NOT j.cached AND b.finished_at IS NULL AND j.drv_path IS NOT NULL`,
+     WHERE NOT j.cached AND b.finished_at IS NULL AND j.drv_path IS NOT NULL
+     UNION
+     -- Where only its dependencies are wanted it is not in the store itself.
+     SELECT i.drv_path FROM held j JOIN builds b ON b.id = j.build_id AND b.inputs_only
+     JOIN build_inputs e ON e.build_id = b.id JOIN builds i ON i.id = e.input_build_id
+     WHERE NOT j.cached AND i.finished_at IS NULL`,
     { evaluations: keepEvaluations, days: keepDays },
   );
   const { rows } = z.object({ rows: z.array(z.object({ path: z.string() })) }).parse(result);

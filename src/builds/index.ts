@@ -42,6 +42,7 @@ export {
 } from './failure-cache.ts';
 export { type GcRootsOptions, type KeptResults, updateGcRoots } from './gc-roots.ts';
 export { lockGraphForPlanning } from './graph-lock.ts';
+export { type HoldOptions, holdDerivations } from './hold-derivations.ts';
 export {
   type BegunImport,
   beginImport,

@@ -1,12 +1,12 @@
 /** A garbage collection of the store at the worst moments of an evaluation. */
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runProcess } from '../basics/index.ts';
-import { updateGcRoots } from '../builds/index.ts';
-import { realPath, resolvedDerivation } from '../nix/index.ts';
+import { holdDerivations, updateGcRoots } from '../builds/index.ts';
+import { createTextWriter, realPath, resolvedDerivation } from '../nix/index.ts';
 import { nixesUnderTest, openTestNix, type TestNix } from '../nix/test-nix.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
 import { createTestOrigin, type TestOrigin } from '../projects/test-origin.ts';
@@ -80,17 +80,33 @@ describe.each(nixesUnderTest)('with $name', (under) => {
     await coordinator.close();
   });
 
-  test('roots keep it from then on, whoever ends', async () => {
-    const coordinator = await startTestCoordinator(database, origin, testNix, { enqueue });
-    const evaluation = await coordinator.push(await origin.commit(files('rooted')));
+  test('roots keep it from the end of the evaluation on, whoever ends', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'ringmaster-test-roots-'));
     const { store, nix } = testNix;
     const keep = { keepEvaluations: 1, keepDays: 0 };
-    await updateGcRoots({ db: database.knex, folder, store, storeDir: nix.storeDir, keep });
-    await coordinator.close();
+    const texts = createTextWriter({
+      access: nix.access,
+      nixDaemon: nix.programs['nix-daemon'],
+      env: nix.environment,
+    });
+    const holding = { folder, store, storeDir: nix.storeDir, texts };
+    const coordinator = await startTestCoordinator(database, origin, testNix, {
+      enqueue,
+      hold: (drvPaths) => holdDerivations(holding, drvPaths),
+    });
+    const evaluation = await coordinator.push(await origin.commit(files('rooted')));
+    // As when the server is killed before its roots have been looked at for the first time.
+    await Promise.all([coordinator.close(), texts.close()]);
+    await collect();
+    expect(await readdir(folder)).toEqual([expect.stringMatching(/-ringmaster-to-build$/)]);
+    const keeping = { db: database.knex, folder, store, storeDir: nix.storeDir, keep };
+    await updateGcRoots(keeping);
     await collect();
     const [job] = await coordinator.jobs(evaluation.id);
-    expect(await built(job?.drv_path ?? '')).toBe('a file, a text\n');
+    const drvPath = job?.drv_path ?? '';
+    expect(await readdir(folder)).toEqual(expect.arrayContaining([basename(drvPath)]));
+    expect(await readdir(folder)).not.toContainEqual(expect.stringMatching(/-ringmaster-to-build$/));
+    expect(await built(drvPath)).toBe('a file, a text\n');
     await rm(folder, { recursive: true });
   });
 });

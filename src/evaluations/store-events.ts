@@ -28,6 +28,8 @@ export interface StoreOptions {
   readonly processId: number;
   readonly enqueue?: EnqueueOptions;
   readonly onRevisionChanged: OnRevisionChanged;
+  /** Keeps derivations, which are in the store, from being collected until they have roots of their own. */
+  readonly hold?: ((drvPaths: readonly string[]) => Promise<void>) | undefined;
 }
 
 export interface StoredEvents {
@@ -52,6 +54,8 @@ interface Progress {
   file: string | undefined;
   readonly notices: { message: string }[];
   readonly refusals: Refusals;
+  /** Derivations to build that no other one of them refers to. */
+  readonly tops: string[];
 }
 
 /**
@@ -74,6 +78,7 @@ export async function storeEvents(
     file: undefined,
     notices: [],
     refusals: new Map(),
+    tops: [],
   };
   const writes = createLaterWrites(planning.derivations);
   await db.transaction((trx) => clearJobs(trx, id));
@@ -91,6 +96,8 @@ export async function storeEvents(
     }
     // Only now may others stand on its result.
     await writes.untilWritten();
+    // From its end on, builds must find what they need, even if this process is killed now.
+    await options.hold?.(progress.tops);
   } finally {
     await writes.giveUp();
   }
@@ -123,7 +130,7 @@ async function storeBatch(
   const full = await planning.planner.plan(
     results.flatMap((event) => (event.type === 'job' ? wishOf(event) : [])),
   );
-  const { first, later } = toWrite(full);
+  const { first, later } = toWrite(full, results);
   await writeEach(planning, first, progress.refusals);
   const plan = withoutRefused(full, progress.refusals);
   await options.db.transaction(async (trx) => {
@@ -147,17 +154,28 @@ async function storeBatch(
     await options.onRevisionChanged(trx, evaluation.revisionId, 'soon');
   });
   writes.add(later.filter((drvPath) => !progress.refusals.has(drvPath)));
+  progress.tops.push(...topsOf(plan));
+}
+
+function topsOf({ wanted }: BuildPlan): readonly string[] {
+  const whole = wanted.filter((build) => !build.inputsOnly);
+  const below = new Set(whole.flatMap((build) => build.inputs));
+  return whole.flatMap(({ drvPath }) => (below.has(drvPath) ? [] : [drvPath]));
 }
 
 /** Which derivations of a plan must be in the store to be built, and which builders can do without. */
-function toWrite({ wanted }: BuildPlan): {
-  readonly first: readonly string[];
-  readonly later: readonly string[];
-} {
+function toWrite(
+  { wanted }: BuildPlan,
+  results: readonly Result[],
+): { readonly first: readonly string[]; readonly later: readonly string[] } {
   const whole = wanted.filter((build) => !build.inputsOnly);
   const paths = (told: boolean) =>
     whole.filter(({ derivation }) => (derivation !== undefined) === told).map(({ drvPath }) => drvPath);
-  return { first: paths(false), later: paths(true) };
+  // What their dependencies are is asked again for other commits with the same files.
+  const shells = results.flatMap((event) =>
+    event.type === 'job' && event.mark === 'dependencies-only' ? [event.drvPath] : [],
+  );
+  return { first: paths(false), later: [...paths(true), ...shells] };
 }
 
 /** What a job wishes to be built. */

@@ -15,6 +15,11 @@ export interface GcRootsLoopOptions {
   readonly log: Logger;
 }
 
+/** Where they are. */
+export function gcRootsFolder({ dataDir }: Pick<Config, 'dataDir'>): string {
+  return join(dataDir, 'gcroots');
+}
+
 /** Does it now and then every minute; returns a function that stops it. */
 export function startGcRoots({ db, config, working, log }: GcRootsLoopOptions): () => Promise<void> {
   let running: Promise<void> | undefined;
@@ -22,7 +27,7 @@ export function startGcRoots({ db, config, working, log }: GcRootsLoopOptions): 
     try {
       const { added, removed } = await updateGcRoots({
         db,
-        folder: join(config.dataDir, 'gcroots'),
+        folder: gcRootsFolder(config),
         store: working.store,
         storeDir: working.nix.storeDir,
         keep: config.retention,

@@ -2,9 +2,9 @@
  * The roles that need Nix: evaluating and building. Where Nix is missing, evaluations end with that
  * reason, and building starts as soon as it is there.
  */
-import type { Logger } from '../basics/index.ts';
+import { type Logger, messageOf } from '../basics/index.ts';
 import { type BuilderFleet, createBuilderFleet } from '../builders/index.ts';
-import { type Dispatcher, startDispatcher } from '../builds/index.ts';
+import { type Dispatcher, holdDerivations, startDispatcher } from '../builds/index.ts';
 import { createVerifier } from '../cache/index.ts';
 import {
   type ClaimedEvaluation,
@@ -17,7 +17,7 @@ import { createQuestions, type GitHubApp, openPins } from '../github/index.ts';
 import type { Database } from '../postgres/index.ts';
 import { type Checkouts, findProject, findProjectSettings } from '../projects/index.ts';
 import { type Driving, startDrivingBuilders } from './builders.ts';
-import { startGcRoots } from './gc-roots.ts';
+import { gcRootsFolder, startGcRoots } from './gc-roots.ts';
 import { createNixMachine, type WorkingNix } from './nix-machine.ts';
 import { announceRevision } from './revision-changes.ts';
 import { serverSecrets } from './secrets.ts';
@@ -151,6 +151,15 @@ function startEvaluating(options: WorkersOptions, getNix: () => Promise<WorkingN
       return { evaluate: evaluator.evaluate, identity };
     },
     openPlanning: async () => (await getNix()).openPlanning(),
+    hold: async (drvPaths) => {
+      const { nix, store, texts } = await getNix();
+      const folder = gcRootsFolder(settings.config);
+      try {
+        await holdDerivations({ folder, store, storeDir: nix.storeDir, texts }, drvPaths);
+      } catch (error) {
+        log.warn({ reason: messageOf(error) }, 'what is to be built has no root in the Nix store yet');
+      }
+    },
     openPins: options.github && pinsOpener(options, options.github, getNix),
     openProvenance:
       evaluation.audit === 'off'
