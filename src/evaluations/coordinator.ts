@@ -11,6 +11,7 @@ import { requestSupersede } from './cancel.ts';
 import { requestComparison } from './changes/store-changes.ts';
 import { type EvaluateCommitOptions, evaluateCommit, type Outcome } from './evaluate-commit.ts';
 import { createRunningImports } from './import-builds.ts';
+import { copyEvaluation, copyWitnessed } from './known-results.ts';
 import {
   type ClaimedEvaluation,
   claimEvaluation,
@@ -22,7 +23,7 @@ import {
   stillOurs,
   takenAway,
 } from './queue.ts';
-import { copyEvaluation, markReusable } from './reuse.ts';
+import { markReusable } from './reuse.ts';
 import { waitForOther, wakeWaiting } from './same-files.ts';
 import { settle } from './settle.ts';
 import { EvaluationTakenAway } from './store-events.ts';
@@ -139,7 +140,8 @@ async function runEvaluation(
     (error: unknown): Outcome => outcomeOfError(error, log),
   );
   // Stopped by the server, not by the evaluation: the server gives it back when it stops.
-  if (signal.aborted && outcome.kind !== 'stored' && outcome.kind !== 'known') return;
+  if (signal.aborted && outcome.kind !== 'stored' && outcome.kind !== 'known' && outcome.kind !== 'witnessed')
+    return;
   await untilDatabaseAnswers(log, signal, () =>
     options.db.transaction((trx) => finish(trx, options, evaluation, outcome)),
   );
@@ -167,7 +169,7 @@ async function finish(
   outcome: Outcome,
 ): Promise<void> {
   // Before the row, as everywhere: whoever cancels holds the graph and then asks for the row.
-  if (outcome.kind !== 'later' && outcome.kind !== 'waits') await lockGraphForPlanning(trx);
+  if (mayChangeBuilds.has(outcome.kind)) await lockGraphForPlanning(trx);
   // Given to another process meanwhile, because this one was taken for dead: then that one decides.
   if (!(await stillOurs(trx, evaluation.id, options.processId))) return;
   if (outcome.kind === 'waits') await waitForOther(trx, evaluation, outcome.other);
@@ -178,6 +180,9 @@ async function finish(
   }
   await options.onRevisionChanged(trx, evaluation.revisionId, 'now');
 }
+
+const gone = 'the result that was known is not there any more';
+const mayChangeBuilds: ReadonlySet<Outcome['kind']> = new Set(['stored', 'known', 'failed']);
 
 /** Writes down what came of the evaluation; returns why it has to be tried again, if it has to. */
 async function end(
@@ -193,17 +198,20 @@ async function end(
     const enqueuer = createEnqueuer({ ...options.enqueue, projectId });
     await enqueuer.add(trx, outcome.plan);
     const copied = await copyEvaluation(trx, outcome.from, id, enqueuer.builds);
-    if (!copied) return 'the result that was known is not there any more';
+    if (!copied) return gone;
   }
+  if (outcome.kind === 'witnessed' && !(await copyWitnessed(trx, id, outcome))) return gone;
   if (outcome.kind === 'failed') {
     await insertJobs(trx, id, [outcome.error]);
     await trx('evaluations').where({ id }).update({ error_count: 1 });
   }
   if (outcome.kind === 'stored') await markReusable(trx, id, outcome.reuse);
-  await trx('evaluations')
-    .where({ id, state: 'evaluating' })
-    .update({ state: 'building', evaluated_at: trx.fn.now(), process_id: null });
-  await settle(trx, [id]);
+  if (outcome.kind !== 'witnessed') {
+    await trx('evaluations')
+      .where({ id, state: 'evaluating' })
+      .update({ state: 'building', evaluated_at: trx.fn.now(), process_id: null });
+    await settle(trx, [id]);
+  }
   await requestSupersede(trx, id);
   await requestComparison(trx, id);
   return undefined;

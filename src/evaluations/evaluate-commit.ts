@@ -1,7 +1,6 @@
 /** One claimed evaluation, from its commit to what is to be built; or the earlier one it stands on. */
 import { z } from 'zod';
 import type { Logger } from '../basics/index.ts';
-import type { BuildPlan } from '../builds/index.ts';
 import type { Secrets } from '../logs/index.ts';
 import { type CheckoutResult, type CommitResult, flakeSystemsOf, type NotHad } from '../projects/index.ts';
 import type { Provenance } from './audit/provenance.ts';
@@ -14,10 +13,11 @@ import {
   type ImportBuilds,
   type RunningImports,
 } from './import-builds.ts';
+import { type KnownResult, knownResult } from './known-results.ts';
 import { mayHavePins, type OpenedPins, type OpenPins, type Pins, withPins } from './pins.ts';
 import type { OpenPlanning, Planning } from './planning.ts';
 import type { ClaimedEvaluation } from './queue.ts';
-import { findReusable, type Reuse, type ReuseKeys, reuseKeys, wishesOf } from './reuse.ts';
+import { type Reuse, type ReuseKeys, reuseKeys } from './reuse.ts';
 import { purityOf } from './reuse-purity.ts';
 import { announceFiles, type Other } from './same-files.ts';
 import { type StoreOptions, storeEvents } from './store-events.ts';
@@ -52,7 +52,7 @@ export type Outcome =
   /** Its jobs are stored and their builds queued. */
   | { readonly kind: 'stored'; readonly reuse: Reuse | undefined }
   /** Nothing was evaluated: the result of that evaluation holds. */
-  | { readonly kind: 'known'; readonly from: number; readonly plan: BuildPlan }
+  | KnownResult
   | { readonly kind: 'failed'; readonly error: EvaluationError }
   | { readonly kind: 'later'; readonly reason: string }
   | { readonly kind: 'waits'; readonly other: Other };
@@ -74,12 +74,12 @@ export async function evaluateCommit(
     trusted: evaluation.trust === 'trusted',
     evaluator: systems ? [...evaluator.identity, `systems: ${systems.join(' ')}`] : evaluator.identity,
   });
-  const known = await knownResult(options, keys);
+  const known = await knownResult(options.db, options.openPlanning, keys);
   if (known) return known;
   const other = await announceFiles(options.db, evaluation, keys.ofTree);
   if (other) return { kind: 'waits', other };
   // Whoever evaluated the same files may have ended just before that.
-  const knownNow = await knownResult(options, keys);
+  const knownNow = await knownResult(options.db, options.openPlanning, keys);
   if (knownNow) return knownNow;
   const checkedOut = await options.checkOut(evaluation, signal);
   if (checkedOut.kind !== 'ready') return withoutCommit(checkedOut, evaluation);
@@ -188,18 +188,6 @@ async function treeOf(
       author: db.raw(`CASE WHEN author = '' THEN ? ELSE author END`, [commit.author]),
     });
   return commit.tree;
-}
-
-/** The result of an earlier evaluation, if its derivations, or what they make, are still there. */
-async function knownResult(
-  { db, openPlanning }: EvaluateCommitOptions,
-  keys: ReuseKeys,
-): Promise<Outcome | undefined> {
-  const from = await findReusable(db, keys);
-  if (from === undefined) return undefined;
-  const { planner } = await openPlanning();
-  const plan = await planner.plan(await wishesOf(db, from));
-  return plan.impossible.size === 0 ? { kind: 'known', from, plan } : undefined;
 }
 
 function sourceArgument(evaluation: ClaimedEvaluation): SourceArgument {

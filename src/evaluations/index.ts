@@ -60,3 +60,4 @@ export {
   type SubmitRevision,
   type SubmittedRevision,
 } from './submit.ts';
+export { createWitnesses, createWitnessMaker, type Witnesses, witnessTask } from './witnesses.ts';

@@ -5,10 +5,8 @@
 import { createHash } from 'node:crypto';
 import type { Knex } from 'knex';
 import { z } from 'zod';
-import type { BuildWish, EnqueuedBuilds } from '../builds/index.ts';
 import { traversalRules } from './evaluators/traversal-rules.ts';
 import type { SourceArgument } from './events.ts';
-import { jobLimits, maker } from './queue.ts';
 
 /** What decides the result of an evaluation. */
 export interface ReuseConditions {
@@ -61,82 +59,41 @@ export async function markReusable(
     .update({ reuse_key: reuse?.key ?? null, reusable_until: until, reused_from: null });
 }
 
-/** The evaluation to stand on: the first one of its kind, which really was done. */
-export async function findReusable(db: Knex, keys: ReuseKeys): Promise<number | undefined> {
-  const row: unknown = await db('evaluations')
-    .select('id')
-    .whereIn('reuse_key', [keys.ofTree, keys.ofCommit])
-    .where('reusable_until', '>', db.fn.now())
-    .orderBy('id')
-    .first();
-  return row === undefined ? undefined : z.object({ id: z.number() }).parse(row).id;
+/** Earlier evaluations to stand on. */
+export interface Reusable {
+  /** The first one of its kind, which really was done. */
+  readonly first: number | undefined;
+  /** The newest one with a witness: its jobs hang on the newest builds. */
+  readonly witnessed: Witnessed | undefined;
 }
 
-const wishRow = z.object({
-  drv_path: z.string(),
-  itself: z.boolean(),
-  outputs: z.record(z.string(), z.string().nullable()).nullable(),
-  limits: jobLimits.nullable(),
+export interface Witnessed {
+  readonly id: number;
+  readonly witness: string;
+  /** It says nothing of jobs of which only the dependencies are wanted. */
+  readonly leavesOut: boolean;
+}
+
+const reusableRow = z.object({
+  first: z.number().nullable(),
+  id: z.number().nullable(),
+  witness: z.string().nullable(),
+  witness_leaves_out: z.boolean().nullable(),
 });
 
-/** What the jobs of an evaluation wish to be built. */
-export async function wishesOf(db: Knex, evaluationId: number): Promise<readonly BuildWish[]> {
-  const rows: unknown = await db('jobs')
-    .select('drv_path', 'outputs', 'limits', db.raw(`mark <> 'dependencies-only' AS itself`))
-    .where({ evaluation_id: evaluationId })
-    .whereNull('error');
-  return z
-    .array(wishRow)
-    .parse(rows)
-    .map(({ drv_path, itself, outputs, limits }) => ({
-      drvPath: drv_path,
-      itself,
-      ...(outputs && { outputs }),
-      ...(limits && { limits }),
-    }));
-}
-
-/**
- * Copies the result of one evaluation to another, whose jobs hang on these builds; jobs without one
- * are there already. False when the result does not hold any more.
- */
-export async function copyEvaluation(
-  trx: Knex.Transaction,
-  from: number,
-  to: number,
-  builds: EnqueuedBuilds,
-): Promise<boolean> {
-  const result: unknown = await trx.raw(
-    `UPDATE evaluations e
-     SET file = o.file, evaluator = o.evaluator, notices = o.notices, job_count = o.job_count,
-         error_count = o.error_count, reuse_key = o.reuse_key, reusable_until = o.reusable_until,
-         reused_from = coalesce(o.reused_from, o.id)
-     FROM evaluations o WHERE e.id = ? AND o.id = ? AND o.reusable_until > now() RETURNING e.id`,
-    [to, from],
+export async function findReusable(db: Knex, keys: ReuseKeys): Promise<Reusable> {
+  const holds = 'reuse_key IN (:ofTree, :ofCommit) AND reusable_until > now()';
+  const result: unknown = await db.raw(
+    `SELECT (SELECT id FROM evaluations WHERE ${holds} ORDER BY id LIMIT 1) AS first, w.*
+     FROM (SELECT) once LEFT JOIN (
+       SELECT id, witness, witness_leaves_out FROM evaluations
+       WHERE ${holds} AND witness IS NOT NULL AND state IN ('succeeded', 'failed')
+       ORDER BY id DESC LIMIT 1) w ON true`,
+    { ...keys },
   );
-  const { rows } = z.object({ rows: z.array(z.unknown()) }).parse(result);
-  if (rows.length === 0) return false;
-  const whole = [...builds.whole].map(([drvPath, id]) => ({ drvPath, id, inputsOnly: false }));
-  const inputsOnly = [...builds.inputsOnly].map(([drvPath, id]) => ({ drvPath, id, inputsOnly: true }));
-  const all = [...whole, ...inputsOnly];
-  await trx.raw(
-    `INSERT INTO jobs (evaluation_id, path, drv_path, name, system, outputs, mark, limits,
-                       error, error_file, error_line, error_column, cached, build_id)
-     SELECT ?, o.path, o.drv_path, o.name, o.system, o.outputs, o.mark, o.limits,
-            o.error, o.error_file, o.error_line, o.error_column,
-            o.error IS NULL AND w.id IS NULL,
-            CASE WHEN o.error IS NULL THEN coalesce(w.id, ${maker('o.drv_path')}) END
-     FROM jobs o
-     LEFT JOIN unnest(?::text[], ?::boolean[], ?::bigint[]) AS w (drv_path, inputs_only, id)
-       ON w.drv_path = o.drv_path AND w.inputs_only = (o.mark = 'dependencies-only')
-     WHERE o.evaluation_id = ? ORDER BY o.id`,
-    [
-      to,
-      all.map(({ drvPath }) => drvPath),
-      all.map((build) => build.inputsOnly),
-      all.map(({ id }) => id),
-      from,
-    ],
-  );
-  return true;
+  const [row] = z.object({ rows: z.tuple([reusableRow]) }).parse(result).rows;
+  const { first, id, witness, witness_leaves_out: leavesOut } = row;
+  const witnessed =
+    id === null || witness === null || leavesOut === null ? undefined : { id, witness, leavesOut };
+  return { first: first ?? undefined, witnessed };
 }

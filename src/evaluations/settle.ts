@@ -4,7 +4,9 @@
 import type { Knex } from 'knex';
 import { z } from 'zod';
 import type { OnRevisionChanged } from './submit.ts';
+import { requestWitness } from './witnesses.ts';
 
+const settledRow = z.object({ id: z.number(), job_count: z.number(), standing: z.boolean() });
 const evaluationRow = z.object({ id: z.number(), revision_id: z.number() });
 
 /**
@@ -66,9 +68,12 @@ export async function settle(
      WHERE e.id = ANY (?) AND e.state = 'building'
        AND NOT EXISTS (SELECT 1 FROM jobs j JOIN builds b ON b.id = j.build_id
                        WHERE j.evaluation_id = e.id AND NOT j.cached AND b.finished_at IS NULL)
-     RETURNING e.id`,
+     RETURNING e.id, e.job_count, e.reuse_key IS NOT NULL AS standing`,
     [[...evaluationIds]],
   );
-  const { rows } = z.object({ rows: z.array(z.object({ id: z.number() })) }).parse(result);
+  const { rows } = z.object({ rows: z.array(settledRow) }).parse(result);
+  for (const { id, job_count, standing } of rows) {
+    if (standing) await requestWitness(trx, { id, jobCount: job_count });
+  }
   return new Set(rows.map((row) => row.id));
 }

@@ -14,6 +14,7 @@ import { type CoordinatorOptions, startCoordinator } from './coordinator.ts';
 import { createEvaluator } from './evaluators/create-evaluator.ts';
 import { defaultEvaluationLimits, type Evaluate } from './events.ts';
 import { createSubmitRevision } from './submit.ts';
+import { createWitnesses, createWitnessMaker } from './witnesses.ts';
 
 export interface TestCoordinator {
   /** Evaluations that were really done. */
@@ -23,6 +24,8 @@ export interface TestCoordinator {
   /** Evaluates a commit that was evaluated before. */
   rerun(sha: string): Promise<EvaluationRecord>;
   jobs(evaluationId: number): Promise<readonly JobRecord[]>;
+  /** As the background task that settling asks for. */
+  makeWitness(evaluationId: number): Promise<void>;
   /** As when a server is told that somebody has cancelled builds. */
   stopCancelled(): void;
   /** What was written is not kept any more, as some minutes later. */
@@ -50,8 +53,10 @@ export interface EvaluationRecord {
 }
 
 export interface JobRecord {
+  readonly id: number;
   readonly path: readonly string[];
   readonly drv_path: string | null;
+  readonly outputs: Readonly<Record<string, string>> | null;
   readonly error: string | null;
   readonly error_line: number | null;
   readonly cached: boolean;
@@ -79,6 +84,7 @@ export async function startTestCoordinator(
     nixDaemon: nix.programs['nix-daemon'],
     env: nix.environment,
   });
+  const witnesses = createWitnesses({ storeDir: nix.storeDir, store, texts });
   const started = { count: 0 };
   const ended = new Map<number, () => void>();
   const requestOf = (evaluation: { sha: string; sources: readonly { gitRef: string }[] }) => ({
@@ -129,7 +135,7 @@ export async function startTestCoordinator(
         derivations,
         withTexts: isTrusted(nix.access),
       });
-      return { planner, derivations };
+      return { planner, derivations, witnesses };
     },
     onRevisionChanged: async (trx, revisionId) => {
       const row = await trx('evaluations').where({ revision_id: revisionId }).orderBy('id', 'desc').first();
@@ -176,6 +182,7 @@ export async function startTestCoordinator(
         return revision.id;
       }),
     jobs: (evaluationId) => knex('jobs').where({ evaluation_id: evaluationId }).orderBy('id'),
+    makeWitness: (id) => createWitnessMaker({ db: knex, witnesses: async () => witnesses })({ id }),
     stopCancelled: coordinator.stopCancelled,
     letGo: texts.close,
     close: async () => {

@@ -8,7 +8,13 @@ import type { Config } from '../basics/config/index.ts';
 import { type Logger, messageOf, OperatorError } from '../basics/index.ts';
 import { type Builder, createLocalBuilder } from '../builders/index.ts';
 import { createMissingPlanner } from '../builds/index.ts';
-import { createEvaluator, type Evaluator, type Planning } from '../evaluations/index.ts';
+import {
+  createEvaluator,
+  createWitnesses,
+  type Evaluator,
+  type Planning,
+  type Witnesses,
+} from '../evaluations/index.ts';
 import {
   createPendingDerivations,
   createTextWriter,
@@ -36,6 +42,7 @@ export interface WorkingNix {
   readonly builder: Builder;
   readonly evaluator: Evaluator;
   readonly texts: TextWriter;
+  readonly witnesses: Witnesses;
   /** For one evaluation. */
   openPlanning(): Planning;
 }
@@ -133,6 +140,7 @@ async function openMachine({ config, environment, log }: NixMachineOptions): Pro
     nixDaemon: nix.programs['nix-daemon'],
     env: nix.environment,
   });
+  const witnesses = createWitnesses({ storeDir: nix.storeDir, store, texts });
   const openPlanning = () => {
     const derivations = createPendingDerivations(texts);
     const planner = createMissingPlanner({
@@ -141,7 +149,7 @@ async function openMachine({ config, environment, log }: NixMachineOptions): Pro
       derivations,
       withTexts: isTrusted(nix.access),
     });
-    return { planner, derivations };
+    return { planner, derivations, witnesses };
   };
-  return { nix, store, builder, evaluator, texts, openPlanning };
+  return { nix, store, builder, evaluator, texts, witnesses, openPlanning };
 }

@@ -123,12 +123,12 @@ async function assemble(settings: ServerSettings, log: Logger, shutdown: Shutdow
         'server.public_url is not set, and this process serves no pages: links in reports lead nowhere',
       );
     }
-    const layout = async () => {
+    const nix = async () => {
       if (workers === undefined) throw noStoreHere();
-      return (await workers.nix()).nix.layout;
+      return await workers.nix();
     };
     const tasks = startTasks({
-      ...{ settings, database, workerId, github, checkouts, publicUrl, layout, log },
+      ...{ settings, database, workerId, github, checkouts, publicUrl, nix, log },
     });
     shutdown.add('background tasks', () => tasks.stop());
   }

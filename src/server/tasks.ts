@@ -6,8 +6,10 @@ import {
   compareTask,
   createComparer,
   createSubmitRevision,
+  createWitnessMaker,
   supersedeEvaluations,
   supersedeTask,
+  witnessTask,
 } from '../evaluations/index.ts';
 import {
   applyHashTask,
@@ -24,7 +26,7 @@ import {
   sweepDeliveriesTask,
   tellAnswersTask,
 } from '../github/index.ts';
-import { readDerivation, type StoreLayout } from '../nix/index.ts';
+import { readDerivation } from '../nix/index.ts';
 import { type Database, startTaskRunner, type TaskRunner } from '../postgres/index.ts';
 import type { Checkouts } from '../projects/index.ts';
 import {
@@ -36,6 +38,7 @@ import {
   reconcileTask,
   requestReconciling,
 } from '../reports/index.ts';
+import type { WorkingNix } from './nix-machine.ts';
 import { announceRevision } from './revision-changes.ts';
 import type { ServerSettings } from './settings.ts';
 
@@ -46,8 +49,8 @@ export interface TasksOptions {
   readonly github: GitHubApp | undefined;
   readonly checkouts: Checkouts;
   readonly publicUrl: string;
-  /** Where this machine's derivations are; rejects where it has no Nix. */
-  readonly layout: () => Promise<StoreLayout>;
+  /** Of this machine; rejects where it has none. */
+  readonly nix: () => Promise<Pick<WorkingNix, 'nix' | 'witnesses'>>;
   readonly log: Logger;
 }
 
@@ -135,11 +138,12 @@ export function startTasks(options: TasksOptions): TaskRunner {
         db,
         onRevisionChanged: announceRevision,
         openReader: async () => {
-          const layout = await options.layout();
+          const { layout } = (await options.nix()).nix;
           // Most derivations are never written: what is not there gives no cause.
           return (drvPath) => readDerivation(layout, drvPath).catch(() => undefined);
         },
       }),
+      [witnessTask]: createWitnessMaker({ db, witnesses: async () => (await options.nix()).witnesses }),
       ...reports,
     },
     log,
