@@ -21,6 +21,9 @@ export interface Spool {
 /** Bytes that are collected before they are written; most spools never hold so many. */
 const chunkBytes = 256 * 1024;
 
+/** Bytes that are read from the file at once: mostly it is read in the order in which it was written. */
+const windowBytes = 64 * 1024;
+
 interface Kept {
   readonly at: number;
   readonly bytes: Buffer;
@@ -33,6 +36,9 @@ export function createSpool(openFile: () => number = openUnnamed): Spool {
   let writable = true;
   /** Bytes of the file that are good. */
   let written = 0;
+  /** A piece of the file, which never changes where it is written. */
+  let window: Buffer = Buffer.alloc(0);
+  let windowAt = 0;
   /** Chunks behind that which could not be written. */
   const kept: Kept[] = [];
   let newest = Buffer.alloc(0);
@@ -60,7 +66,7 @@ export function createSpool(openFile: () => number = openUnnamed): Spool {
     newestAt = total;
   }
 
-  function fromFile(at: number, length: number): Buffer {
+  function readFile(at: number, length: number): Buffer {
     const bytes = Buffer.allocUnsafe(length);
     let done = 0;
     while (file !== undefined && done < length) {
@@ -70,6 +76,15 @@ export function createSpool(openFile: () => number = openUnnamed): Spool {
     }
     if (done < length) throw new Error('what was put aside of an evaluation cannot be read any more');
     return bytes;
+  }
+
+  function fromFile(at: number, length: number): Buffer {
+    if (length > windowBytes) return readFile(at, length);
+    if (at < windowAt || at + length > windowAt + window.length) {
+      window = readFile(at, Math.min(windowBytes, written - at));
+      windowAt = at;
+    }
+    return Buffer.from(window.subarray(at - windowAt, at - windowAt + length));
   }
 
   return {
@@ -100,6 +115,7 @@ export function createSpool(openFile: () => number = openUnnamed): Spool {
     close() {
       closed = true;
       newest = Buffer.alloc(0);
+      window = Buffer.alloc(0);
       kept.length = 0;
       if (file !== undefined) closeSync(file);
       file = undefined;

@@ -1,5 +1,5 @@
 /** How Nix names what is in a store: its base 32, and the paths of contents. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** Without e, o, t and u, so that no path spells a word by chance. */
 const alphabet = '0123456789abcdfghijklmnpqrsvwxyz';
@@ -18,18 +18,19 @@ export function nixBase32(bytes: Uint8Array): string {
 }
 
 /** The first 20 bytes of a path's hash, the later ones folded in. */
-function folded(hash: Buffer): Buffer {
+function folded(digest: Buffer): Buffer {
   const short = Buffer.alloc(20);
-  hash.forEach((byte, index) => {
-    short[index % 20] = (short[index % 20] ?? 0) ^ byte;
-  });
+  for (let index = 0; index < digest.length; index += 1) {
+    short[index % 20] = (short[index % 20] ?? 0) ^ (digest[index] ?? 0);
+  }
   return short;
 }
 
-/** `kind` and `hash` (base 16) are what the path is derived from, for example `source` and a NAR's. */
-export function storePath(storeDir: string, kind: string, hash: string, name: string): string {
-  const digest = createHash('sha256').update(`${kind}:sha256:${hash}:${storeDir}:${name}`).digest();
-  return `${storeDir}/${nixBase32(folded(digest))}-${name}`;
+/** `kind` and `contentHash` (base 16) are what the path is derived from, for example `source` and a NAR's. */
+export function storePath(storeDir: string, kind: string, contentHash: string, name: string): string {
+  // In one call, and as text: that takes a fifth of the time, and there are tens of thousands.
+  const digest = hash('sha256', `${kind}:sha256:${contentHash}:${storeDir}:${name}`, 'hex');
+  return `${storeDir}/${nixBase32(folded(Buffer.from(digest, 'hex')))}-${name}`;
 }
 
 /**
