@@ -94,7 +94,10 @@ async function keptPaths(
      -- Where only its dependencies are wanted it is not in the store itself.
      SELECT i.drv_path FROM held j JOIN builds b ON b.id = j.build_id AND b.inputs_only
      JOIN build_inputs e ON e.build_id = b.id JOIN builds i ON i.id = e.input_build_id
-     WHERE NOT j.cached AND i.finished_at IS NULL`,
+     WHERE NOT j.cached AND i.finished_at IS NULL
+     UNION
+     -- What says with one question that all of this is there.
+     SELECT e.witness FROM kept JOIN evaluations e ON e.id = kept.id WHERE e.witness IS NOT NULL`,
     { evaluations: keepEvaluations, days: keepDays },
   );
   const { rows } = z.object({ rows: z.array(z.object({ path: z.string() })) }).parse(result);
