@@ -36,6 +36,7 @@ const row = z.object({
     .nullable(),
 });
 type Row = z.infer<typeof row>;
+const removable = row.pick({ id: true, source: true }).extend({ process_id: z.number().nullable() });
 type Columns = Readonly<Record<string, unknown>>;
 
 /** Changes a builder; what runs there goes on. Throws an OperatorError when it cannot be changed so. */
@@ -55,14 +56,25 @@ export async function changeBuilder(db: Knex, name: string, change: BuilderChang
   });
 }
 
-/** Forgets a builder and its token. */
+/**
+ * Forgets a builder and its token. Throws for one that comes back by itself: a server would go on without
+ * its own machine until it starts anew, and from then on with one that is disabled.
+ */
 export async function removeBuilder(db: Knex, name: string): Promise<void> {
   await db.transaction(async (trx) => {
-    const removed = await trx('builders')
+    const found: unknown = await trx('builders')
+      .select('id', 'source', 'process_id')
       .where({ name })
       .whereNull('removed_at')
+      .forNoKeyUpdate()
+      .first();
+    if (found === undefined) throw unknownBuilder(name);
+    const { id, source, process_id: server } = removable.parse(found);
+    if (source === 'config' || (source === 'serve' && server !== null))
+      throw describedElsewhere(name, source);
+    await trx('builders')
+      .where({ id })
       .update({ removed_at: trx.fn.now(), enabled: false, token_hash: null });
-    if (removed === 0) throw unknownBuilder(name);
     await announceBuilders(trx);
   });
 }

@@ -96,6 +96,11 @@ describe('builders', () => {
     expect((await ringmaster('builder', 'remove', 'mars')).stdout).toBe('mars: removed\n');
     expect((await ringmaster('builder', 'list')).stdout).not.toContain('mars');
     expect(await hash()).toBeNull();
+    const own = { name: 'own', kind: 'ssh', systems: ['x86_64-linux'], features: [], slots: 1 };
+    await database.knex('builders').insert({ ...own, source: 'config' });
+    const described = await ringmaster('builder', 'remove', 'own');
+    expect(described).toMatchObject({ stdout: '' });
+    expect(described.stderr).toMatch(/described by the configuration file[\s\S]*disabled/);
   });
 });
 
