@@ -132,6 +132,25 @@ describe.skipIf(sshdMissing).each(nixesUnderTest)('machines behind ssh with $nam
     expect(await read(result.outputs.dev)).toBe('y\n');
   });
 
+  test('build again what was built elsewhere, and tell whether the same came out', async () => {
+    const builder = machine('comparing');
+    const check = async (script: string) => {
+      const drvPath = await it.derivation(script);
+      const { outputs } = await it.store.realise({
+        ...{ drvPath, signal: new AbortController().signal, timeoutSeconds: 60, maxSilentSeconds: 0 },
+        onLogLine: () => {},
+      });
+      const before = await read(outputs.out);
+      const result = await attempt(builder, drvPath, { outputs, check: true });
+      expect(await read(outputs.out)).toBe(before);
+      return result;
+    };
+    expect(await check('echo built; echo same > $out')).toMatchObject({ status: 'built', lines: ['built'] });
+    const random = await check('cat /proc/sys/kernel/random/uuid > $out');
+    expect(random.message).toMatch(/may not be deterministic: output '.*' differs/);
+    expect(random.status).toBe('non-deterministic');
+  });
+
   test('are brought each input once, however many builds at the same time need it', async () => {
     const builder = machine('shared');
     const drvPaths = await it.instantiate(`let

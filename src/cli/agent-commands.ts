@@ -44,6 +44,7 @@ function addAgent(program: Command, perform: Perform): void {
     .option('--state-dir <dir>', 'keep logs that wait for the server here')
     .option('--store <dir>', 'build in a store of its own in this folder')
     .option('--sandbox <mode>', "'required', or 'off' where Nix's sandbox cannot work", 'required')
+    .option('--cache-key <key...>', "take inputs only with a signature of this key ('ringmaster cache key')")
     .option('--max-builds <n>', 'end after so many builds', wholeNumber)
     .option('--max-idle <seconds>', 'end after so many seconds without a build', seconds)
     .option('--max-lifetime <seconds>', 'take no more builds after so many seconds', seconds)

@@ -24,6 +24,7 @@ export interface AgentFlags {
   readonly maxBuilds?: number;
   readonly maxIdle?: number;
   readonly maxLifetime?: number;
+  readonly cacheKey?: readonly string[];
 }
 
 /** Runs until it is drained; messages go to stderr, and stdout has one line when it is connected. */
@@ -47,6 +48,7 @@ export async function agent(context: CommandContext, flags: AgentFlags): Promise
   const cache = openCacheClient({
     url: `${server}/cache`,
     token,
+    ...(flags.cacheKey && { trustedKeys: flags.cacheKey }),
     storeDir: nix.storeDir,
     environment: nix.environment,
     fetch: createProxiedFetch(context.env),

@@ -4,6 +4,7 @@ import { OperatorError } from '../../basics/index.ts';
 import type { PathEntry, PathInfo, PathSink, PathSource } from '../../nix/index.ts';
 import { type Bytes, CompressionError, createTranscoders, type Transcoders } from '../compression.ts';
 import { type NarInfo, NarInfoError, narInfoName, parseNarInfo } from '../nar-info.ts';
+import { createVerifier } from '../signing.ts';
 import { NarMismatch, verifiedNar } from '../verified-nar.ts';
 import { type CacheRequests, createCacheRequests } from './requests.ts';
 import { uploadPath } from './upload-path.ts';
@@ -12,6 +13,8 @@ export interface CacheClientOptions {
   /** `https://host/cache`. A user and password in it are used when there is no token. */
   readonly url: string;
   readonly token?: string;
+  /** Public keys: what is signed with none of them is refused. Without any, signatures are not looked at. */
+  readonly trustedKeys?: readonly string[];
   /** What all paths of both stores begin with; default `/nix/store`. */
   readonly storeDir?: string;
   /** Of this process: the PATH on which zstd and xz are, where Node lacks them. */
@@ -36,6 +39,8 @@ interface ClientParts {
   readonly transcoders: Transcoders;
   /** The narinfo of a path; undefined when the cache has none. */
   readonly describe: (path: string) => Promise<NarInfo | undefined>;
+  /** What was said of a path turned out to be wrong: the next who wants it asks again. */
+  readonly forget: (path: string) => void;
 }
 
 export function openCacheClient(options: CacheClientOptions): CacheClient {
@@ -53,16 +58,19 @@ export function openCacheClient(options: CacheClientOptions): CacheClient {
   const ask = <T>(paths: readonly string[], question: (path: string) => Promise<T>): Promise<T[]> =>
     Promise.all([...new Set(paths)].map((path) => questions.add(() => question(path))));
 
+  const verify = options.trustedKeys?.length ? createVerifier(options.trustedKeys) : undefined;
   const describe = async (path: string): Promise<NarInfo | undefined> => {
     const known = remembered.get(path);
     if (known !== undefined) return known;
     const narInfo = await fetchNarInfo(requests, path, storeDir);
     if (narInfo === undefined) return undefined;
+    if (verify?.(path, narInfo.info, narInfo.info.signatures) === false) throw unsigned(path);
     if (remembered.size >= maxRemembered) remembered.clear();
     remembered.set(path, narInfo);
     return narInfo;
   };
-  const parts: ClientParts = { requests, transcoders, describe };
+  const forget = (path: string) => void remembered.delete(path);
+  const parts: ClientParts = { requests, transcoders, describe, forget };
 
   return {
     async pathInfos(paths) {
@@ -119,7 +127,10 @@ async function* download(parts: ClientParts, path: string, info: PathInfo | unde
   try {
     yield* verifiedNar(receive(parts, narInfo), info ?? narInfo.info);
   } catch (error) {
-    if (error instanceof NarMismatch || error instanceof CompressionError) throw damaged(path, error);
+    if (error instanceof NarMismatch || error instanceof CompressionError) {
+      parts.forget(path);
+      throw damaged(path, error);
+    }
     throw error;
   }
 }
@@ -152,6 +163,14 @@ async function* receive({ requests, transcoders }: ClientParts, narInfo: NarInfo
 async function* bytesOf(response: Response): Bytes {
   if (response.body === null) return;
   for await (const chunk of response.body) yield Buffer.from(chunk);
+}
+
+function unsigned(path: string): OperatorError {
+  return new OperatorError({
+    code: 'cache-signature',
+    message: `The binary cache has ${path}, but not with a signature of a key that is trusted here.`,
+    hint: "'ringmaster cache key' on the server prints its public key.",
+  });
 }
 
 function damaged(path: string, cause: Error): OperatorError {

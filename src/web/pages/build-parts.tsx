@@ -49,24 +49,43 @@ interface AttemptList {
   readonly now: Date;
 }
 
-/** Each try, newest first, with what became of it. */
-export const Attempts: FC<{ of: AttemptList }> = ({ of }) => (
-  <>
-    <h3>{of.attempts.length === 1 ? 'Attempt' : 'Attempts'}</h3>
-    <ul class="attempts">
-      {of.attempts.map((attempt, index) => (
-        <AttemptLine attempt={attempt} later={of.attempts[index - 1]} of={of} />
-      ))}
-    </ul>
-  </>
-);
+/** Each try, newest first, with what became of it; then those that were only to compare. */
+export const Attempts: FC<{ of: AttemptList }> = ({ of }) => {
+  const own = of.attempts.filter((attempt) => attempt.check_id === null);
+  const checks = of.attempts.filter((attempt) => attempt.check_id !== null);
+  return (
+    <>
+      <AttemptLines title={own.length === 1 ? 'Attempt' : 'Attempts'} attempts={own} of={of} />
+      <AttemptLines title="Built again to compare" attempts={checks} of={of} />
+    </>
+  );
+};
+
+const AttemptLines: FC<{ title: string; attempts: readonly AttemptRow[]; of: AttemptList }> = ({
+  title,
+  attempts,
+  of,
+}) =>
+  attempts.length === 0 ? null : (
+    <>
+      <h3>{title}</h3>
+      <ul class="attempts">
+        {attempts.map((attempt, index) => (
+          <AttemptLine attempt={attempt} later={attempts[index - 1]} of={of} />
+        ))}
+      </ul>
+    </>
+  );
 
 const AttemptLine: FC<{ attempt: AttemptRow; later: AttemptRow | undefined; of: AttemptList }> = ({
   attempt,
   later,
   of,
 }) => {
+  const isCheck = attempt.check_id !== null;
   const face = attemptFace(attempt);
+  const word = isCheck && attempt.status === 'built' ? 'the same' : face.word;
+  const tells = isCheck || isMachinesFault(attempt);
   const again = later && whatFollowed(attempt, later);
   return (
     <li>
@@ -76,11 +95,11 @@ const AttemptLine: FC<{ attempt: AttemptRow; later: AttemptRow | undefined; of: 
           {attempt.builder}
         </a>{' '}
         <span>
-          {face.word} {attempt.finished_at === null ? 'for' : 'after'}
+          {word} {attempt.finished_at === null ? 'for' : 'after'}
         </span>{' '}
         <Duration from={attempt.started_at} to={attempt.finished_at} now={of.now} />
         {again ? <p>{again}</p> : null}
-        {isMachinesFault(attempt) && attempt.message ? <p class="said">{attempt.message.trim()}</p> : null}
+        {tells && attempt.message ? <p class="said">{attempt.message.trim()}</p> : null}
       </div>
     </li>
   );
