@@ -10,6 +10,7 @@ import { resolvedDerivation } from '../nix/index.ts';
 import { createBuildPlan, type LocalPlan } from './local-run-plan.ts';
 import type { BuildPlan, BuildWish, MissingPlanner } from './missing.ts';
 import { type FinishedState, verdictOf } from './states.ts';
+import { tellLater } from './tell-later.ts';
 import type { BuildLimits, DerivationTexts, WantedBuild } from './wanted.ts';
 
 export type LocalRunEvent =
@@ -64,15 +65,18 @@ export interface LocalRunOptions {
 }
 
 /** Runs all of it. Rejects only when the wishes do, the store cannot be asked or the graph not be read. */
-export async function runLocally(options: LocalRunOptions): Promise<void> {
+export async function runLocally(given: LocalRunOptions): Promise<void> {
+  const telling = tellLater(given.onEvent);
+  const options = { ...given, onEvent: telling.tell };
   const run = createRun(options);
   const { signal } = options;
   // At once, so that nothing counts as failed because a build it needs was cancelled.
   signal.addEventListener('abort', run.cancelWaiting, { once: true });
   try {
-    await Promise.all([takeWishes(options, run), run.drive()]);
+    await Promise.race([Promise.all([takeWishes(options, run), run.drive()]), telling.failed]);
   } finally {
     signal.removeEventListener('abort', run.cancelWaiting);
+    telling.flush();
   }
 }
 
