@@ -193,7 +193,7 @@ async function end(
 ): Promise<string | undefined> {
   // What it has queued until it failed, and nobody else needs.
   if (outcome.kind === 'failed') await cancelBuildsOf(trx, [id], 'Its evaluation failed.');
-  if (outcome.kind !== 'stored') await clearJobs(trx, id);
+  if (outcome.kind === 'known' || outcome.kind === 'failed') await clearJobs(trx, id);
   if (outcome.kind === 'known') {
     const enqueuer = createEnqueuer({ ...options.enqueue, projectId });
     await enqueuer.add(trx, outcome.plan);

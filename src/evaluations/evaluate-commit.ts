@@ -1,5 +1,4 @@
 /** One claimed evaluation, from its commit to what is to be built; or the earlier one it stands on. */
-import { z } from 'zod';
 import type { Logger } from '../basics/index.ts';
 import type { Secrets } from '../logs/index.ts';
 import { type CheckoutResult, type CommitResult, flakeSystemsOf, type NotHad } from '../projects/index.ts';
@@ -62,11 +61,13 @@ export async function evaluateCommit(
   evaluation: ClaimedEvaluation,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  const evaluator = await options.evaluator();
+  const [evaluator, systems] = await Promise.all([
+    options.evaluator(),
+    flakeSystemsOf(options.db, evaluation.projectId),
+  ]);
   const tree = await treeOf(options, evaluation, signal);
   if (typeof tree !== 'string') return withoutCommit(tree, evaluation);
   const source = sourceArgument(evaluation);
-  const systems = await flakeSystemsOf(options.db, evaluation.projectId);
   const keys = reuseKeys({
     projectId: evaluation.projectId,
     tree,
@@ -174,9 +175,7 @@ async function treeOf(
   signal: AbortSignal,
 ): Promise<string | NotHad> {
   const { db } = options;
-  const row: unknown = await db('revisions').select('tree').where({ id: evaluation.revisionId }).first();
-  const { tree } = z.object({ tree: z.string().nullable() }).parse(row);
-  if (tree !== null) return tree;
+  if (evaluation.tree !== undefined) return evaluation.tree;
   const looked = await options.look(evaluation, signal);
   if (looked.kind !== 'ready') return looked;
   const { commit } = looked;

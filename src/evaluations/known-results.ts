@@ -97,6 +97,8 @@ export async function copyWitnessed(
   const alsoSet = `, witness = o.witness, witness_leaves_out = o.witness_leaves_out, state = o.state,
                evaluated_at = now(), finished_at = now(), process_id = NULL`;
   if (!(await copyHead(trx, { from, to, alsoSet, witness }))) return false;
+  // What an earlier, interrupted try has left; the rest of that was overwritten now.
+  await trx('jobs').where({ evaluation_id: to }).delete();
   // What has a witness was cached, or built by the build that it hangs on.
   await copyJobs(trx, { from, to, cached: 'true', build: 'o.build_id', join: '', bindings: {} });
   return true;

@@ -14,6 +14,8 @@ export interface ClaimedEvaluation {
   readonly revisionId: number;
   readonly projectId: number;
   readonly sha: string;
+  /** Git's hash of the commit's files, once it is known. */
+  readonly tree?: string | undefined;
   /** What its code may do. A commit that only an approval lets in runs as trusted code does, and has paths of its own. */
   readonly trust: 'trusted' | 'approved' | 'needs-approval';
   /** Times it was put back because something outside was away. */
@@ -36,6 +38,7 @@ const claimedRow = z.object({
   revision_id: z.number(),
   project_id: z.number(),
   sha: z.string(),
+  tree: z.string().nullable(),
   trust: z.enum(['trusted', 'approved', 'needs-approval']),
   postponed: z.number(),
   waited_too_long: z.boolean(),
@@ -50,10 +53,12 @@ export async function claimEvaluation(
   trx: Knex.Transaction,
   processId: number,
 ): Promise<ClaimedEvaluation | undefined> {
-  // Two that count at the same time would both find room for one more of a repository.
+  // Two that count at the same time would both find room for one more of a repository. And nobody waits
+  // for the disk: a claim that is lost with the machine is made again.
   await trx.raw(
-    `SELECT pg_advisory_xact_lock(hashtextextended('ringmaster claims evaluations', 0))
-     WHERE EXISTS (SELECT 1 FROM project_settings WHERE settings->>'concurrency' IS NOT NULL)`,
+    `SELECT set_config('synchronous_commit', 'off', true),
+            CASE WHEN EXISTS (SELECT 1 FROM project_settings WHERE settings->>'concurrency' IS NOT NULL)
+                 THEN pg_advisory_xact_lock(hashtextextended('ringmaster claims evaluations', 0))::text END`,
   );
   const result: unknown = await trx.raw(
     `WITH taken AS (
@@ -73,7 +78,7 @@ export async function claimEvaluation(
        RETURNING id, revision_id, postponed, queued_at, waits_for
      )
      SELECT taken.id, taken.revision_id, taken.postponed, taken.waits_for,
-            taken.queued_at < now() - interval '24 hours' AS waited_too_long, r.project_id, r.sha,
+            taken.queued_at < now() - interval '24 hours' AS waited_too_long, r.project_id, r.sha, r.tree,
             CASE WHEN r.trust = 'trusted' AND r.approved_by IS NOT NULL
                       AND NOT EXISTS (SELECT 1 FROM revision_sources b WHERE b.revision_id = r.id AND b.kind = 'branch')
                  THEN 'approved' ELSE r.trust END AS trust,
@@ -91,6 +96,7 @@ export async function claimEvaluation(
     revisionId: row.revision_id,
     projectId: row.project_id,
     sha: row.sha,
+    tree: row.tree ?? undefined,
     trust: row.trust,
     postponed: row.postponed,
     waitedTooLong: row.waited_too_long,
