@@ -86,7 +86,9 @@ function evaluationSummary(
     evaluation.evaluator && `- Evaluator: ${inlineCode(evaluation.evaluator)}`,
     knownFrom !== undefined &&
       `- Not evaluated again: [commit ${knownFrom.slice(0, 7)}](${revisionUrl(publicUrl, { ...facts, sha: knownFrom })}) has the same files`,
-    `- Attributes: ${jobs - errors} evaluated, ${errors} with an error`,
+    // An error at the root leaves none to count.
+    !facts.jobs.some((job) => job.error && job.path.length === 0) &&
+      `- Attributes: ${jobs - errors} evaluated, ${errors} with an error`,
     evaluation.waitingFor && !evaluation.finishedAt && `- It waits: ${inlineCode(evaluation.waitingFor)}`,
     shown < errors && `- The first ${shown} errors are marked in the files.`,
   ]);

@@ -3,9 +3,9 @@
  * so whatever state the facts are in, it says something.
  */
 import type { ReportFacts } from '../facts.ts';
-import { cutText, limits, utf8Length } from '../limits.ts';
+import { cutBytesVisibly, cutText, limits, utf8Length } from '../limits.ts';
 import { jobUrl, revisionUrl } from '../links.ts';
-import { inlineCode, joinWithin, present, safeInline, tableCell } from '../markdown.ts';
+import { fenced, inlineCode, joinWithin, present, safeInline, tableCell } from '../markdown.ts';
 import { gateName } from '../names.ts';
 import type { CheckAction, CheckConclusion, DesiredCheck } from '../types.ts';
 import { changesSentence, changesTable } from './changes.ts';
@@ -131,13 +131,16 @@ function gateSummary(
     evaluation?.file && `File: ${inlineCode(evaluation.file)}`,
     judged.length > 0 && !root && `Attributes: ${countsInWords(countPhases(judged))}.`,
     changesSentence(facts, options.publicUrl),
-    root && `The evaluation failed as a whole: ${inlineCode(root.message, 2_000)}`,
+    root && `The evaluation failed as a whole:\n\n${fenced(cutBytesVisibly(root.message, rootBytes))}`,
     evaluation?.waitingFor && !evaluation.finishedAt && `It waits: ${inlineCode(evaluation.waitingFor)}`,
     ...settings,
     link,
   ]);
   return joinWithin(safeInline(cutText(outcome.title, 1000)), blocks, () => '', '\n\n');
 }
+
+/** Bytes of an error that leaves nothing else to tell. */
+const rootBytes = 8 * 1024;
 
 function approvalBlocks(facts: ReportFacts, options: GateOptions): readonly string[] {
   const ways = [
@@ -177,7 +180,8 @@ function gateTable(
   page: string,
   maxBytes: number,
 ): string | undefined {
-  if (judged.length === 0) return undefined;
+  // An error at the root is told above, whole; a table of it alone would say it again.
+  if (judged.every(({ job }) => job.error && job.path.length === 0)) return undefined;
   const rows = judged.slice(0, mostRows).map(({ job, label, verdict }) => {
     const name = tableCell(inlineCode(label, 300));
     const link = `[${name}](${jobUrl(publicUrl, facts, job.path)})`;

@@ -66,7 +66,7 @@ function withSettings(outcome: Outcome, { settingsReview }: ReportFacts): Outcom
 function ended(evaluation: EvaluationFacts, judged: readonly JudgedJob[]): Outcome {
   const counts = countPhases(judged);
   const root = judged.find(({ job }) => job.error && job.path.length === 0)?.job.error;
-  if (root) return steady('bad', `Evaluation failed: ${headline(root.message)}`);
+  if (root) return steady('bad', rootSentence(root.message));
   if (counts.bad > 0) return steady('bad', summary(counts));
   if (evaluation.state === 'cancelled') {
     const why = evaluation.cancelReason && firstLine(evaluation.cancelReason);
@@ -82,10 +82,17 @@ function ended(evaluation: EvaluationFacts, judged: readonly JudgedJob[]): Outco
   return steady('good', summary(counts));
 }
 
+/** A repository without any of the files has done nothing wrong that would have to be called an error. */
+function rootSentence(message: string): string {
+  const cause = headline(message);
+  const nothing = /^The repository has nothing to evaluate\b/.test(cause);
+  return nothing ? `Nothing to evaluate: ${noneOfTheFiles}` : `Evaluation failed: ${cause}`;
+}
+
+const noneOfTheFiles = `there is no ${[...evaluationFiles, 'flake.nix'].join(', no ')}`;
+
 function noFile(evaluation: EvaluationFacts): string {
-  return evaluation.file === undefined
-    ? `Nothing to evaluate: there is no ${[...evaluationFiles, 'flake.nix'].join(', no ')}`
-    : 'Evaluation failed';
+  return evaluation.file === undefined ? `Nothing to evaluate: ${noneOfTheFiles}` : 'Evaluation failed';
 }
 
 /** `2 of 40 attributes failed`, `All 40 attributes are good`. */
