@@ -59,6 +59,19 @@ test('a build lands on the agent, its log comes line by line, its end with its o
   expect(attempt.lines.map((line) => line.length)).toEqual([5, 200_000]);
 });
 
+test('a check is built as one, and nothing is uploaded', async () => {
+  const here = await server();
+  const uploads = async () => {
+    throw new Error('nothing is to be uploaded');
+  };
+  const one = await agent(here.url, await addAgent(database.knex, 'checks'), { uploads });
+  await accepting(here);
+  const attempt = askFor(here.fleet, { check: true });
+  await expect.poll(() => one.building.map(({ check }) => check)).toEqual([true]);
+  one.building[0]?.end();
+  expect(await attempt.result).toMatchObject({ status: 'built', outputs: {} });
+});
+
 test('a cancelled build is stopped on the agent', async () => {
   const here = await server();
   const one = await agent(here.url, await addAgent(database.knex, 'cancelled'));

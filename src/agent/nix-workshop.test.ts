@@ -1,11 +1,13 @@
 /** What an agent's machine takes from a cache that lies: nothing, and it says what was wrong. */
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { silentLogger } from '../basics/index.ts';
 import { openCacheClient } from '../cache/index.ts';
 import { openTestCache, type TestCache } from '../cache/test-cache.ts';
+import { realPath } from '../nix/index.ts';
 import { nixesUnderTest, openTestNix, type TestNix } from '../nix/test-nix.ts';
 import { openNixWorkshop } from './nix-workshop.ts';
-import type { Workshop } from './workshop.ts';
+import { pathsNeeded, type Workshop } from './workshop.ts';
 
 const [under] = nixesUnderTest;
 if (under === undefined) throw new Error('there is no Nix');
@@ -28,7 +30,7 @@ beforeAll(async () => {
   agent = other;
   cache = await openTestCache(server, { agent: { kind: 'agent', builderId: 1 } });
   const drvPath = await server.derivation('head -c 300000 /dev/urandom > $out');
-  path = (await server.run('nix-store', ['--realise', drvPath])).trim();
+  path = await realise(drvPath);
   const open = (...trustedKeys: readonly string[]) =>
     openNixWorkshop({
       nix: agent.nix,
@@ -53,6 +55,10 @@ afterAll(async () => {
   await cache?.close();
   await agent?.close();
 });
+
+async function realise(drvPath: string): Promise<string> {
+  return (await cache.server.run('nix-store', ['--realise', drvPath])).trim();
+}
 
 const fetchInputs = (from = workshop) => from.fetchInputs([path], never);
 const changed = (pattern: RegExp, text: string): Lie => {
@@ -90,4 +96,23 @@ test('lies of a cache are refused by name, and what it tells truly afterwards is
   lie = async (answer) => answer;
   await fetchInputs(believer);
   expect(await agent.store.queryValidPaths([path])).toEqual(new Set([path]));
+});
+
+test('builds again what its server has the outputs of, and compares', async () => {
+  lie = async (answer) => answer;
+  const check = async (script: string) => {
+    const { server } = cache;
+    const drvPath = await server.derivation(script);
+    const order = {
+      drvPath,
+      derivation: await readFile(realPath(server.nix.layout, drvPath)),
+      outputs: { out: await realise(drvPath) },
+      ...{ inputs: [], check: true, timeoutSeconds: 60, maxSilentSeconds: 0, maxLogBytes: 0 },
+    };
+    const prepare = () => workshop.fetchInputs(pathsNeeded(order), never);
+    const silent = { onLogLine: () => {}, onPhase: () => {} };
+    return (await workshop.build(order, { signal: never, prepare, ...silent })).status;
+  };
+  expect(await check('echo always > $out')).toBe('built');
+  expect(await check('cat /proc/sys/kernel/random/uuid > $out')).toBe('non-deterministic');
 });

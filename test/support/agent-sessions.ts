@@ -86,6 +86,8 @@ export interface TestAgent {
 
 export interface TestBuild {
   readonly drvPath: string;
+  /** It is to be compared with what is there. */
+  readonly check: boolean;
   readonly cancelled: boolean;
   print(line: string): void;
   end(status?: 'built' | 'failed'): void;
@@ -151,6 +153,7 @@ function standIn(building: TestBuild[], uploads: () => Promise<void> = async () 
         );
         building.push({
           drvPath: order.drvPath,
+          check: order.check,
           get cancelled() {
             return watcher.signal.aborted;
           },
