@@ -129,6 +129,8 @@ export const nodeCases: readonly NodeCase[] = [
   { checks: 'names in any script survive', value: 'walk { "ü" = d "a"; "日本" = d "b"; "🦭" = d "c"; }', jobs: [['ü'], ['日本'], ['🦭']] },
   { checks: 'names that mean something in JavaScript are names', value: 'walk { "__proto__" = d "a"; constructor = d "b"; toString = walk { "__proto__" = d "c"; hasOwnProperty = throw "own"; }; }', jobs: [['__proto__'], ['constructor'], ['toString', '__proto__']], errors: [[['toString', 'hasOwnProperty'], /own/]] },
   { checks: 'names that begin with dashes, and very long ones, are names', value: 'walk { "--help" = d "a"; "-" = d "b"; ${builtins.concatStringsSep "" (builtins.genList (_: "long") 500)} = d "c"; }', jobs: [['--help'], ['-'], ['long'.repeat(500)]] },
+  // Half a character each: the bytes C3 and A9 of an é, and C3 28, which are none together.
+  { checks: 'names that are no text are shown as far as they are, and their siblings go on', value: 'walk { ${builtins.substring 0 1 "é"} = d "a"; ${"x" + builtins.substring 1 1 "é"} = walk { a = d "b"; "é" = d "c"; }; ${builtins.substring 0 1 "é" + "("} = throw "half"; z = d "z"; }', jobs: [['\u{fffd} (ae3f4619)'], ['x\u{fffd} (334e0ac2)', 'a'], ['x\u{fffd} (334e0ac2)', 'é'], ['z']], errors: [[['\u{fffd}( (eddf6863)'], /half/]] },
   { checks: 'herculesCI is an ordinary attribute', value: 'walk { herculesCI = { ... }: throw "called"; a = d "a"; }', jobs: [['a']] },
   { checks: 'an error under a strange name has exactly that path', value: String.raw`walk { "a.\"1\" %\n" = throw "x"; }`, errors: [['a."1" %\n']] },
   // Errors.

@@ -52,6 +52,7 @@ const ourPlace =
   /^\s*at (?:«(?:stdin|string)»|\((?:stdin|string)\)|«none»|\/\S*\/ringmaster-walk\.nix):\d+:\d+:?/;
 const frameStart = /^\s*…/;
 const excerpt = /^\s*(?:\d+)?\|/;
+const moreOfThem = /^\s*\(\d+ duplicate frames omitted\)$/;
 
 /**
  * Drops positions in our own expressions, with their excerpts and the sentence (`… while …`) that
@@ -74,7 +75,7 @@ function withoutOurFrames(lines: readonly string[]): string[] {
 }
 
 function isExcerpt(line: string): boolean {
-  return line.trim() === '' || excerpt.test(line);
+  return line.trim() === '' || excerpt.test(line) || moreOfThem.test(line);
 }
 
 function collapseBlank(lines: readonly string[]): string[] {

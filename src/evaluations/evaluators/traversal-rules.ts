@@ -13,6 +13,7 @@
  */
 import type { SourceArgument } from '../events.ts';
 import { type FlakeRoot, flakeRoot } from './flakes/flake-root.ts';
+import { nameRules } from './name-rules.ts';
 import { nixOptionalString, nixString } from './nix-literals.ts';
 
 /** Attributes and functor calls from the root to a job, at most. */
@@ -32,11 +33,11 @@ export interface RootExpression {
 }
 
 /**
- * `let` bindings: `classify`, `step`, `flagged`, `job`, `limitsOf` and, for one evaluation, `root`. In scope must be
+ * `let` bindings: `classify`, `step`, `flagged`, `job`, `limitsOf`, `showing` and, for one evaluation, `root`. In scope must be
  * `nonce`: unguessable; begins the messages with which the rules themselves fail (`rule-failures.ts`).
  */
 export function traversalRules(root: RootExpression): string {
-  return `${rules}
+  return `${rules}${nameRules}
   fail = words: throw (nonce + words);
 
   # Tells that the result depends on which commit it is, and not on its files alone.

@@ -76,16 +76,18 @@ ${traversalRules(wanted)}
     if kind == "derivation" then show path value (job value)
     else if kind == "functor" then if depth > 0 then tree (depth - 1) true path (step value) else { }
     else if kind == "set" && (always || flagged value) && depth > 0 then
-      builtins.listToAttrs (map (child depth path value) (builtins.attrNames value))
+      let names = builtins.attrNames value; in
+      builtins.listToAttrs (map (child depth path value (showing names)) names)
       // { recurseForDerivations = true; }
     else { };
 
-  child = depth: path: set: name:
+  child = depth: path: set: shown: name:
     let
-      here = path + "." + encode name;
+      encoded = encode (shown name);
+      here = path + "." + encoded;
     in
     {
-      name = encode name;
+      name = encoded;
       value = if skipped ? \${here} then { } else tree (depth - 1) false here set.\${name};
     };
 in

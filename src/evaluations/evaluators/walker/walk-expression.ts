@@ -53,11 +53,12 @@ ${traversalRules(root)}
   children = depth: path: indices: cursor: set:
     let
       names = builtins.attrNames set;
+      shown = showing names;
       first = if cursor == [ ] then 0 else builtins.head cursor;
       child = index:
         let
           name = builtins.elemAt names index;
-          here = path ++ [ name ];
+          here = path ++ [ (shown name) ];
           at = indices ++ [ index ];
           below = if cursor != [ ] && index == first then builtins.tail cursor else [ ];
         in
