@@ -12,7 +12,7 @@ import { promisify } from 'node:util';
 import { build, type Plugin } from 'esbuild';
 
 /** What is in the file of the commands' code; that of all others stays outside. */
-const inside = ['./run.js', './build-log.js'];
+const inside = ['./run.js', './build-log.js', './settings.js'];
 
 /** `dist`: a folder with the compiled program. */
 export async function makeQuickProgram(dist: string): Promise<void> {

@@ -7,7 +7,7 @@ import { broken, type CheckResult, type CheckStatus, good } from './doctor/check
 import { checkGithub } from './doctor/github.ts';
 import { checkGit, checkJail, checkNix, checkNode } from './doctor/programs.ts';
 import { checkDatabase, checkDataDirectory, checkPort } from './doctor/server.ts';
-import { nixHome } from './run/settings.ts';
+import { nixHome } from './run/nix-home.ts';
 import type { Style } from './terminal/style.ts';
 import { formatTable } from './terminal/table.ts';
 import { count, plainLine } from './terminal/text.ts';
@@ -37,7 +37,7 @@ async function runChecks(context: CommandContext): Promise<readonly CheckResult[
   } catch (error) {
     configuration = broken('configuration', error);
   }
-  const nix = { home: await nixHome(context.env), sandbox: config?.builds.sandbox ?? ('required' as const) };
+  const nix = { home: nixHome(context.env), sandbox: config?.builds.sandbox ?? ('required' as const) };
   // Without a configuration, what depends on it is not judged by guesses.
   const ofServer =
     config === undefined

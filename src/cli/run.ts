@@ -1,7 +1,13 @@
 /** `ringmaster run`: evaluates and builds a checkout here, as the server would. */
 import { exitStatus } from '../basics/index.ts';
 import { createLocalBuilder } from '../builders/index.ts';
-import { type BuildWish, createMissingPlanner, type LocalRunEvent, runLocally } from '../builds/index.ts';
+import {
+  type BuildWish,
+  createMissingPlanner,
+  type LocalRunEvent,
+  type MissingPlanner,
+  runLocally,
+} from '../builds/index.ts';
 import {
   createEvaluator,
   type EvaluationEvent,
@@ -12,7 +18,7 @@ import {
 import {
   createPendingDerivations,
   createTextWriter,
-  detectNix,
+  type FoundNix,
   isTrusted,
   type LocalNix,
   type NixStore,
@@ -22,15 +28,16 @@ import {
 } from '../nix/index.ts';
 import type { CommandContext } from './context.ts';
 import { type ChosenAttributes, chooseAttributes } from './run/attributes.ts';
-import { findCheckout, type LocalCheckout } from './run/checkout.ts';
+import type { LocalCheckout } from './run/checkout.ts';
 import { tellImports } from './run/imports.ts';
 import { createJournal, type Journal } from './run/journal.ts';
 import { createJsonReporter } from './run/json.ts';
 import { createLineReporter } from './run/lines.ts';
 import { createLiveReporter } from './run/live.ts';
 import { createLogTails, type LogTails } from './run/log-tails.ts';
+import { lookAround } from './run/look-around.ts';
 import type { RunReporter, RunSummary } from './run/reporter.ts';
-import { loadRunSettings, type RunSettings } from './run/settings.ts';
+import type { RunSettings } from './run/settings.ts';
 import { stageFiles } from './run/staging.ts';
 import { canBeLive } from './terminal/live-area.ts';
 import { plainLine, shellWord } from './terminal/text.ts';
@@ -48,13 +55,7 @@ export interface RunOptions {
 export async function run(context: CommandContext, options: RunOptions): Promise<number> {
   const begin = performance.now();
   const { signal } = context.interruption;
-  const [checkout, { settings, nix }] = await both(
-    findCheckout(context, options.path),
-    loadRunSettings(context).then(async (settings) => ({
-      settings,
-      nix: await detectNix(context.env, settings.nix),
-    })),
-  );
+  const { checkout, settings, home, nix, proveSandbox, jail } = await lookAround(context, options);
   if (nix.ownStore !== undefined && !context.options.quiet) {
     context.stderr.write(
       `note: no Nix daemon runs here and /nix is not yours, so the store is in ${plainLine(nix.ownStore)}\n`,
@@ -64,6 +65,7 @@ export async function run(context: CommandContext, options: RunOptions): Promise
     nix: { ...evaluatorNix(nix), readablePaths: settings.readablePaths },
     log: context.log,
     ...settings.evaluator,
+    foundJail: jail,
   });
 
   const journal = createJournal();
@@ -77,11 +79,28 @@ export async function run(context: CommandContext, options: RunOptions): Promise
       readLog: readLogCommand(nix),
     });
     const chosen = chooseAttributes(options.attributes);
-    const evaluating = { evaluator, checkout, settings, signal, journal, reporter, tails, begin, chosen };
+    const evaluating = {
+      evaluator,
+      checkout,
+      settings,
+      home,
+      signal,
+      journal,
+      reporter,
+      tails,
+      begin,
+      chosen,
+    };
     if (options.build) {
       const slots = options.jobs ?? settings.slots;
-      await build({ evaluating, context, settings, nix, slots, journal, reporter, tails });
-    } else await evaluate(evaluating, undefined);
+      await build({ evaluating, context, settings, nix, slots, journal, reporter, tails, proveSandbox });
+    } else {
+      // Whoever evaluates may have something built for it, and is told the same as who builds.
+      const proven = proveSandbox();
+      proven.catch(() => {});
+      await evaluate(evaluating, undefined);
+      await proven;
+    }
     const summary = summarise(journal, options.build, signal.aborted, (performance.now() - begin) / 1000);
     await reporter.ended(summary);
     return context.interruption.status() ?? (summary.good ? exitStatus.ok : exitStatus.failed);
@@ -89,12 +108,6 @@ export async function run(context: CommandContext, options: RunOptions): Promise
     reporter.abandon();
     throw error;
   }
-}
-
-/** Waits for both to end, whatever comes of them; of two failures the first one's is told. */
-async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
-  await Promise.allSettled([first, second]);
-  return [await first, await second];
 }
 
 function chooseReporter(
@@ -125,6 +138,7 @@ interface Evaluating {
   readonly evaluator: Evaluator;
   readonly checkout: LocalCheckout;
   readonly settings: RunSettings;
+  readonly home: string;
   readonly signal: AbortSignal;
   readonly journal: Journal;
   readonly reporter: RunReporter;
@@ -144,9 +158,9 @@ async function* evaluationEvents(
   work: Evaluating,
   derivations: PendingDerivations | undefined,
 ): AsyncGenerator<EvaluationEvent> {
-  const { evaluator, checkout, settings, signal, journal, reporter, tails, begin, chosen } = work;
+  const { evaluator, checkout, settings, home, signal, journal, reporter, tails, begin, chosen } = work;
   const { files, source } = checkout;
-  const staged = files && (await stageFiles(checkout.directory, files, settings.nix.home));
+  const staged = files && (await stageFiles(checkout.directory, files, home));
   try {
     const request = {
       checkout: staged?.directory ?? checkout.directory,
@@ -182,6 +196,7 @@ interface Building {
   readonly journal: Journal;
   readonly reporter: RunReporter;
   readonly tails: LogTails;
+  readonly proveSandbox: FoundNix['proveSandbox'];
 }
 
 /** Evaluates, and builds what was found while the evaluation goes on. */
@@ -193,12 +208,15 @@ async function build(work: Building): Promise<void> {
   const derivations = createPendingDerivations(texts);
   const builder = createLocalBuilder({ store, nix, name: 'local', slots, maxLogBytes: settings.maxLogBytes });
   const warm = openEarly(store, texts);
+  // Beside the evaluation; builds wait for it.
+  const proven = work.proveSandbox({ store, texts });
+  proven.catch(() => {});
   const given = new AbortController();
   const signal = AbortSignal.any([evaluating.signal, given.signal]);
   const reader = readInBatches(evaluationEvents({ ...evaluating, signal }, derivations));
   try {
     await runLocally({
-      planner: createMissingPlanner({ store, layout, derivations, withTexts: takesTexts(nix) }),
+      planner: held(createMissingPlanner({ store, layout, derivations, withTexts: takesTexts(nix) }), proven),
       derivations,
       builder,
       wishes: wishesOf(reader.batches),
@@ -207,6 +225,7 @@ async function build(work: Building): Promise<void> {
       signal: context.interruption.signal,
       onEvent: (event) => tellBuild(work, event),
     });
+    await proven;
   } finally {
     given.abort();
     await reader.ended;
@@ -215,6 +234,17 @@ async function build(work: Building): Promise<void> {
     await builder.close();
     derivations.close();
   }
+}
+
+/** A planner whose plans, if there is something to build, wait for what builds need. */
+function held(planner: MissingPlanner, need: Promise<void>): MissingPlanner {
+  return {
+    plan: async (wishes) => {
+      const plan = await planner.plan(wishes);
+      if (plan.wanted.length > 0) await need;
+      return plan;
+    },
+  };
 }
 
 /**

@@ -55,9 +55,11 @@ export {
   resolvedText,
   type StoreLayout,
 } from './derivation.ts';
+export { detectNix, type FoundNix, findNix } from './detect-nix.ts';
 export { type Environment, type NixEnvironmentOptions, nixEnvironment } from './environment.ts';
-export { type DetectOptions, detectNix, type LocalNix, type NixPrograms } from './local-nix.ts';
+export type { DetectOptions, LocalNix } from './local-nix.ts';
 export { defaultMaxLogBytes, type LocalStoreOptions, openLocalStore } from './local-store.ts';
+export type { NixPrograms } from './nix-programs.ts';
 export { openTransport, type TransportOptions } from './open-transport.ts';
 export { isGood, plainMessage, statusOfError, statusOfReply, statusOfTrouble } from './outcome.ts';
 export { createOutputPaths, type OutputPaths } from './output-paths.ts';

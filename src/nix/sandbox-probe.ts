@@ -1,43 +1,51 @@
 /** Finds out by a tiny build whether builds run in a sandbox. */
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { stripVTControlCharacters } from 'node:util';
-import { runProcess } from '../basics/index.ts';
+import { formatDerivation } from './aterm.ts';
 import { realPath, type StoreLayout } from './derivation.ts';
-import { plainMessage } from './outcome.ts';
+import { storePath, textStorePath } from './store-path.ts';
+import type { TextWriter } from './text-writer.ts';
+import type { NixStore } from './types.ts';
 
 export type SandboxProbe =
   | { readonly sandboxed: true }
   /** Builds run without a sandbox, or not at all. `reason` are Nix's words, or ours. */
   | { readonly sandboxed: false; readonly reason: string };
 
-export interface ProbeOptions {
-  readonly nixBuild: string;
-  readonly env: Readonly<Record<string, string>>;
+/** The store that is to build, and a way to write into it. */
+export interface ProbedStore {
+  readonly store: Pick<NixStore, 'realise'>;
+  readonly texts: Pick<TextWriter, 'addTexts'>;
+}
+
+export interface ProbeOptions extends ProbedStore {
   readonly system: string;
   readonly layout: StoreLayout;
 }
 
-/** Runs one build. It leaves one store path of a few bytes, which the next collection removes. */
+/**
+ * Runs one build. It leaves two store paths of a few bytes, which the next collection removes. Rejects
+ * when the store cannot be reached.
+ */
 export async function probeSandbox(options: ProbeOptions): Promise<SandboxProbe> {
-  // In a sandbox the build's folder is always the same; outside it is a new one below TMPDIR.
-  const expression = `derivation {
-    name = "ringmaster-sandbox-probe";
-    system = ${JSON.stringify(options.system)};
-    builder = "/bin/sh";
-    args = [ "-c" "echo $NIX_BUILD_TOP > $out" ];
-    unique = ${JSON.stringify(randomUUID())};
-  }`;
-  const args = ['--no-out-link', '--option', 'substitute', 'false', '--expr', expression];
-  const result = await runProcess(options.nixBuild, args, { env: options.env, timeoutMs: 120_000 });
-  if (result.exitCode !== 0) {
+  const { drvPath, out, content } = probeDerivation(options);
+  await options.texts.addTexts([{ path: drvPath, content, references: [] }]);
+  const lines: string[] = [];
+  const { status, message } = await options.store.realise({
+    drvPath,
+    signal: new AbortController().signal,
+    timeoutSeconds: 120,
+    maxSilentSeconds: 0,
+    onLogLine: (line) => void lines.push(line.toString()),
+  });
+  if (status !== 'built') {
+    const said = [...lines, message].join('\n');
     // Without a shell in the sandbox the build fails, but only after the sandbox was set up.
-    if (/executing '\/bin\/sh': No such file/.test(result.stderr)) return { sandboxed: true };
-    return { sandboxed: false, reason: complaint(result.stderr) || 'the build did not end' };
+    if (/executing '\/bin\/sh': No such file/.test(said)) return { sandboxed: true };
+    return { sandboxed: false, reason: message || 'the build did not end' };
   }
   // The sandbox of macOS leaves the folder alone. That it is demanded there has to do.
   if (!options.system.endsWith('-linux')) return { sandboxed: true };
-  const out = (result.stdout.trim().split('\n').at(-1) ?? '').trim();
   const top = await readFile(realPath(options.layout, out), 'utf8').catch(
     () => 'a folder that cannot be told',
   );
@@ -46,8 +54,35 @@ export async function probeSandbox(options: ProbeOptions): Promise<SandboxProbe>
     : { sandboxed: false, reason: `a build ran in ${top.trim()}, outside of any sandbox` };
 }
 
-/** Nix's error without what it and its libraries say before. */
-function complaint(stderr: string): string {
-  const words = stripVTControlCharacters(stderr);
-  return plainMessage(words.slice(Math.max(0, words.search(/^error:/m))));
+/** Made here, since an evaluator takes longer to start than the build takes. */
+function probeDerivation({ system, layout: { storeDir } }: ProbeOptions) {
+  const name = 'ringmaster-sandbox-probe';
+  const withOutput = (out: string | undefined) =>
+    formatDerivation({
+      outputs: new Map([['out', { path: out, hashAlgorithm: undefined, hash: undefined }]]),
+      inputDerivations: new Map(),
+      inputSources: [],
+      system,
+      builder: '/bin/sh',
+      // In a sandbox the build's folder is always the same; outside it is a new one below TMPDIR.
+      arguments: ['-c', 'echo $NIX_BUILD_TOP > $out'],
+      environment: new Map([
+        // Nobody else has it.
+        ['allowSubstitutes', ''],
+        ['builder', '/bin/sh'],
+        ['name', name],
+        ['out', out ?? ''],
+        ['preferLocalBuild', '1'],
+        ['system', system],
+        ['unique', unique],
+      ]),
+    });
+  const unique = randomUUID();
+  const out = storePath(storeDir, 'output:out', sha256(withOutput(undefined)), name);
+  const content = withOutput(out);
+  return { out, content, drvPath: textStorePath(storeDir, `${name}.drv`, sha256(content), []) };
+}
+
+function sha256(content: Buffer): string {
+  return createHash('sha256').update(content).digest('hex');
 }

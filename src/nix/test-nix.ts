@@ -7,7 +7,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { runProcess, silentLogger } from '../basics/index.ts';
-import { detectNix, type LocalNix } from './local-nix.ts';
+import { detectNix } from './detect-nix.ts';
+import type { LocalNix } from './local-nix.ts';
 import { type LocalStoreOptions, openLocalStore } from './local-store.ts';
 import type { NixStore } from './types.ts';
 
