@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { completeAttempt, completeAttempts } from './complete.ts';
 import { adoptAttempt, releaseAttempts, renewLeases } from './leases.ts';
+import { endForsaken } from './lost.ts';
 import { openTestQueue, resultOf, type TestQueue, wanted } from './test-queue.ts';
 
 let queue: TestQueue;
@@ -35,6 +36,39 @@ test('with no other builder left, the one that failed gets it again after a rest
   await queue.knex('builders').where({ id: other }).update({ enabled: false });
   expect(await queue.claimAll()).toEqual(['unlucky']);
   await queue.knex('builders').where({ id: other }).delete();
+});
+
+test('a build that every machine was lost with ends when none has come back, naming them and what to do', async () => {
+  const { knex } = queue;
+  const other = await queue.addBuilder('other');
+  await queue.enqueue([wanted('unlucky'), wanted('needs-it', ['unlucky']), wanted('waiting')]);
+  await queue.claim(1);
+  await queue.end('unlucky', 'builder-lost', 'The agent was away for 45 s.');
+  expect(await queue.claimOn(other)).toEqual(['unlucky']);
+  await queue.end('unlucky', 'infrastructure', 'The connection broke.\nLook at its network.');
+  const forsaken = () => knex.transaction((trx) => endForsaken(trx, 60));
+  const away = { process_id: null, seen_at: new Date(0) };
+  await knex('attempts').update({ finished_at: new Date(0) });
+  expect(await forsaken(), 'the builders are there').toEqual([]);
+  await knex('builders').update(away);
+  await knex('builders').where({ id: other }).update({ enabled: false });
+  expect(await forsaken(), 'an operator keeps one').toEqual([]);
+  await knex('builders').where({ id: other }).update({ enabled: true });
+  expect(await forsaken()).toHaveLength(2);
+  expect(await queue.states()).toEqual({
+    unlucky: 'builder-lost',
+    'needs-it': 'dependency-failed',
+    waiting: 'queued',
+  });
+  const { id, message } = await knex('builds').where({ name: 'unlucky' }).first();
+  expect(message.split('\n')).toEqual([
+    'No builder could finish it:',
+    expect.stringMatching(/^ {2}local, 1970-01-01T00:00:00Z: The agent was away for 45 s\.$/),
+    expect.stringMatching(/^ {2}other, 1970-01-01T00:00:00Z: The connection broke\.$/),
+    expect.stringContaining(`ringmaster build restart ${id}`),
+  ]);
+  await knex('builders').update({ process_id: queue.processId, seen_at: new Date() });
+  await knex('builders').where({ id: other }).delete();
 });
 
 test('a build that somebody cancelled ends when its builder has stopped; one that is wanted again goes on', async () => {

@@ -9,6 +9,7 @@ import { rememberDurations } from './durations.ts';
 import { type BuildEnd, finishBuilds } from './finish.ts';
 import { lockGraphForFinishing } from './graph-lock.ts';
 import { rememberHashMismatches } from './hash-mismatch.ts';
+import { withMachines } from './lost.ts';
 import { putBack, troubleOf } from './put-back.ts';
 import { isMachineFailure, verdictOf } from './states.ts';
 
@@ -73,7 +74,7 @@ export async function completeAttempts(
   }
   const { ended, ready } = await finishBuilds(
     trx,
-    finished,
+    await withMachines(trx, finished),
     again.map((end) => end.buildId),
   );
   await rememberHashMismatches(trx, finished);

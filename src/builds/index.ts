@@ -57,6 +57,7 @@ export {
   type LocalRunOptions,
   runLocally,
 } from './local-run.ts';
+export { endForsaken } from './lost.ts';
 export {
   type BuildPlan,
   type BuildWish,

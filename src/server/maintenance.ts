@@ -5,6 +5,7 @@
 import { type Logger, messageOf } from '../basics/index.ts';
 import {
   endCancelledInQueue,
+  endForsaken,
   refuseWaiting,
   releaseAttempts,
   releaseImports,
@@ -36,6 +37,8 @@ export interface MaintenanceOptions {
   readonly onRevisionChanged: OnRevisionChanged;
   /** Seconds that builds wait for a builder that could do them; 0: they were refused at once. */
   readonly unsupportedTimeoutSeconds: number;
+  /** Seconds that builds wait for a machine to come back after one was lost with them. */
+  readonly lostTimeoutSeconds: number;
   /** Days after which evaluations, builds and logs are removed; 0: never. */
   readonly historyDays: number;
   readonly log: Logger;
@@ -90,6 +93,9 @@ async function maintain(options: MaintenanceOptions, silenceIsDeath: boolean): P
   });
   await database.knex.transaction(async (trx) => {
     await settleAfterBuilds(trx, await endCancelledInQueue(trx), onRevisionChanged);
+  });
+  await database.knex.transaction(async (trx) => {
+    await settleAfterBuilds(trx, await endForsaken(trx, options.lostTimeoutSeconds), onRevisionChanged);
   });
   if (options.unsupportedTimeoutSeconds > 0) {
     await database.knex.transaction(async (trx) => {

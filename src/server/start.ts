@@ -81,6 +81,7 @@ async function assemble(settings: ServerSettings, log: Logger, shutdown: Shutdow
     onRevisionChanged: announceRevision,
     historyDays: config.retention.historyDays,
     unsupportedTimeoutSeconds: config.builds.unsupportedTimeout,
+    lostTimeoutSeconds: config.builds.lostTimeout,
     log,
   });
   shutdown.add('maintenance', () => maintenance.stop());

@@ -120,6 +120,11 @@ export const builds = z.object({
       'Seconds that a build waits for a builder of its system and features to be registered; then it ends as `unsupported-system`. 0 ends it at once.',
     expects: 'a whole number of seconds, or 0',
   }),
+  lostTimeout: wholeNumber(1, longestSeconds).default(600).register(settingNotes, {
+    about:
+      'Seconds that a build with which a machine was lost waits for one that can build it, when none is there; then it ends as `builder-lost` and names the machines.',
+    expects: 'a whole number of seconds from 1',
+  }),
   failureTtl: wholeNumber(0, longestSeconds).default(86_400).register(settingNotes, {
     about:
       'Seconds for which a derivation that failed by itself is known to fail: it is not tried again before, unless somebody asks. 0 always tries again.',
