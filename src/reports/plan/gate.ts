@@ -130,6 +130,8 @@ function gateSummary(
   const blocks = present([
     evaluation?.file && `File: ${inlineCode(evaluation.file)}`,
     judged.length > 0 && !root && `Attributes: ${countsInWords(countPhases(judged))}.`,
+    // The title says what failed; that it was ended on top of that stands nowhere else.
+    outcome.kind === 'bad' && evaluation?.state === 'cancelled' && safeInline(evaluation.cancelReason ?? ''),
     changesSentence(facts, options.publicUrl),
     root && `The evaluation failed as a whole:\n\n${fenced(cutBytesVisibly(root.message, rootBytes))}`,
     evaluation?.waitingFor && !evaluation.finishedAt && `It waits: ${inlineCode(evaluation.waitingFor)}`,
@@ -144,6 +146,7 @@ const rootBytes = 8 * 1024;
 
 function approvalBlocks(facts: ReportFacts, options: GateOptions): readonly string[] {
   const ways = [
+    'press **Approve** on this check',
     ...(options.approveComment === undefined
       ? []
       : [`comment ${inlineCode(options.approveComment)} on the pull request`]),
