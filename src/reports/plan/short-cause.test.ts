@@ -3,6 +3,7 @@ import { saysMore, shortCause } from './short-cause.ts';
 
 it.each([
   ["builder for '/nix/store/x.drv' failed with exit code 2", 'exit code 2'],
+  ['builder failed with exit code 2', 'exit code 2'],
   ["builder for '/x.drv' failed with exit code 2;\nlast 1 log lines:\n> error: no", 'exit code 2'],
   ["error: builder for '/x.drv' failed due to signal 9 (Killed)", 'signal 9 (Killed)'],
   ["Cannot build '/x.drv'.\nReason: builder failed with exit code 3.\nOutput paths:\n  /x", 'exit code 3'],

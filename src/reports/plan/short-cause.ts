@@ -4,7 +4,7 @@ import { headline } from './headline.ts';
 
 // Nix until 2.29 and from 2.30 on.
 const exit =
-  /^(?:error: )?(?:builder for '[^']*'|Cannot build '[^']*'\.\s*Reason: builder) (?:failed|exited) (?:with|due to) (exit code \d+|signal \d+(?: \([^)]*\))?)/;
+  /^(?:error: )?(?:builder(?: for '[^']*')?|Cannot build '[^']*'\.\s*Reason: builder) (?:failed|exited) (?:with|due to) (exit code \d+|signal \d+(?: \([^)]*\))?)/;
 const noOutput = /failed to produce output path for output '([^']*)'/;
 const derivation = /^(?:builder for|build of|Cannot build) '[^']*'[.:]? (?:failed[.:]? )?/;
 
