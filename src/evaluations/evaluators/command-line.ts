@@ -4,7 +4,7 @@
  */
 import { delimiter, dirname } from 'node:path';
 import { runProcess } from '../../basics/index.ts';
-import { findOnPath } from './find-on-path.ts';
+import { findOnPath, findOnPathNow } from './find-on-path.ts';
 import { nameInJail } from './jail/jail-mounts.ts';
 
 export interface EvaluatorProgram {
@@ -62,13 +62,13 @@ const passedVariables = [
 ];
 
 /** Puts the command line together. `env` is the environment made for Nix children. */
-export async function evaluatorCommandLine(
+export function evaluatorCommandLine(
   wanted: EvaluatorProgram,
   env: Readonly<Record<string, string>>,
-): Promise<CommandLine> {
+): CommandLine {
   if (wanted.containment.kind === 'jail') return jailedCommandLine(wanted, wanted.containment, env.PATH);
   const path = searchPath(wanted.program, env.PATH);
-  const limited = await withMemoryLimit(wanted, path);
+  const limited = withMemoryLimit(wanted, path);
   const passed = passedVariables.flatMap((name) => {
     const value = env[name];
     return value === undefined ? [] : [[name, value] as const];
@@ -87,14 +87,14 @@ export async function evaluatorCommandLine(
   };
 }
 
-async function jailedCommandLine(
+function jailedCommandLine(
   wanted: EvaluatorProgram,
   jail: Extract<Containment, { kind: 'jail' }>,
   outsidePath: string | undefined,
-): Promise<CommandLine> {
-  const program = await nameInJail(wanted.program);
+): CommandLine {
+  const program = nameInJail(wanted.program);
   return {
-    ...(await withMemoryLimit({ ...wanted, program }, outsidePath ?? '')),
+    ...withMemoryLimit({ ...wanted, program }, outsidePath ?? ''),
     contained: true,
     cwd: '/',
     env: { ...jail.env, PATH: searchPath(program, jail.env.PATH) },
@@ -114,12 +114,9 @@ function searchPath(program: string, inherited: string | undefined): string {
  * Limits the address space of the process and of each of its children, and writes no core files.
  * prlimit is part of util-linux; where it is missing (macOS), the shell's ulimit does the same.
  */
-async function withMemoryLimit(
-  wanted: EvaluatorProgram,
-  path: string,
-): Promise<Pick<CommandLine, 'file' | 'args'>> {
+function withMemoryLimit(wanted: EvaluatorProgram, path: string): Pick<CommandLine, 'file' | 'args'> {
   const command = [...containmentCommand(wanted.containment), wanted.program, ...wanted.arguments];
-  const prlimit = await findOnPath('prlimit', path);
+  const prlimit = findOnPathNow('prlimit', path);
   if (prlimit !== undefined) {
     const limits = [`--as=${wanted.memoryMegabytes * 1024 * 1024}`, '--core=0'];
     return { file: prlimit, args: [...limits, '--', ...command] };

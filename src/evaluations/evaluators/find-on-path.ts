@@ -1,4 +1,5 @@
-import { access, constants } from 'node:fs/promises';
+import { accessSync, constants } from 'node:fs';
+import { access } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 
 /** The first executable of that name in a search path. */
@@ -14,4 +15,22 @@ export async function findOnPath(name: string, path: string): Promise<string | u
     }
   }
   return undefined;
+}
+
+/** The same at once, for whoever is about to start a process, which takes a hundred times as long. */
+export function findOnPathNow(name: string, path: string): string | undefined {
+  return path
+    .split(delimiter)
+    .filter((directory) => directory !== '')
+    .map((directory) => join(directory, name))
+    .find(isExecutable);
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }

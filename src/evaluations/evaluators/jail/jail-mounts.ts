@@ -1,4 +1,5 @@
 /** Which of the machine's files the programs in a jail need: themselves, what they are linked to, what they call. */
+import { realpathSync } from 'node:fs';
 import { lstat, readlink, realpath } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { basename, delimiter, dirname, join } from 'node:path';
@@ -32,17 +33,23 @@ export async function systemMounts(): Promise<readonly Mount[]> {
     if (found?.isSymbolicLink()) mounts.push({ kind: 'link', target: await readlink(at), at });
     else if (found?.isDirectory()) mounts.push(readOnly(at));
   }
-  return [...mounts, ...(await existing(systemFiles))];
+  return [...mounts, ...existing(systemFiles)];
 }
 
 /** Read-only mounts for those paths that exist. A link is followed: what it leads to stands in its place. */
-export async function existing(paths: readonly string[]): Promise<readonly Mount[]> {
-  const found: Mount[] = [];
-  for (const at of paths) {
-    const from = await realpath(at).catch(() => undefined);
-    if (from !== undefined) found.push(readOnly(from, at));
+export function existing(paths: readonly string[]): readonly Mount[] {
+  return paths.flatMap((at) => {
+    const from = realPathNow(at);
+    return from === undefined ? [] : [readOnly(from, at)];
+  });
+}
+
+function realPathNow(path: string): string | undefined {
+  try {
+    return realpathSync.native(path);
+  } catch {
+    return undefined;
   }
-  return found;
 }
 
 export interface ProgramFiles {
@@ -104,9 +111,8 @@ async function real(path: string): Promise<readonly string[]> {
 }
 
 /** A program's path without links in its folder; its own name stays, since Nix goes by it. */
-export async function nameInJail(program: string): Promise<string> {
-  const folder = await realpath(dirname(program)).catch(() => dirname(program));
-  return join(folder, basename(program));
+export function nameInJail(program: string): string {
+  return join(realPathNow(dirname(program)) ?? dirname(program), basename(program));
 }
 
 function isBelow(path: string, folders: readonly string[]): boolean {

@@ -7,8 +7,11 @@
  *   the store           read-only; Nix writes to it through the gate outside (store-gate.ts)
  *   /etc                made here; certificates and the resolver's files only with the network
  *   nothing else        no data directory, no home, no other checkouts, no /run, no /var, no /sys
+ *
+ * The few small files are made at once: a dozen of asynchronous calls wait longer for their turns, ten
+ * times as long on a machine at work, and the evaluation waits for each.
  */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { StoreLayout } from '../../../nix/index.ts';
 import type { FetchAccess } from '../../events.ts';
@@ -60,13 +63,13 @@ export async function createJailBuilder(options: JailBuilderOptions): Promise<Bu
   const system = await systemMounts();
   const programs = await programMounts(options.programs, env.PATH ?? '', options.readablePaths);
   return async (wishes) => {
-    const etc = await writeEtc(join(wishes.directory, 'etc'));
+    const etc = writeEtc(join(wishes.directory, 'etc'));
     const mounts = [
-      ...(await folders(wishes)),
+      ...folders(wishes),
       ...system,
       ...programs.mounts,
       ...etc,
-      ...(await existing(machineFiles(env, wishes))),
+      ...existing(machineFiles(env, wishes)),
       readOnly(options.layout.realStoreDir),
       readOnly(wishes.socket, socketInJail),
       readOnly(wishes.directory),
@@ -87,14 +90,14 @@ export async function createJailBuilder(options: JailBuilderOptions): Promise<Bu
 
 const homeOf = ({ directory }: JailWishes) => join(directory, 'home');
 
-async function folders(wishes: JailWishes): Promise<readonly Mount[]> {
+function folders(wishes: JailWishes): readonly Mount[] {
   const temporary = join(wishes.directory, 'tmp');
-  for (const folder of [homeOf(wishes), temporary]) await mkdir(folder, { mode: 0o700 });
+  for (const folder of [homeOf(wishes), temporary]) mkdirSync(folder, { mode: 0o700 });
   return [{ kind: 'writable', from: temporary, at: '/tmp' }];
 }
 
 /** Nix and git want to know who they are; nothing else of the machine's users is their business. */
-async function writeEtc(folder: string): Promise<readonly Mount[]> {
+function writeEtc(folder: string): readonly Mount[] {
   const user = process.getuid?.() ?? 0;
   const group = process.getgid?.() ?? 0;
   const files = {
@@ -102,13 +105,12 @@ async function writeEtc(folder: string): Promise<readonly Mount[]> {
     group: `${group === 0 ? 'root' : 'ringmaster'}:x:${group}:\n`,
     'nsswitch.conf': 'passwd: files\ngroup: files\nhosts: files dns\n',
   };
-  await mkdir(folder);
-  return await Promise.all(
-    Object.entries(files).map(async ([name, text]) => {
-      await writeFile(join(folder, name), text);
-      return readOnly(join(folder, name), `/etc/${name}`);
-    }),
-  );
+  mkdirSync(folder);
+  return Object.entries(files).map(([name, text]) => {
+    writeFileSync(join(folder, name), text);
+    // The folder is in the jail, read-only. Each mount takes longer than the one before.
+    return { kind: 'link', target: join(folder, name), at: `/etc/${name}` };
+  });
 }
 
 /** For names and certificates. */

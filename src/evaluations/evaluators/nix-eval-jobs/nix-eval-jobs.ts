@@ -102,7 +102,7 @@ async function* runOnce(
     const exceptions: Exceptions = { skip: [...progress.answered], bare: [...progress.bare] };
     await writeFile(exceptionsFile, JSON.stringify(exceptions));
   }
-  const command = await evaluatorCommandLine(
+  const command = evaluatorCommandLine(
     {
       program: options.jobs.program,
       arguments: [

@@ -4,12 +4,15 @@
  * names the attribute that killed it, and the walk is taken up again behind it.
  *
  * Records are lines `trace: <nonce><kind><JSON>`:
- *   E {"p":[names],"i":[indices],"at":position}        this attribute is forced next
- *   J {"name":…,"drvPath":…,"mark":…}                 it is a job
+ *   E {"p":[names],"i":[indices],"at":position,"was":job}   this attribute is forced next
+ *   J {"name":…,"drvPath":…,"mark":…}                      it is a job, and has a meta
  *   M {"timeoutSeconds":…,"maxSilentSeconds":…,"priority":…}   what that job's meta asks for, if anything
- *   C null                                            the code asked which commit it is
- *   Z null                                            the tree is done
- *   D null                                            a command of a session is done (see walk-session.ts)
+ *   C null                                                 the code asked which commit it is
+ *   Z null or job                                          the tree is done
+ *   D null                                                 a command of a session is done (see walk-session.ts)
+ *
+ * A job without a meta has no record of its own: E and Z tell it of the attribute before. Nothing is
+ * forced in between, and each record is a system call here and a turn of the reader there.
  */
 import { type RootExpression, traversalDepth, traversalRules } from '../traversal-rules.ts';
 
@@ -38,12 +41,14 @@ ${traversalRules(root)}
   sayLimits = limits: if limits == { } then null else say "M" limits null;
 
   # always: walk this set without asking for its flag. cursor: what of this subtree is to be skipped.
+  # Gives the job that nobody was told of yet, or null.
   visit = depth: always: path: indices: cursor: value:
     let
       kind = classify value;
     in
     if kind == "derivation" then
-      let found = job value; in builtins.seq found (say "J" found (if value ? meta then sayLimits (limitsOf value) else null))
+      let found = job value; in
+      if value ? meta then builtins.seq found (say "J" found (sayLimits (limitsOf value))) else found
     else if kind == "functor" then
       if depth > 0 then visit (depth - 1) true path indices cursor (step value) else null
     else if kind == "set" && (always || flagged value) && depth > 0 then
@@ -55,7 +60,7 @@ ${traversalRules(root)}
       names = builtins.attrNames set;
       shown = showing names;
       first = if cursor == [ ] then 0 else builtins.head cursor;
-      child = index:
+      child = before: index:
         let
           name = builtins.elemAt names index;
           here = path ++ [ (shown name) ];
@@ -63,12 +68,14 @@ ${traversalRules(root)}
           below = if cursor != [ ] && index == first then builtins.tail cursor else [ ];
         in
         if cursor == [ index ] then null
-        else say "E" { p = here; i = at; at = builtins.unsafeGetAttrPos name set; } (visit (depth - 1) false here at below set.\${name});
+        else say "E"
+          ({ p = here; i = at; at = builtins.unsafeGetAttrPos name set; } // (if before == null then { } else { was = before; }))
+          (visit (depth - 1) false here at below set.\${name});
       count = builtins.length names - first;
     in
-    builtins.foldl' (_: index: child index) null
+    builtins.foldl' child null
       (builtins.genList (number: first + number) (if count > 0 then count else 0));
 in
-cursor: ${root.flake ? impureGuard : ''}say "E" { p = [ ]; i = [ ]; at = null; } (builtins.seq (visit ${traversalDepth} true [ ] [ ] cursor root) (say "Z" null null))
+cursor: ${root.flake ? impureGuard : ''}say "E" { p = [ ]; i = [ ]; at = null; } (let last = visit ${traversalDepth} true [ ] [ ] cursor root; in builtins.seq last (say "Z" last null))
 `;
 }

@@ -6,7 +6,7 @@
  * repl believes unfinished (Nix 2.8 takes a syntax error "unexpected end of file" in an imported file
  * for one); and a trace that says that both are done.
  */
-import { rm, writeFile } from 'node:fs/promises';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Logger, messageOf } from '../../../basics/index.ts';
 import { type Containment, evaluatorCommandLine } from '../command-line.ts';
@@ -20,7 +20,7 @@ import { restrictionArguments } from '../restrictions.ts';
 import type { Finding, WalkRequest } from '../walk.ts';
 import { startWatchdog } from '../watchdog.ts';
 import { type Cursor, walkFunction } from './walk-expression.ts';
-import { parseWalkRecord, type WalkRecord } from './walk-records.ts';
+import { type FoundJob, parseWalkRecord, type WalkRecord } from './walk-records.ts';
 
 export interface WalkProcessOptions {
   /** The `nix-instantiate` to run. */
@@ -63,12 +63,12 @@ export async function* walkInProcess(
   const { limits, nonce } = request;
   // A file, not input: a line editor echoes each character of what it reads, and does not take every one.
   const walkFile = join(request.directory, walkFileName);
-  await writeFile(walkFile, walkFunction(request));
+  writeFileSync(walkFile, walkFunction(request));
   const restrictions = [
     ...restrictionArguments({ ...request, allowedUris: options.allowedUris }),
     ...['-I', `__ringmaster-walk=${walkFile}`],
   ];
-  const command = await evaluatorCommandLine(
+  const command = evaluatorCommandLine(
     {
       ...(repl === undefined
         ? {
@@ -103,6 +103,7 @@ export async function* walkInProcess(
   let answered = false;
   /** Held back until the next record, since its limits come after it. */
   let job: Extract<Finding, { kind: 'derivation' }> | undefined;
+  const jobAt = (found: FoundJob) => ({ kind: 'derivation', path: at?.path ?? [], ...found }) as const;
   let finished = false;
   const failure = (text: string): Finding => {
     const definedAt = at?.position ? { definedAt: at.position } : {};
@@ -130,6 +131,8 @@ export async function* walkInProcess(
         job = job && { ...job, limits: record.limits };
         continue;
       }
+      if ((record.kind === 'entered' || record.kind === 'finished') && record.before)
+        job = jobAt(record.before);
       if (job !== undefined) {
         watchdog.pause();
         yield job;
@@ -138,13 +141,12 @@ export async function* walkInProcess(
       }
       if (record.kind === 'entered') {
         // It is loaded. Nix 2.8 would read it again, byte by byte, for each frame of each error in it.
-        if (at === undefined) await rm(walkFile, { force: true });
+        if (at === undefined) rmSync(walkFile, { force: true });
         at = record;
         answered = false;
       } else if (record.kind === 'found') {
         answered = true;
-        const { name, drvPath, mark } = record;
-        job = { kind: 'derivation', path: at?.path ?? [], name, drvPath, mark };
+        job = jobAt(record.job);
       } else if (record.kind === 'finished') {
         finished = true;
         if (repl !== undefined) return { kind: 'finished' };
