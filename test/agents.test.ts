@@ -30,6 +30,7 @@ const env = {
   RINGMASTER_BUILDS_SLOTS: '0',
   RINGMASTER_BUILDS_AGENT_LEASE: '4',
   RINGMASTER_BUILDS_PSI_THRESHOLD: '101',
+  RINGMASTER_BUILDS_LOST_TIMEOUT: '1',
 };
 
 async function start(): Promise<void> {
@@ -127,18 +128,38 @@ test('builds land on agents that only a proxy lets out, inputs and outputs too; 
   expect(asked).toMatch(/^PUT http:\/\/ci\.invalid\/cache\/nar\//m);
 });
 
-test('an agent killed in the middle of a build: the build is done on another one', async () => {
-  const names = ['mars', 'venus'];
-  const both = await Promise.all(names.map(async (name) => startAgent(await addBuilder(name))));
+test('two agents killed for good, one after the other: the build went elsewhere once, and ends with their names', async () => {
+  const names = ['first-lost', 'second-lost'];
+  const env = { NIX_CONFIG: withFeature('doomed') };
+  const both = await Promise.all(names.map(async (name) => startAgent(await addBuilder(name), { env })));
   await Promise.all(both.map((agent) => agent.connected));
-  const sha = await push('killed/acme', '{ a = build "killed-a" "echo begun; sleep 5; echo > $out"; }');
-  await logged('killed-a');
-  const [first] = await attemptsOf('killed-a');
-  const victim = names.indexOf(first?.builder ?? '');
-  both[victim]?.signal('SIGKILL');
-  expect(conclusions(await verdictOn(double, sha)).ringmaster).toBe('success');
-  const attempts = await attemptsOf('killed-a');
-  expect(attempts.map((attempt) => attempt.builder)).toEqual([names[victim], names[1 - victim]]);
+  const sha = await push(
+    'lost/acme',
+    '{ a = buildOn "doomed" "lost-a" "echo begun; sleep 900; echo > $out"; }',
+  );
+  const killed: string[] = [];
+  for (const _ of names) {
+    const next = async () => {
+      if ((await idOf('lost-a')) === undefined) return undefined;
+      const attempts = await attemptsOf('lost-a');
+      return attempts.find(({ builder, state }) => state === 'running' && !killed.includes(builder));
+    };
+    const said = async () => {
+      const attempt = await next();
+      if (!attempt) return '';
+      return (await product.get(`/api/v1/builds/${await idOf('lost-a')}/log?attempt=${attempt.id}`)).text();
+    };
+    await expect.poll(said).toMatch(/begun/);
+    const builder = (await next())?.builder ?? '';
+    both[names.indexOf(builder)]?.signal('SIGKILL');
+    killed.push(builder);
+  }
+  expect([...killed].sort()).toEqual(names);
+  expect(conclusions(await verdictOn(double, sha))).toMatchObject({ 'ringmaster / a': 'failure' });
+  const build = await product.json(`/api/v1/builds/${await idOf('lost-a')}`);
+  expect(build).toMatchObject({ state: 'builder-lost', attempts: [{}, {}] });
+  for (const name of names) expect(build).toMatchObject({ message: expect.stringContaining(`  ${name}, `) });
+  expect(build).toMatchObject({ message: expect.stringContaining('ringmaster build restart') });
 });
 
 test('the server killed in the middle of a build: the agent goes on, and it is one attempt', async () => {
