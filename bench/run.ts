@@ -3,11 +3,15 @@
  * `nix-build -j2 --no-out-link` of the same file and against the bare daemon protocol behind one
  * `nix-instantiate`:
  *
- *   npx tsx bench/run.ts [--nix DIR]... [--shape independent|chain|diamond]... [--builds N]... [--rounds 5]
+ *   npx tsx bench/run.ts [--nix DIR]... [--shape independent|chain|diamond]... [--builds N]...
+ *     [--rounds 5] [--seconds 60]
  *
  * `--nix`: a folder with Nix's programs; default: the Nix on PATH, and the modern one of the tests.
- * Every round has new stores. All take turns, so that a busy machine is busy for each of them. The
- * program is compiled from what lies here now.
+ * `--seconds`: no new round of a shape begins later than that, unless there were fewer than three.
+ *
+ * Every round has new stores. All take turns, so that a busy machine is busy for each of them; medians
+ * are compared. The bare protocol is left out where only nix-build counts, which takes long enough. The
+ * program is compiled from what lies here now. The processor time is that of all processes of a run.
  */
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -19,6 +23,7 @@ import { detectNix, type LocalNix } from '../src/nix/index.ts';
 import { buildBare } from './bare-protocol.ts';
 import { ciNixOf, type Shape, shapes, stagesOf } from './build-shapes.ts';
 import { buildProgram } from './built-program.ts';
+import { childrenSeconds } from './processor-time.ts';
 import { median, row } from './report.ts';
 
 const { values } = parseArgs({
@@ -29,9 +34,11 @@ const { values } = parseArgs({
     shape: { type: 'string', multiple: true },
     builds: { type: 'string', multiple: true },
     rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '60' },
   },
 });
-const rounds = Number(values.rounds);
+const rounds = { least: Math.min(3, Number(values.rounds)), most: Number(values.rounds) };
+const longestMs = Number(values.seconds) * 1000;
 const parallel = 2;
 const modern = process.env.RINGMASTER_TEST_MODERN_NIX ?? join(homedir(), '.cache/ringmaster/nix-2.26.3/bin');
 const nixes = values.nix ?? ['', ...(existsSync(modern) ? [modern] : [])];
@@ -46,19 +53,26 @@ const folder = await mkdtemp('/var/tmp/ringmaster-bench-');
 const program = await buildProgram();
 let stores = 0;
 
-async function freshNix(bin: string): Promise<LocalNix> {
+async function withFreshNix(bin: string, work: (nix: LocalNix) => Promise<void>): Promise<void> {
   stores += 1;
   const home = join(folder, `home-${stores}`);
   const env = bin === '' ? process.env : { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` };
   const store = join(home, 'store');
-  return await detectNix(env, { home, sandbox: 'required', store, config: 'substituters =' });
+  await work(await detectNix(env, { home, sandbox: 'required', store, config: 'substituters =' }));
+  // Tens of thousands of files, which the system would go on writing to the disk while others are measured.
+  await rm(home, { recursive: true, force: true });
 }
 
-/** Seconds. */
-async function timed(work: () => Promise<void>): Promise<number> {
-  const start = performance.now();
+/** Seconds: what a clock on the wall shows, and the processors' time of all child processes. */
+interface Cost {
+  readonly wall: number;
+  readonly processor: number;
+}
+
+async function timed(work: () => Promise<void>): Promise<Cost> {
+  const [start, before] = [performance.now(), childrenSeconds()];
   await work();
-  return (performance.now() - start) / 1000;
+  return { wall: (performance.now() - start) / 1000, processor: childrenSeconds() - before };
 }
 
 async function done(file: string, args: readonly string[], { environment }: LocalNix): Promise<string> {
@@ -126,42 +140,48 @@ async function measure(bin: string, shape: Shape, count: number): Promise<void> 
   const checkout = await mkdtemp(join(folder, 'checkout-'));
   const file = join(checkout, 'ci.nix');
   await writeFile(file, ciNixOf(shape, count));
-  const times: Record<'run' | 'nixBuild' | 'bare', number[]> = { run: [], nixBuild: [], bare: [] };
+  const costs: Record<'run' | 'nixBuild' | 'bare', Cost[]> = { run: [], nixBuild: [], bare: [] };
   const marks: Marks[] = [];
   let version = '';
   const turns = [
     async (nix: LocalNix) => {
       const args = [`-j${parallel}`, '--no-out-link', file];
-      times.nixBuild.push(await timed(async () => void (await done(nix.programs['nix-build'], args, nix))));
+      costs.nixBuild.push(await timed(async () => void (await done(nix.programs['nix-build'], args, nix))));
     },
     async (nix: LocalNix) => {
-      times.run.push(await timed(async () => void marks.push(await ours(nix, checkout))));
-    },
-    async (nix: LocalNix) => {
-      times.bare.push(await timed(() => bare(nix, file, shape, count)));
+      costs.run.push(await timed(async () => void marks.push(await ours(nix, checkout))));
     },
   ];
-  for (let round = 0; round < rounds; round += 1) {
+  const independent = shape === 'independent';
+  if (!independent) {
+    turns.push(async (nix) => void costs.bare.push(await timed(() => bare(nix, file, shape, count))));
+  }
+  const begin = performance.now();
+  for (let round = 0; round < rounds.most; round += 1) {
+    if (round >= rounds.least && performance.now() - begin > longestMs) break;
     // None always comes first: the later ones find warmer caches.
     for (const turn of turns) {
-      const nix = await freshNix(bin);
-      version = nix.version;
-      await turn(nix);
+      await withFreshNix(bin, async (nix) => {
+        version = nix.version;
+        await turn(nix);
+      });
     }
     turns.push(...turns.splice(0, 1));
   }
-  const [own, nixBuild, protocol] = [median(times.run), median(times.nixBuild), median(times.bare)];
+  const walls = (all: readonly Cost[]) => median(all.map(({ wall }) => wall));
+  const [own, nixBuild, protocol] = [walls(costs.run), walls(costs.nixBuild), walls(costs.bare)];
   const old = /^2\.(?:\d|1\d|2[0-5])\./.test(version);
-  const independent = shape === 'independent';
   const peer = independent ? nixBuild : Math.min(nixBuild, protocol);
   const most = independent && !old ? 0.5 : 1.25;
-  const peers = `nix-build ${nixBuild.toFixed(2)} s, bare protocol ${protocol.toFixed(2)} s`;
+  const bareToo = independent ? '' : `, bare protocol ${protocol.toFixed(2)} s`;
   const what = `Nix ${version}: ${count.toLocaleString('en')} builds, ${shape}`;
   row(
     what,
     `${own.toFixed(2)} s, x ${(own / peer).toFixed(2)}`,
-    `wanted: x ${most} of ${independent ? 'nix-build' : 'the faster'}; ${peers}`,
+    `wanted: x ${most} of ${independent ? 'nix-build' : 'the faster'}; nix-build ${nixBuild.toFixed(2)} s${bareToo}; ${costs.run.length} rounds`,
   );
+  const processors = (all: readonly Cost[]) => `${median(all.map((cost) => cost.processor)).toFixed(2)} s`;
+  row('  processor time', processors(costs.run), `nix-build ${processors(costs.nixBuild)}`);
   tellOverlap(marks);
 }
 
