@@ -1,7 +1,7 @@
 /** Finds the Nix of this machine, what it can build, and what it needs to be told. */
 import { mkdirSync } from 'node:fs';
 import { messageOf, silentLogger } from '../basics/index.ts';
-import { chooseAccess, isTrusted, layoutOf, ownStore, type StoreAccess } from './access.ts';
+import { chooseAccess, isTrusted, layoutOf, ownStore } from './access.ts';
 import { chooseBuildHook } from './build-hook.ts';
 import { type Environment, nixEnvironment } from './environment.ts';
 import type { DetectOptions, LocalNix } from './local-nix.ts';
@@ -52,13 +52,14 @@ export async function findNix(
       ...(options.tmpDir !== undefined && { tmpDir: options.tmpDir }),
     });
   const bare = environmentWith('');
-  const constants = readConstants(programs, bare);
+  const storeAccess = chooseAccess(env, store);
+  const itself = storeAccess.kind === 'child' && isTrusted(storeAccess);
+  const constants = readConstants(programs, bare, { open: itself });
   const asked = readSettings(programs.nix, bare);
   // One that is too old is told of that, not of what it does not understand.
   await Promise.allSettled([constants, asked]);
-  const { version, storeDir } = await constants;
+  const { version, storeDir, opened } = await constants;
   const settings = await asked;
-  const storeAccess = chooseAccess(env, store);
   const layout = layoutOf(storeAccess, storeDir);
   const direct = storeAccess.kind === 'child';
   const userId = process.getuid?.() ?? 0;
@@ -93,7 +94,8 @@ export async function findNix(
       if (!found.sandboxed) throw sandboxUnavailable(storeAccess, found.reason);
     };
     const given = [env.NIX_CONFIG, options.config].join('\n');
-    if (enforcesSandbox(storeAccess, given)) return { nix: inSandbox, proveSandbox: prove };
+    // The Nix that builds is a child of ours that opens the store itself, and heeds our settings.
+    if (opened && !mayOverrule(given)) return { nix: inSandbox, proveSandbox: prove };
     await prove();
     return { nix: inSandbox, proveSandbox: async () => {} };
   }
@@ -104,16 +106,9 @@ export async function findNix(
   return { nix: await nixWith(open, false), proveSandbox: async () => {} };
 }
 
-/**
- * Whether the Nix that builds is sure to heed our settings, which demand a sandbox: it is a child of ours
- * that opens the store itself, and nobody gave it other ones. `config`: lines that hold over ours.
- */
-function enforcesSandbox(access: StoreAccess, config: string): boolean {
-  return (
-    access.kind === 'child' &&
-    isTrusted(access) &&
-    !/^\s*(?:sandbox-fallback\s*=\s*true|!?include\s)/m.test(config)
-  );
+/** Whether lines that hold over ours may let Nix build without a sandbox where that does not work. */
+function mayOverrule(config: string): boolean {
+  return /^\s*(?:sandbox-fallback\s*=\s*true|!?include\s)/m.test(config);
 }
 
 /** Without connections to use, it opens some of its own. */

@@ -46,21 +46,31 @@ function isExecutable(file: string): boolean {
 export interface NixConstants {
   readonly version: string;
   readonly storeDir: string;
+  /** Whether the store was opened, which makes a new one. Only asked for when `open` was. */
+  readonly opened: boolean;
 }
 
-/** What was compiled into Nix, asked of one process. */
+/**
+ * What was compiled into Nix, asked of one process. With `open` that also makes a store that is not there
+ * yet, which only one process should: others that open it meanwhile find the half of it.
+ */
 export async function readConstants(
   programs: NixPrograms,
   env: Record<string, string>,
+  { open }: { readonly open: boolean },
 ): Promise<NixConstants> {
   const expression = 'builtins.nixVersion + " " + builtins.storeDir';
-  const args = ['--store', 'dummy://', '--eval', '--expr', expression];
-  const { stdout } = await runProcess(programs['nix-instantiate'], args, { env, timeoutMs: 60_000 });
-  const found = /^"(\S+) (\/.+)"\s*$/.exec(stdout);
+  const ask = async (store: readonly string[]) => {
+    const args = [...store, '--eval', '--expr', expression];
+    const { stdout } = await runProcess(programs['nix-instantiate'], args, { env, timeoutMs: 60_000 });
+    return /^"(\S+) (\/.+)"\s*$/.exec(stdout);
+  };
+  const answer = open ? await ask([]) : null;
+  const found = answer ?? (await ask(['--store', 'dummy://']));
   // Forks call themselves after the version of Nix that they are like; their programs say their own.
   const plain = /^\d+\.\d+[\d.]*(?:pre\w*)?$/.exec(found?.[1] ?? '')?.[0];
   const said = plain ?? (await runProcess(programs.nix, ['--version'], { env, timeoutMs: 60_000 })).stdout;
-  return { version: supportedVersion(said), storeDir: found?.[2] ?? '/nix/store' };
+  return { version: supportedVersion(said), storeDir: found?.[2] ?? '/nix/store', opened: answer !== null };
 }
 
 /** `2.8.0`, `nix (Nix) 2.8.0`; forks have other words in front. */
