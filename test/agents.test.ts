@@ -155,12 +155,12 @@ test('two agents killed for good, one after the other: the build went elsewhere 
     killed.push(builder);
   }
   expect([...killed].sort()).toEqual(names);
-  expect(conclusions(await verdictOn(double, sha))).toMatchObject({ 'ringmaster / a': 'failure' });
+  expect(conclusions(await verdictOn(double, sha, 120_000))).toMatchObject({ 'ringmaster / a': 'failure' });
   const build = await product.json(`/api/v1/builds/${await idOf('lost-a')}`);
   expect(build).toMatchObject({ state: 'builder-lost', attempts: [{}, {}] });
   for (const name of names) expect(build).toMatchObject({ message: expect.stringContaining(`  ${name}, `) });
   expect(build).toMatchObject({ message: expect.stringContaining('ringmaster build restart') });
-});
+}, 180_000);
 
 test('the server killed in the middle of a build: the agent goes on, and it is one attempt', async () => {
   const agent = await startAgent(await addBuilder('steady'));

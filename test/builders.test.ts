@@ -90,7 +90,7 @@ features = ["${name}"]
 slots = 2
 `;
     const another = Buffer.from(`ssh-ed25519 ${'A'.repeat(68)}`).toString('base64');
-    return `[builds]\nslots = 1\n${machine('far')}${machine('stranger', another)}`;
+    return `[builds]\nslots = 1\nlost_timeout = 1\n${machine('far')}${machine('stranger', another)}`;
   }
 
   async function push(repo: string, body: string): Promise<string> {
@@ -118,6 +118,12 @@ slots = 2
     const where = found.map(({ attempts }) => attempts.map(({ builder }) => builder).join());
     expect(where).toEqual([own, 'far', 'moon', 'far', own]);
     await builds.untilLogged(repo, 'five', /^got start on on on on$/m);
+    // And each again where it was built, with what the others hold by now.
+    await operate('build', 'check', ...found.map(({ id }) => String(id)));
+    for (const [index, name] of names.entries()) {
+      const checked = async () => (await builds.of(repo, name)).checks;
+      await expect.poll(checked).toEqual([{ state: 'reproduced', builder: where[index] }]);
+    }
   });
 
   test('shows logs while builds run anywhere, and cancelling ends their processes', async () => {
@@ -178,5 +184,18 @@ slots = 2
   test('says what to do about a machine with another host key before it costs a build', async () => {
     const shown = () => operate('builder', 'list');
     await expect.poll(shown).toMatch(/^stranger .*another host key.*give its new host key/m);
+  });
+
+  test('ends a build whose machine went away for good, with its name and what to do', async () => {
+    const repo = 'gone/acme';
+    const sha = await push(repo, '{ it = buildOn "far" "gone" "echo begun; sleep 900; echo > $out"; }');
+    await builds.untilLogged(repo, 'it', /begun/);
+    await sshd.cut('listener');
+    await sshd.cut('connections');
+    expect((await verdictOn(double, sha)).get('ringmaster')?.conclusion).toBe('failure');
+    const { state, message, id } = await builds.of(repo, 'it');
+    expect(state).toBe('builder-lost');
+    expect(message).toMatch(/^No builder could finish it:\n {2}far, \d{4}-\d\d-\d\dT[\d:]{8}Z: \S/);
+    expect(message).toContain(`ringmaster build restart ${id}`);
   });
 });

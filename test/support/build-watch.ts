@@ -12,6 +12,8 @@ const jobs = z.object({
 const build = z.object({
   id: z.number(),
   state: z.string(),
+  message: z.string(),
+  checks: z.array(z.object({ state: z.string(), builder: z.string().nullable() })),
   attempts: z.array(
     z.object({
       id: z.number(),
