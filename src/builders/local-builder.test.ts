@@ -11,6 +11,8 @@ import { createLocalBuilder } from './local-builder.ts';
 import { resolveInputs } from './resolve-inputs.ts';
 import type { AttemptRequest, AttemptResult, Builder } from './types.ts';
 
+const fixedOutput = `outputHashMode = "flat"; outputHashAlgo = "sha256"; outputHash = "${'0'.repeat(64)}";`;
+
 describe.each(nixesUnderTest)('a local builder with $name', (under) => {
   let it: TestNix;
   let builder: Builder;
@@ -82,6 +84,23 @@ describe.each(nixesUnderTest)('a local builder with $name', (under) => {
     );
     expect((await attempt(drvPath, { derivation })).status).toBe('already-valid');
   });
+
+  test.each([
+    ['a failure', 'exit 3', '', 'failed', /exit code 3/],
+    ['no output', 'true', '', 'failed', /failed to produce output/],
+    ['a wrong hash', 'echo x > $out', fixedOutput, 'output-mismatch', /sha256/],
+    ['a feature', 'echo > $out', 'requiredSystemFeatures = [ "quantum" ];', 'unsupported-system', /quantum/],
+    ['a reference', 'echo $out > $out', 'allowedReferences = [];', 'failed', /not allowed to refer/],
+  ])(
+    'says the same of %s, told of a derivation or having to find it',
+    async (_, script, attributes, status, words) => {
+      const drvPath = await it.derivation(script, attributes);
+      for (const more of [{}, { derivation: await told(drvPath) }]) {
+        const { lines, ...result } = await attempt(drvPath, more);
+        expect(result).toMatchObject({ status, message: expect.stringMatching(words), outputs: {} });
+      }
+    },
+  );
 
   test('fetches inputs that only a cache has, and makes those again that were collected', async () => {
     const input = await it.derivation('echo far > $out');
