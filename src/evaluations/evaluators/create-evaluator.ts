@@ -19,7 +19,7 @@ import { createJobsWalk } from './nix-eval-jobs/nix-eval-jobs.ts';
 import { type JobsProgram, probeJobsProgram } from './nix-eval-jobs/nix-eval-jobs-program.ts';
 import { createOpenWalk, type Held } from './open-walk.ts';
 import { removeLeftOverFolders } from './private-folders.ts';
-import { defaultAllowedUris } from './restrictions.ts';
+import { defaultAllowedUris, treesUnchecked } from './restrictions.ts';
 import { openStoreGate } from './store-gate/store-gate.ts';
 import { createTurns } from './turns.ts';
 import { createWalker } from './walker/walker.ts';
@@ -95,6 +95,7 @@ export async function createEvaluator(options: EvaluatorOptions): Promise<Evalua
   const openWalk = createOpenWalk({
     allowedUris: options.allowedUris ?? defaultAllowedUris,
     quiet: setting === 'off',
+    treesUnchecked: treesUnchecked(version),
     containment,
     layout,
     openGate: (wishes) =>

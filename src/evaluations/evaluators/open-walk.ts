@@ -24,6 +24,8 @@ export interface OpenWalkOptions {
   readonly layout: StoreLayout;
   readonly openGate: (wishes: WalkWishes) => Promise<StoreGate>;
   readonly buildJail?: BuildJail;
+  /** Whether code could have copied for itself what only fetchers are to read. */
+  readonly treesUnchecked: boolean;
   /** Why there is none. */
   readonly noJail?: string;
   /** The operator wants no jail, so evaluations need not mention it. */
@@ -89,7 +91,9 @@ export function createOpenWalk(options: OpenWalkOptions): OpenWalk {
         ? await buildJail({ ...wishes, fetchAccess, socket, network: allowedUris.length > 0 })
         : { ...options.containment, env: unlockedEnvironment(wishes, gateAddress(socket, layout)) };
       const held = { containment, allowedUris };
-      const walk = jobs && takesJobs(wishes) ? jobs.walk(held) : options.builtIn(held);
+      const chosen = jobs && takesJobs(wishes) ? jobs.walk(held) : options.builtIn(held);
+      const withoutTrees = fetchAccess !== undefined && options.treesUnchecked;
+      const walk: Walk = withoutTrees ? (request) => chosen({ ...request, withoutTrees }) : chosen;
       return { kind: 'open', walk, notices: noticesFor(wishes), store: gateAddress(socket, layout), close };
     } catch (error) {
       await close();

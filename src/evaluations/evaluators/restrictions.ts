@@ -8,6 +8,17 @@ export interface Restrictions {
   readonly allowedUris: readonly string[];
   /** Set when a flake is evaluated, which is done in pure mode. */
   readonly flake?: object;
+  /** No `fetchTree` and no `getFlake`: see {@link treesUnchecked}. */
+  readonly withoutTrees?: boolean;
+}
+
+/**
+ * Whether the `fetchTree` of a version of Nix copies any folder that the process can read, whatever is
+ * restricted: 2.8 does, 2.26 does not, and what is between is taken for the worse.
+ */
+export function treesUnchecked(version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
+  return !(major > 2 || (major === 2 && minor >= 26));
 }
 
 /** What the Hercules CI agent allows. Nothing that is not encrypted, and no local files. */
@@ -43,5 +54,6 @@ export function restrictionArguments(restrictions: Restrictions): readonly strin
   };
   const options = Object.entries(settings).flatMap(([name, value]) => ['--option', name, value]);
   if (restrictions.flake !== undefined) options.push(...flakeOptions);
+  else if (restrictions.withoutTrees) options.push('--option', 'experimental-features', 'nix-command');
   return [...options, '-I', `__ringmaster-checkout=${restrictions.checkout}`];
 }

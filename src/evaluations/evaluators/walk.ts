@@ -41,6 +41,7 @@ export interface WalkRequest {
   readonly flake?: FlakeRoot;
   readonly source: SourceArgument;
   readonly trusted: boolean;
+  readonly withoutTrees?: boolean;
   readonly limits: EvaluationLimits;
   /** Private directory for the evaluator's own files; removed after the evaluation. */
   readonly directory: string;

@@ -1,7 +1,8 @@
 /** What a `flake.lock` makes Nix fetch, looked at before Nix sees it: inputs are fetched while the flake is looked up, and not every version asks `allowed-uris` then. */
-import { readFile } from 'node:fs/promises';
+import { readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { isInside } from '../find-file.ts';
 import { isMissingFile } from './flake-files.ts';
 
 const locked = z.looseObject({
@@ -25,20 +26,34 @@ export async function findLockProblem(
   source: string,
   allowedUris: readonly string[],
 ): Promise<string | undefined> {
-  let text: string;
+  let text: string | undefined;
   try {
-    text = await readFile(join(source, 'flake.lock'), 'utf8');
+    text = await readOwnFile(source, 'flake.lock');
   } catch (error) {
     if (isMissingFile(error)) return undefined;
     throw error;
   }
-  const lock = parseLock(text);
+  const lock = text === undefined ? undefined : parseLock(text);
   if (lock === undefined) return `'flake.lock' cannot be read: it is not a lock file of Nix flakes.`;
   for (const [name, node] of Object.entries(lock.nodes)) {
     const problem = node.locked && problemOf(node.locked, allowedUris);
     if (problem !== undefined) return `The input '${name}' in 'flake.lock' ${problem}`;
   }
   return undefined;
+}
+
+/** Bytes of the longest lock file that is read; those of large configurations have some hundred kilobytes. */
+const maxBytes = 16 * 1024 * 1024;
+
+/**
+ * A file of the repository. No jail is around this process, so a link that leads out of the repository is
+ * not followed, nor is anything read that does not end, such as a device.
+ */
+async function readOwnFile(source: string, name: string): Promise<string | undefined> {
+  const path = await realpath(join(source, name));
+  const found = await stat(path);
+  const readable = isInside(path, await realpath(source)) && found.isFile() && found.size <= maxBytes;
+  return readable ? await readFile(path, 'utf8') : undefined;
 }
 
 function parseLock(text: string): z.infer<typeof lockFile> | undefined {

@@ -183,6 +183,13 @@ describe.each(nixesUnderTest)('with $name', (under) => {
       expect(after).toBe(Object.values(lock)[0]);
     });
 
+    test('a lock file that leads out of the repository is not read', async () => {
+      const events = await evaluate({ 'flake.nix': flake('{ }'), 'flake.lock': '-> /dev/zero' });
+      expect(errorsOf(events)).toMatchObject([
+        { path: [], message: `'flake.lock' cannot be read: it is not a lock file of Nix flakes.` },
+      ]);
+    });
+
     test.each([
       [{ type: 'path', path: '/etc' }, /outside the repository/],
       [

@@ -89,6 +89,11 @@ describe.each(nixesUnderTest)('with $name', (under) => {
       tarball: `builtins.readFile ((builtins.fetchTarball "file:///proc/self/cwd/.netrc"))`,
       scoped: `builtins.toString (builtins.scopedImport { } /proc/self/cwd/.netrc)`,
       link: `builtins.readFile ./link`,
+      tree: `builtins.readFile ((builtins.fetchTree { type = "path"; path = "/proc/self/cwd/"; }) + "/.netrc")`,
+      treeFile: `builtins.readFile (builtins.fetchTree { type = "file"; url = "file:///proc/self/cwd/.netrc"; })`,
+      treeUrl: `builtins.readFile ((builtins.fetchTree "path:/proc/self/cwd/") + "/.netrc")`,
+      treeHome: `builtins.readFile ((builtins.fetchTree { type = "path"; path = builtins.dirOf (builtins.elemAt builtins.nixPath 1).path + "/home"; }) + "/.netrc")`,
+      flake: `builtins.readFile ((builtins.getFlake "path:/proc/self/cwd/") + "/.netrc")`,
       built: `builtins.readFile (derivation {
         name = "look"; system = builtins.currentSystem; builder = "/bin/sh";
         args = [ "-c" "cat /tmp/*/home/.netrc /root/.netrc \\$HOME/.netrc > $out; echo nothing >> $out" ];
