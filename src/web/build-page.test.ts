@@ -142,3 +142,24 @@ test('a hash that was applied says by whom, and what came of it', async () => {
     /ada pressed Apply hash just now\.\s+Committed to main as 3f2a9c1\./,
   );
 });
+
+test('of many evaluation errors the first are shown whole, the others as a line to unfold', async () => {
+  const { knex } = database;
+  const { id }: { id: number } = await knex('evaluations')
+    .where({ revision_id: await revisionOf(shas.empty) })
+    .first('id');
+  await knex('jobs').insert(
+    Array.from({ length: 6 }, (_, index) => ({
+      evaluation_id: id,
+      path: ['hosts', `machine-${index}`],
+      error: `error: attribute 'a${index}' missing\n\n       at ci.nix:1:1:`,
+    })),
+  );
+  await knex('evaluations').where({ id }).update({ error_count: 6 });
+  const harbour = '/lighthouse/infrastructure-of-the-harbour-and-its-many-machines';
+  const { body } = await app.inject(`${harbour}/commit/${shas.empty}`);
+  expect(body.match(/<details id="folded-/g)).toHaveLength(3);
+  expect(body).toMatch(
+    /<summary><code>hosts\.machine-5<\/code> <span class="cause">attribute &#39;a5&#39; missing/,
+  );
+});

@@ -1,5 +1,6 @@
 import type { FC } from 'hono/jsx';
 import { formatAttributePath } from '../../evaluations/index.ts';
+import { shortCause } from '../../reports/index.ts';
 import { countOf, formatNumber } from '../format.ts';
 import { buildLink, type ForgeLinks, jobLink } from '../links.ts';
 import type { ImportRow } from '../read/imports.ts';
@@ -14,6 +15,9 @@ interface ErrorsOfRevision {
   readonly imports: readonly ImportRow[];
 }
 
+/** A trace fills a screen: of further errors their one line is shown, so that the list below stays near. */
+const shownWhole = 3;
+
 /** Evaluation errors as a compiler prints them. */
 export const EvaluationErrors: FC<{ page: ErrorsOfRevision }> = ({ page }) => {
   const count = page.line.evaluation?.error_count ?? page.errors.length;
@@ -22,9 +26,21 @@ export const EvaluationErrors: FC<{ page: ErrorsOfRevision }> = ({ page }) => {
       {page.errors.length === 0 ? null : (
         <>
           <h2>{countOf(Math.max(count, page.errors.length), 'evaluation error')}</h2>
-          {page.errors.map((job) => (
-            <EvaluationError job={job} line={page.line} forge={page.forge} imports={page.imports} />
-          ))}
+          {page.errors.map((job, index) =>
+            index < shownWhole || page.errors.length === shownWhole + 1 ? (
+              <EvaluationError job={job} line={page.line} forge={page.forge} imports={page.imports} />
+            ) : (
+              <details id={`folded-${job.id}`} class="folded">
+                <summary>
+                  <code>
+                    {job.path.length === 0 ? 'the whole evaluation' : formatAttributePath(job.path)}
+                  </code>{' '}
+                  <span class="cause">{shortCause(job.error ?? '')}</span>
+                </summary>
+                <EvaluationError job={job} line={page.line} forge={page.forge} imports={page.imports} />
+              </details>
+            ),
+          )}
           {count > page.errors.length ? (
             <p class="more">
               <a href="?group=bad">All {formatNumber(count)} are in the list below</a>

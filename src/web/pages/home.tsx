@@ -141,7 +141,8 @@ const NoProjects: FC<{ notices: readonly SetupNotice[] }> = ({ notices }) => (
     <ol class="steps">
       <li>Install the GitHub App on a repository; it appears here at once.</li>
       <li>
-        Put a <code>ci.nix</code>, <code>nix/ci.nix</code> or <code>default.nix</code> into it, and push.
+        Put a <code>ci.nix</code>, <code>nix/ci.nix</code>, <code>default.nix</code> or <code>flake.nix</code>{' '}
+        into it, and push.
       </li>
       <li>
         To see what will be built before that, run <code>ringmaster run</code> in a checkout.

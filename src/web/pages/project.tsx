@@ -60,7 +60,8 @@ export function projectPage(page: ProjectPage): Promise<string> {
         ) : (
           <Empty title={`Nothing of ${defaultBranchName(project)} has been seen yet`}>
             <p>
-              Push a commit with a <code>ci.nix</code>, <code>nix/ci.nix</code> or <code>default.nix</code>.
+              Push a commit with a <code>ci.nix</code>, <code>nix/ci.nix</code>, <code>default.nix</code> or{' '}
+              <code>flake.nix</code>.
             </p>
           </Empty>
         )}
@@ -71,7 +72,7 @@ export function projectPage(page: ProjectPage): Promise<string> {
           lines={page.pullRequests}
           kind="pull-request"
           now={now}
-          none="No pull request is open that has been seen here."
+          none="No open pull request has been seen."
         />
       </section>
       <section id="branches" data-live>

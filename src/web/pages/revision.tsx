@@ -115,7 +115,7 @@ const Jobs: FC<{ page: RevisionPage }> = ({ page }) => {
       <h2 class="unseen">Attributes</h2>
       <div class="filter">
         <nav id="groups" aria-label="Filter by state" data-live>
-          <GroupLink page={page} group={undefined} number={total} />
+          {total === 0 ? null : <GroupLink page={page} group={undefined} number={total} />}
           {jobGroups.map((group) =>
             line.counts[group] > 0 || filter.group === group ? (
               <GroupLink page={page} group={group} number={line.counts[group]} />
