@@ -58,6 +58,10 @@ export const nodeCases: readonly NodeCase[] = [
   { checks: 'a name that is no string is an error', value: '{ type = "derivation"; name = 1; drvPath = (d "a").drvPath; }', errors: [[here, /'name'.*a number/]] },
   { checks: 'a derivation without a drvPath is an error', value: '{ type = "derivation"; name = "x"; }', errors: [[here, /drvPath/]] },
   { checks: 'a drvPath that is no derivation of the store is an error', value: '{ type = "derivation"; name = "x"; drvPath = "/nix/store/00000000000000000000000000000000-x.drv"; }', errors: [here] },
+  { checks: 'a drvPath that is no string is an error, whatever it is', value: 'walk { n = { type = "derivation"; name = "x"; drvPath = 1; }; p = { type = "derivation"; name = "x"; drvPath = ./ci.nix; }; s = { type = "derivation"; name = "x"; drvPath = { outPath = (d "a").drvPath; }; }; z = d "z"; }', jobs: [['z']], errors: [[['n'], /'drvPath'.*a number/], [['p'], /'drvPath'.*a path/], [['s'], /'drvPath'/]] },
+  { checks: 'a drvPath that leads out of the store or to an output is an error', value: String.raw`walk { n = { type = "derivation"; name = "x"; drvPath = "/nix/store/../../etc/passwd.drv"; }; o = { type = "derivation"; name = "x"; drvPath = (d "a").outPath; }; b = { type = "derivation"; name = "x"; drvPath = (d "a").drvPath + "!out"; }; l = { type = "derivation"; name = "x"; drvPath = (d "a").drvPath + "\n.drv"; }; z = d "z"; }`, jobs: [['z']], errors: [['n'], ['o'], ['b'], ['l']] },
+  { checks: 'a drvPath without its context is a job', value: '{ type = "derivation"; name = "x"; drvPath = builtins.unsafeDiscardStringContext (d "a").drvPath; }', jobs: [here] },
+  { checks: 'outputs that cannot be are errors of their jobs', value: 'let o = outputs: derivation { name = "o"; system = "x86_64-linux"; builder = "/bin/sh"; inherit outputs; }; in walk { none = o [ ]; twice = o [ "out" "out" ]; word = o "out"; up = o [ "out" "../x" ]; z = d "z"; }', jobs: [['z']], errors: [['none'], ['twice'], ['word'], ['up']] },
   { checks: 'a drvPath that fails is an error', value: 'derivation { name = "nobuilder"; system = "x86_64-linux"; }', errors: [[here, /builder/]] },
   { checks: 'the built-in <nix/fetchurl.nix> makes a job and fetches nothing', value: 'import <nix/fetchurl.nix> { url = "https://unreachable.invalid/x"; sha256 = "0000000000000000000000000000000000000000000000000000"; }', jobs: [here] },
   { checks: 'an output may have a name that means something elsewhere', value: 'derivation { name = "proto"; system = "x86_64-linux"; builder = "/bin/sh"; outputs = [ "out" "__proto__" "constructor" ]; }', jobs: [here] },
@@ -95,6 +99,10 @@ export const nodeCases: readonly NodeCase[] = [
   { checks: 'a functor that gives a string is ignored', value: '{ __functor = self: "text"; }' },
   { checks: 'the result of a functor is walked even if its flag says no', value: '{ __functor = self: { recurseForDerivations = false; a = d "a"; }; }', jobs: [['a']] },
   { checks: 'the flag of the result of a functor is an ordinary child', value: '{ __functor = self: { recurseForDerivations = throw "odd"; a = d "a"; }; }', jobs: [['a']], errors: [[['recurseForDerivations'], /odd/]] },
+  { checks: 'a functor whose __functor is no function is an error', value: '{ __functor = 3; a = d "a"; }', errors: [[here, /not a function/]] },
+  { checks: 'a functor may be a functor itself', value: '{ __functor = { __functor = outer: self: { ${self.n} = d "a"; }; }; n = "own"; }', jobs: [['own']] },
+  { checks: 'a functor may take itself by a pattern', value: '{ n = "own"; __functor = { n, ... }: { ${n} = d "a"; }; }', jobs: [['own']] },
+  { checks: 'a functor whose pattern does not take it is an error', value: '{ __functor = { n ? 1 }: d "a"; }', errors: [[here, /__functor/]] },
   // An attribute set.
   { checks: 'a set with the flag is walked', value: 'walk { a = d "a"; b = d "b"; }', jobs: [['a'], ['b']] },
   { checks: 'a set without the flag is ignored, and nothing in it is forced', value: '{ a = d "a"; b = throw "b"; }' },
@@ -180,6 +188,8 @@ export const treeCases: readonly TreeCase[] = [
   { checks: 'a syntax error in the chosen file does not fall through to the next', files: { 'ci.nix': '{ a = ', 'default.nix': '{ a = d "a"; }' }, errors: [[here, /syntax error/]] },
   { checks: 'an empty file is an error', files: '', errors: [[here, /syntax error/]] },
   { checks: 'names are case sensitive, and nix/default.nix and ci/default.nix do not count', files: { 'CI.nix': 'throw "no"', 'nix/default.nix': 'throw "no"', 'ci/default.nix': 'throw "no"', 'default.nix': '{ a = d "a"; }' }, file: 'default.nix', jobs: [['a']] },
+  { checks: 'a file nix does not count, nor does a link in a circle', files: { nix: 'x', 'ci.nix': '-> ci.nix', 'default.nix': '{ a = d "a"; }' }, file: 'default.nix', jobs: [['a']] },
+  { checks: 'a link that leaves the repository and comes back counts', files: { 'ci.nix': '-> ../source/sub/real.nix', 'sub/real.nix': 'import ../.', 'default.nix': '{ a = d "a"; }' }, jobs: [['a']] },
   { checks: 'nix/ci.nix that is a directory does not count', files: { 'nix/ci.nix/default.nix': 'throw "no"', 'ci.nix': '{ a = d "a"; }' }, jobs: [['a']] },
   { checks: 'a folder nix that is a link in the repository counts', files: { nix: '-> build', 'build/ci.nix': '{ a = import ./a.nix; }', 'build/a.nix': 'd "a"' }, file: 'nix/ci.nix', jobs: [['a']] },
   // The top level.
@@ -203,6 +213,8 @@ export const treeCases: readonly TreeCase[] = [
   { checks: 'src is not passed where nobody asks for it', files: '{ }@args: { ${if args == { } then "none" else "some"} = d "a"; }', jobs: [['none']] },
   { checks: 'a default for src gives way to src', files: '{ src ? { ref = "default"; } }: { ${src.ref} = d "a"; }', jobs: [['refs/heads/main']] },
   { checks: 'src reaches no function below the root', files: '{ f = { __functor = self: { src ? { ref = "none"; } }: { ${src.ref} = d "a"; }; }; }', jobs: [['f', 'none']] },
+  { checks: 'a functor at the root whose result is a function without a pattern is an error', files: '{ __functor = self: x: { a = d "a"; }; }', errors: [[here, /a function/]] },
+  { checks: 'defaults of arguments are lazy and may use each other; files may end their lines as on Windows', files: '{ a ? throw "unused", b ? "x", c ? b + "y", ... }@args:\r\n{ ${c} = d "a"; # no more\r\n  ${if args ? b then "passed" else "default"} = d "b"; }\r\n', jobs: [['xy'], ['default']] },
   { checks: 'a list at the root is an error that says so', files: '[ (d "a") ]', errors: [[here, /a list/]] },
   { checks: 'a string at the root is an error that says so', files: '"text"', errors: [[here, /a string/]] },
   { checks: 'a number at the root is an error that says so', files: '1', errors: [[here, /a number/]] },
@@ -228,6 +240,8 @@ export const treeCases: readonly TreeCase[] = [
   { checks: 'import from derivation works in trusted code', files: '{ ${builtins.readFile (derivation { name = "ifd"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo -n built > $out" ]; })} = d "a"; }', jobs: [['built']] },
   { checks: 'import from derivation is refused in untrusted code, and only there', trusted: false, files: '{ a = builtins.readFile (derivation { name = "ifd-u"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo -n built > $out" ]; }); b = d "b"; }', jobs: [['b']], errors: [['a']] },
   { checks: 'a failed import from derivation is the error of its attribute', files: '{ a = builtins.readFile (derivation { name = "ifd-failing"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo broken tool; exit 3" ]; }); b = d "b"; }', jobs: [['b']], errors: [[['a'], /ifd-failing/]] },
+  // Memory.
+  { checks: 'what needs too much memory is the error of its attribute, which names the limit', files: '{ a = builtins.length (builtins.genList (n: n) 2000000000); b = d "b"; }', jobs: [['b']], errors: [[['a'], /out of memory \(.* 4096 MB: evaluation\.memory\)/]] },
   // Files that are imported.
   { checks: 'a file with a syntax error is the error of who imports it', files: { 'ci.nix': '{ a = import ./broken.nix; b = d "b"; }', 'broken.nix': '{ a = ' }, jobs: [['b']], errors: [[['a'], /syntax error/]] },
   // Links inside.

@@ -236,13 +236,19 @@ function errorOf(finding: Extract<Finding, { kind: 'error' }>, words: Words): Ev
     (words.flake && explainLockFailure(finding.text)) ??
     explainRuleFailure(finding.text, words.nonce, words.file) ??
     atStorePath(finding.text, words);
-  const cleaned = cleanError(text, words.checkout, words.limits.messageBytes);
+  const cleaned = cleanError(withMemoryLimit(text, words), words.checkout, words.limits.messageBytes);
   const location =
     cleaned.location ??
     (definedAt && locationInside({ ...definedAt, file: atStorePath(definedAt.file, words) }, words.checkout));
   const help = adviceOn(cleaned.message);
   const message = help === undefined ? cleaned.message : `${cleaned.message}\n\nhelp: ${help}`;
   return { type: 'error', path, message, ...(location ? { location } : {}) };
+}
+
+/** Nix's own words do not say how much there was, nor who decides that. */
+function withMemoryLimit(text: string, { limits }: Words): string {
+  const limit = `an evaluator process may use ${limits.memoryMegabytes} MB: evaluation.memory`;
+  return text.replace(/^(\s*error: out of memory)$/m, `$1 (${limit})`);
 }
 
 /** Some versions of Nix tell where the files of a store are, some what they are called. */
