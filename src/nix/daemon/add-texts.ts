@@ -1,5 +1,5 @@
 /** Adding texts, such as `.drv` files, many in one operation. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { nixBase32 } from '../store-path.ts';
 import type { Operation } from './operations.ts';
 import { encode, type Part } from './wire.ts';
@@ -48,7 +48,7 @@ function inFrames(chunks: readonly Buffer[]): readonly Part[] {
 
 function textEntry({ path, content, references }: StoreText): readonly Buffer[] {
   const nar = textNar(content);
-  const narHash = createHash('sha256').update(nar).digest('hex');
+  const narHash = hash('sha256', nar, 'hex');
   const deriver = '';
   const registeredAt = 0;
   const ultimate = false;
@@ -64,14 +64,14 @@ function textEntry({ path, content, references }: StoreText): readonly Buffer[] 
       ultimate,
       signatures,
     ],
-    textAddress(createHash('sha256').update(content).digest()),
+    textAddress(Buffer.from(hash('sha256', content, 'hex'), 'hex')),
   ];
   return [encode(...info), nar];
 }
 
 /** `text:sha256:<base 32>`, as path infos say it. */
-export function textAddress(hash: Buffer): string {
-  return `text:sha256:${nixBase32(hash)}`;
+export function textAddress(digest: Buffer): string {
+  return `text:sha256:${nixBase32(digest)}`;
 }
 
 /** The archive of one file that is not executable. */
