@@ -4,7 +4,7 @@ import { createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { AgentService, agentPath, protocolVersion } from '../src/agent-protocol/index.ts';
-import { LyingUploadError, listBuilders, renewBuilderToken } from '../src/builders/index.ts';
+import { changeBuilder, LyingUploadError, listBuilders, renewBuilderToken } from '../src/builders/index.ts';
 import { createTestDatabase, type TestDatabase } from '../src/postgres/test-database.ts';
 import {
   addAgent,
@@ -89,6 +89,15 @@ test('an agent offers what it has, as far as its registration allows', async () 
   await agent(here.url, await addAgent(database.knex, 'limited', allowed));
   await accepting(here);
   expect(here.fleet.list()[0]).toMatchObject({ systems: ['x86_64-linux'], features: ['kvm'], slots: 1 });
+  // An operator allows more, and then whatever it offers, while it is connected.
+  await changeBuilder(database.knex, 'limited', { slots: 9, systems: ['i686-linux'] });
+  here.hub.look();
+  const now = () => here.fleet.list()[0];
+  await expect.poll(now).toMatchObject({ systems: ['i686-linux'], features: ['kvm'], slots: 2 });
+  await changeBuilder(database.knex, 'limited', { systems: null, features: null, slots: null });
+  here.hub.look();
+  const all = { systems: ['x86_64-linux', 'i686-linux'], features: ['big-parallel', 'kvm'], slots: 2 };
+  await expect.poll(now).toMatchObject(all);
 });
 
 test('a server that restarts finds the build where it was, and gets its whole log', async () => {

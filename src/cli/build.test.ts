@@ -60,8 +60,15 @@ test('what succeeded is built again on demand, to compare; what came of it is sh
   const [{ id }] = await knex('builds')
     .insert({ ...build, finished_at: new Date(), outputs: { out: '/nix/store/good' } })
     .returning('id');
-  const asked = await ringmaster('build', 'check', String(id));
-  expect(asked).toMatchObject({ status: 0, stdout: `build ${id}: built again when a builder is free\n` });
+  const asked = await ringmaster('build', 'check', String(id), String(ids.bad));
+  expect(asked).toMatchObject({
+    status: 1,
+    stdout:
+      `build ${id}: built again when a builder is free\n` +
+      `build ${ids.bad}: The build has no outputs to compare with.\n`,
+  });
+  const cancelled = await ringmaster('build', 'cancel', String(id));
+  expect(cancelled.stdout).toBe(`build ${id}: its check is cancelled\n`);
   await knex('build_checks').update({
     outcome: 'non-deterministic',
     message: 'The output out differs.\nMore.',
@@ -69,10 +76,6 @@ test('what succeeded is built again on demand, to compare; what came of it is sh
   });
   const shown = await ringmaster('build', 'show', String(id));
   expect(shown.stdout).toMatch(/^check \d+ +not deterministic.* The output out differs\.$/m);
-  expect(await ringmaster('build', 'check', String(ids.bad))).toMatchObject({
-    status: 1,
-    stdout: `build ${ids.bad}: The build has no outputs to compare with.\n`,
-  });
   await knex('builds').where({ id }).delete();
 });
 

@@ -5,6 +5,7 @@ import {
   type BuildRecord,
   type BuildState,
   bumpPriority,
+  cancelCheck,
   checkRefusals,
   checkWords,
   listBuildRecords,
@@ -117,7 +118,9 @@ function act(knex: Knex, action: BuildAction, id: number): Promise<Outcome> {
     }
     if (action === 'cancel') {
       const options = { why: 'Cancelled on the command line.', onRevisionChanged: announceRevision };
-      return (await cancelBuild(trx, id, options)) ? { done: true, message: 'cancelled' } : over;
+      if (await cancelBuild(trx, id, options)) return { done: true, message: 'cancelled' };
+      // A build that is over may still be built again to compare.
+      return (await cancelCheck(trx, id)) ? { done: true, message: 'its check is cancelled' } : over;
     }
     if (action === 'check') return checkAgain(trx, id);
     const restart = await restartBuild(trx, id, announceRevision);
