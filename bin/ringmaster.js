@@ -1,22 +1,23 @@
 #!/usr/bin/env node
-// Starts what `npm run build` has made. Some commands are also in one file of their own, which is loaded
-// in a tenth of the time (docs/adr/0015-one-file-for-quick-commands.md); without it they just start later.
+// Starts what `npm run build` has made. Some commands are also in files of their own, which are loaded
+// in a tenth of the time (docs/adr/0015-one-file-for-quick-commands.md); without them, all just starts later.
 'use strict';
 const { readFileSync } = require('node:fs');
 const { join } = require('node:path');
 const { Script } = require('node:vm');
 
-const file = join(__dirname, '../dist/cli/quick.cjs');
-if (!isQuick(process.argv.slice(2)) || !runQuick()) import('../dist/cli/main.js');
+const name = quickFile(process.argv.slice(2));
+if (name === undefined || !runQuick(join(__dirname, '../dist/cli', name))) import('../dist/cli/main.js');
 
-/** Whether the arguments can only lead to a command that is in that file. */
-function isQuick(args) {
+/** The file with the only command that the arguments can lead to. */
+function quickFile(args) {
   const [command, action] = args.filter((arg) => !['--verbose', '--quiet', '--no-color'].includes(arg));
-  if (command === 'build') return action === 'log';
-  return [undefined, 'run', 'help', '--help', '-h', '--version', '-V'].includes(command);
+  if (command === 'build') return action === 'log' ? 'quick-log.cjs' : undefined;
+  const others = [undefined, 'help', '--help', '-h', '--version', '-V'];
+  return command === 'run' || others.includes(command) ? 'quick-run.cjs' : undefined;
 }
 
-function runQuick() {
+function runQuick(file) {
   const source = read(file, 'latin1');
   if (source === undefined) return false;
   const cache = read(`${file}.cache`);

@@ -1,6 +1,6 @@
 /**
- * Makes `dist/cli/quick.cjs` of what `dist` holds: the commands that people wait for at a prompt, in one
- * file with all that they load, and beside it what V8 has made of that file. Loading the modules one by
+ * Makes `dist/cli/quick-*.cjs` of what `dist` holds: commands that people wait for at a prompt, each in one
+ * file with all that it loads, and beside it what V8 has made of that file. Loading the modules one by
  * one takes longer than evaluating a small repository. See docs/adr/0015-one-file-for-quick-commands.md.
  */
 import { execFile } from 'node:child_process';
@@ -11,12 +11,27 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { build, type Plugin } from 'esbuild';
 
-/** What is in the file of the commands' code; that of all others stays outside. */
-const inside = ['./run.js', './build-log.js', './settings.js'];
+/**
+ * What is in the files of what commands load when they run; everything else stays outside. `start`: a run
+ * with nothing to work on, which loads it.
+ */
+const files = [
+  { name: 'quick-run', inside: ['./run.js', './settings.js'], start: ['run', '/nowhere'] },
+  { name: 'quick-log', inside: ['./build-log.js', 'knex'], start: ['build', 'log', '1'] },
+] as const;
+
+type QuickFile = (typeof files)[number];
+
+/** What knex would load for them. */
+const otherDatabases = ['better-sqlite3', 'mariadb', 'mysql', 'mysql2', 'oracledb', 'sqlite3', 'tedious'];
 
 /** `dist`: a folder with the compiled program. */
 export async function makeQuickProgram(dist: string): Promise<void> {
-  const file = join(dist, 'cli/quick.cjs');
+  await Promise.all(files.map((wanted) => makeOne(dist, wanted)));
+}
+
+async function makeOne(dist: string, { name, inside, start }: QuickFile): Promise<void> {
+  const file = join(dist, `cli/${name}.cjs`);
   // Who starts the program meanwhile finds the old one or none, and no cache that is not of it.
   await rm(`${file}.cache`, { force: true });
   const { outputFiles } = await build({
@@ -31,8 +46,8 @@ export async function makeQuickProgram(dist: string): Promise<void> {
     // Scripts with a code cache cannot; what stays outside and is needed here can be required.
     supported: { 'dynamic-import': false },
     // Our modules do nothing when they are loaded, so one whose exports nobody uses is left out.
-    plugins: [leaveOut(dist)],
-    external: ['pg-native'],
+    plugins: [leaveOut(dist, inside)],
+    external: ['pg-native', ...otherDatabases],
     banner: {
       js: `(function (require, module, exports, __filename) {
 const moduleUrl = require('node:url').pathToFileURL(__filename).href;`,
@@ -46,14 +61,14 @@ const moduleUrl = require('node:url').pathToFileURL(__filename).href;`,
   const id = `//${createHash('sha256').update(text).digest('hex')}`;
   await writeFile(file, `${text}${id}`);
   const maker = join(import.meta.dirname, 'code-cache.cjs');
-  await promisify(execFile)(process.execPath, [maker, file]);
+  await promisify(execFile)(process.execPath, [maker, file, ...start]);
 }
 
 function unicodeEscape(character: string): string {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
-function leaveOut(dist: string): Plugin {
+function leaveOut(dist: string, inside: readonly string[]): Plugin {
   const asked = Symbol('asked');
   return {
     name: 'leave out what is not used',
