@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -102,6 +102,23 @@ describe.each(nixesUnderTest)('a local builder with $name', (under) => {
     },
   );
 
+  test('keeps an input from being collected for as long as it builds, and asks for that once', async () => {
+    const input = await it.derivation('echo shared > $out');
+    const path = (await it.run('nix-store', ['--realise', input])).trim().split('\n').at(-1) ?? '';
+    const store = it.openStore();
+    const building = createLocalBuilder({ store, nix: it.nix, name: 'here', slots: 1 });
+    for (const name of ['first', 'second']) {
+      const script = `read x < $input; echo ${name} > $out`;
+      const drvPath = await it.derivation(script, `input = import ${input};`);
+      const derivation = await told(drvPath);
+      expect(derivation.inputs).toContain(path);
+      expect(await attempt(drvPath, { derivation }, building)).toMatchObject({ status: 'built' });
+      const kept = await temporaryRoots(it);
+      expect(kept.filter((root) => root === path)).toEqual([path]);
+    }
+    await building.close();
+  });
+
   test('fetches inputs that only a cache has, and makes those again that were collected', async () => {
     const input = await it.derivation('echo far > $out');
     const drvPath = await it.derivation(
@@ -180,6 +197,15 @@ describe.each(nixesUnderTest)('a local builder with $name', (under) => {
     expect((await attempt(await it.derivation('echo again > $out'))).status).toBe('built');
   });
 });
+
+/** What the daemons of a store have been asked to keep, as the collector reads it. */
+async function temporaryRoots({ nix }: TestNix): Promise<readonly string[]> {
+  const folder = join(nix.layout.realStoreDir, '../var/nix/temproots');
+  const files = await Promise.all(
+    (await readdir(folder)).map((name) => readFile(join(folder, name), 'utf8')),
+  );
+  return files.flatMap((text) => text.split('\0'));
+}
 
 /** Files of a folder over http, as the simplest of caches. */
 async function serveFiles(folder: string) {

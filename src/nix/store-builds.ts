@@ -6,6 +6,7 @@ import {
   buildDerivation,
   buildPathsWithResults,
   type ConnectionPool,
+  type DaemonConnection,
   type Operation,
   ProtocolError,
 } from './daemon/index.ts';
@@ -19,6 +20,8 @@ export interface BuildingStore {
   readonly storeDir: string;
   readonly pool: ConnectionPool;
   readonly outputsOf: (drvPath: string) => Promise<Readonly<Record<string, string>>>;
+  /** What a connection was told to keep from being collected: it does so for as long as it lives. */
+  readonly kept: WeakMap<DaemonConnection, Set<string>>;
 }
 
 /** Builds or substitutes a derivation that is in the store, and what it needs. */
@@ -72,8 +75,9 @@ async function build<T>(
     signal.addEventListener('abort', cancel, { once: true });
     if (signal.aborted) cancel();
     try {
-      // They hold for as long as the connection does.
-      const keep = (request.keep ?? []).map(addTempRoot);
+      const kept = store.kept.get(lease.connection) ?? new Set();
+      const toKeep = (request.keep ?? []).filter((path) => !kept.has(path));
+      const keep = toKeep.map(addTempRoot);
       if (request.prepare) await lease.connection.callAll(keep);
       const trouble = await request.prepare?.().then(() => undefined, messageOf);
       if (signal.aborted) return failed('cancelled', '');
@@ -82,6 +86,8 @@ async function build<T>(
       watch = watchBuild(request, cancel);
       const before = request.prepare ? [] : keep;
       const reply = await lease.connection.call(operation, { onEvent: watch.onEvent, before });
+      store.kept.set(lease.connection, kept);
+      for (const path of toKeep) kept.add(path);
       if (!reply.ok) return failed(statusOfError(reply.error.message), plainMessage(reply.error.message));
       const result = replyIn(reply.value);
       if (result === undefined) return failed('infrastructure', 'The daemon gave no result.');

@@ -46,7 +46,7 @@ export function openDaemonStore(options: DaemonStoreOptions): NixStore {
     });
   };
 
-  const store = { ...options, pool };
+  const store = { ...options, pool, kept: new WeakMap<DaemonConnection, Set<string>>() };
   const telling = async (request: RealiseRequest, run: () => Promise<RealiseResult>) => {
     try {
       return await run();
