@@ -36,22 +36,31 @@ export async function removeOldHistory(db: Knex, days: number): Promise<RemovedH
     { days, batch: evaluationBatch },
   );
   // The inputs of a build go after it: until then, they say what it was made of.
-  const builds: unknown = await db.raw(
-    `DELETE FROM builds WHERE id IN (
-       SELECT b.id FROM builds b
-       WHERE b.finished_at < now() - make_interval(days => :days)
-         AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.build_id = b.id)
-         AND NOT EXISTS (SELECT 1 FROM evaluation_imports m WHERE m.build_id = b.id)
-         AND NOT EXISTS (SELECT 1 FROM build_inputs i JOIN builds d ON d.id = i.build_id
-                         WHERE i.input_build_id = b.id AND d.finished_at IS NULL)
-         AND NOT EXISTS (SELECT 1 FROM builds d WHERE d.culprit_build_id = b.id)
-       ORDER BY b.finished_at LIMIT :batch FOR UPDATE SKIP LOCKED)
-     RETURNING id`,
-    { days, batch: buildBatch },
-  );
+  const old = `
+    SELECT b.id FROM builds b
+    WHERE b.finished_at < now() - make_interval(days => :days)
+      AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.build_id = b.id)
+      AND NOT EXISTS (SELECT 1 FROM evaluation_imports m WHERE m.build_id = b.id)
+      AND NOT EXISTS (SELECT 1 FROM build_inputs i JOIN builds d ON d.id = i.build_id
+                      WHERE i.input_build_id = b.id AND d.finished_at IS NULL)
+      AND NOT EXISTS (SELECT 1 FROM builds d WHERE d.culprit_build_id = b.id)
+    ORDER BY b.finished_at LIMIT :batch`;
+  const due: unknown = await db.raw(old, { days, batch: 1 });
+  const builds =
+    countOf(due) === 0
+      ? 0
+      : await db.transaction(async (trx) => {
+          // Before any row is held: who hangs jobs on builds has this lock first, too, and then asks for rows.
+          await trx.raw('SELECT pg_advisory_xact_lock(jobs_hang_on_builds_lock())');
+          const removed: unknown = await trx.raw(
+            `DELETE FROM builds WHERE id IN (${old} FOR UPDATE SKIP LOCKED) RETURNING id`,
+            { days, batch: buildBatch },
+          );
+          return countOf(removed);
+        });
   // Later than any failure stands for a new wish: the longest setting is a hundred days.
   await db.raw(`DELETE FROM forgotten_failures WHERE forgotten_at < now() - interval '101 days'`);
-  return { evaluations: countOf(evaluations), builds: countOf(builds) };
+  return { evaluations: countOf(evaluations), builds };
 }
 
 function countOf(result: unknown): number {
