@@ -66,6 +66,7 @@ export const nodeCases: readonly NodeCase[] = [
   { checks: 'the built-in <nix/fetchurl.nix> makes a job and fetches nothing', value: 'import <nix/fetchurl.nix> { url = "https://unreachable.invalid/x"; sha256 = "0000000000000000000000000000000000000000000000000000"; }', jobs: [here] },
   { checks: 'an output may have a name that means something elsewhere', value: 'derivation { name = "proto"; system = "x86_64-linux"; builder = "/bin/sh"; outputs = [ "out" "__proto__" "constructor" ]; }', jobs: [here] },
   { checks: 'a type that throws is an error of a functor too, which is not called', value: '{ type = throw "typed"; __functor = self: throw "called"; }', errors: [[here, /typed/]] },
+  { checks: 'a derivation that stops in a debugger is a job where there is none', value: 'let stop = builtins.break or (x: x); in walk { a = stop (d "a"); b = stop (walk { c = d "c"; }); }', jobs: [['a'], ['b', 'c']] },
   // Its marks; the first that matches counts.
   { checks: 'an effect', value: 'd "a" // { isEffect = true; ignoreFailure = true; }', jobs: [here], mark: 'effect' },
   { checks: 'only the dependencies are wanted', value: 'd "a" // { buildDependenciesOnly = true; requireFailure = true; }', jobs: [here], mark: 'dependencies-only' },
