@@ -18,6 +18,7 @@ import { createJailBuilder } from './jail/jail-room.ts';
 import { createJobsWalk } from './nix-eval-jobs/nix-eval-jobs.ts';
 import { type JobsProgram, probeJobsProgram } from './nix-eval-jobs/nix-eval-jobs-program.ts';
 import { createOpenWalk, type Held } from './open-walk.ts';
+import { operatorSecrets } from './operator-secrets.ts';
 import { removeLeftOverFolders } from './private-folders.ts';
 import { defaultAllowedUris, treesUnchecked } from './restrictions.ts';
 import { openStoreGate } from './store-gate/store-gate.ts';
@@ -101,6 +102,7 @@ export async function createEvaluator(options: EvaluatorOptions): Promise<Evalua
     openGate: (wishes) =>
       openStoreGate({
         ...wishes,
+        secrets: [...operatorSecrets(env), ...(wishes.fetchAccess ? [wishes.fetchAccess.token] : [])],
         turns,
         storeDir: layout.storeDir,
         openTransport: () => openTransport(access),

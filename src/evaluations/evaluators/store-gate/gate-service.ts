@@ -30,6 +30,7 @@ import { derivationOf } from './import-watch.ts';
 import type { Imports } from './imports.ts';
 import type { Trail } from './trail.ts';
 import type { Upstream } from './upstream.ts';
+import { withoutSecrets } from './without-secrets.ts';
 
 export interface GateServiceOptions {
   readonly storeDir: string;
@@ -41,10 +42,12 @@ export interface GateServiceOptions {
   readonly trusted: boolean;
   /** What else is in the store stays unseen. Absent: all of it is this user's own. */
   readonly audit?: Audit | undefined;
+  /** What Nix fetches with. Code that makes Nix copy a file of it has it refused here. */
+  readonly secrets: readonly Buffer[];
 }
 
 export function createGateService(options: GateServiceOptions): StoreService {
-  const { upstream, derivations, trail, imports, storeDir, trusted, audit } = options;
+  const { upstream, derivations, trail, imports, storeDir, trusted, audit, secrets } = options;
 
   /** A pending derivation becomes a file before it is looked at. */
   async function settled(paths: readonly string[]): Promise<void> {
@@ -151,7 +154,9 @@ export function createGateService(options: GateServiceOptions): StoreService {
         if (!(await sees(path))) throw new Error(`'${tree.fileName}' refers to ${foreignPath(path)}`);
       }
       await settled(tree.references);
-      const stored = await upstream.ask(addTree(tree), onEvent);
+      const content =
+        secrets.length > 0 ? withoutSecrets(tree.content, secrets, tree.fileName) : tree.content;
+      const stored = await upstream.ask(addTree({ ...tree, content }), onEvent);
       trail.added(stored.path);
       // The connection may be cut, and builds begin when it is closed.
       await derivations.keep([stored.path]);

@@ -29,6 +29,8 @@ export interface StoreGateOptions extends Pick<ImportsOptions, 'limits' | 'waiti
   readonly trail: Trail;
   readonly audit?: Audit | undefined;
   readonly trusted: boolean;
+  /** Nothing that holds one of them is added to the store. */
+  readonly secrets: readonly string[];
   /** Private folder of the evaluation, for the socket. */
   readonly directory: string;
   readonly log: Logger;
@@ -54,6 +56,7 @@ export async function openStoreGate(options: StoreGateOptions): Promise<StoreGat
   const socket = join(folder, 'socket');
   const upstreams = createUpstreamPool(options.openTransport, strictSettings);
   const imports = createImports({ ...options, upstreams });
+  const secrets = options.secrets.map((secret) => Buffer.from(secret));
   const clients = new Set<Promise<void>>();
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
@@ -71,7 +74,7 @@ export async function openStoreGate(options: StoreGateOptions): Promise<StoreGat
     // Whoever has gone does not wait for a build.
     client.once('close', () => void upstream.release());
     try {
-      const service = createGateService({ ...options, upstream, imports });
+      const service = createGateService({ ...options, upstream, imports, secrets });
       await serveClient(transportOf(client), { nixVersion: 'ringmaster', service });
     } catch (error) {
       options.log.warn({ reason: messageOf(error) }, 'an evaluator was cut off from the store');
