@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { askForCheck, claimChecks, listChecks } from './checks/index.ts';
 import { completeAttempt, completeAttempts } from './complete.ts';
 import { adoptAttempt, releaseAttempts, renewLeases } from './leases.ts';
 import { endForsaken } from './lost.ts';
@@ -69,6 +70,22 @@ test('a build that every machine was lost with ends when none has come back, nam
   ]);
   await knex('builders').update({ process_id: queue.processId, seen_at: new Date() });
   await knex('builders').where({ id: other }).delete();
+});
+
+test('the words of a check are kept whatever bytes are in them', async () => {
+  const { knex, processId, builderId } = queue;
+  await queue.enqueue([wanted('checked')]);
+  await queue.claim(1);
+  await queue.end('checked', 'built');
+  const { id } = await knex('builds').where({ name: 'checked' }).first();
+  await knex.transaction((trx) => askForCheck(trx, id, 'me'));
+  const about = { name: 'local', systems: ['x86_64-linux'], features: [], mandatoryFeatures: [] };
+  const builder = { ...about, id: builderId, trustDomains: ['trusted'], slots: 1, free: 1, speed: 1 };
+  await knex.transaction((trx) => claimChecks(trx, [builder], processId));
+  await queue.end('checked', 'failed', 'it printed \0 and went');
+  expect(await listChecks(knex, id)).toMatchObject([
+    { state: 'failed', message: 'it printed \u{fffd} and went' },
+  ]);
 });
 
 test('a build that somebody cancelled ends when its builder has stopped; one that is wanted again goes on', async () => {

@@ -31,10 +31,11 @@ export interface AttemptEnd {
  */
 export async function completeAttempts(
   trx: Knex.Transaction,
-  ends: readonly AttemptEnd[],
+  told: readonly AttemptEnd[],
   onBuildsChanged: OnBuildsChanged,
   checkPercent = 0,
 ): Promise<void> {
+  const ends = told.map(storable);
   await lockGraphForFinishing(trx);
   const believed = await endAttempts(trx, ends);
   await endChecks(
@@ -68,7 +69,7 @@ export async function completeAttempts(
       finished.push({
         buildId: end.buildId,
         state: verdict.state,
-        message: message ?? storable(end.result.message),
+        message: message ?? end.result.message,
       });
     }
   }
@@ -84,7 +85,7 @@ export async function completeAttempts(
       buildId,
       builderId: believed.get(attemptId)?.builderId,
       machineFailed: isMachineFailure(result.status),
-      message: storable(result.message),
+      message: result.message,
     })),
   );
   const built = accepted.filter(({ result }) => result.status === 'built');
@@ -150,7 +151,7 @@ async function endAttempts(
       ids: unique.map((end) => end.attemptId),
       builds: unique.map((end) => end.buildId),
       statuses: unique.map((end) => end.result.status),
-      messages: unique.map((end) => storable(end.result.message)),
+      messages: unique.map((end) => end.result.message),
       withoutLog: unique.map((end) => end.withoutLog ?? false),
       channel: logChannel,
     },
@@ -170,6 +171,6 @@ async function endAttempts(
 }
 
 /** PostgreSQL's text holds no NUL, and Nix quotes what builders print. */
-function storable(text: string): string {
-  return text.replaceAll('\0', '\u{fffd}');
+function storable(end: AttemptEnd): AttemptEnd {
+  return { ...end, result: { ...end.result, message: end.result.message.replaceAll('\0', '\u{fffd}') } };
 }
