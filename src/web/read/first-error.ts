@@ -2,6 +2,7 @@
 import { readLog, readPhases } from '../../logs/index.ts';
 import { splitLines } from '../ansi.ts';
 import { createFailureSearch } from '../failure-line.ts';
+import { readLogWindow } from './log-window.ts';
 import type { Reader } from './reader.ts';
 
 export interface FirstError {
@@ -19,6 +20,7 @@ export interface FirstErrors {
 interface LogOfAttempt {
   readonly id: number;
   readonly log_bytes: number;
+  readonly log_lines: number;
   readonly log_complete: boolean;
 }
 
@@ -51,45 +53,51 @@ export function createFirstErrors(reader: Reader): FirstErrors {
   };
 }
 
-async function search(reader: Reader, { id, log_bytes }: LogOfAttempt): Promise<FirstError | undefined> {
+async function search(reader: Reader, attempt: LogOfAttempt): Promise<FirstError | undefined> {
   // The last phase is the one that failed; in one as long as that, the beginning is looked through.
-  const last = (await readPhases(reader.db, [id])).at(-1);
-  const start = last ? { position: last.position, line: last.line } : { position: 0, line: 0 };
-  const inPhase = await searchFrom(reader, id, log_bytes, start);
-  return inPhase ?? (start.position > 0 ? searchFrom(reader, id, start.position, origin) : undefined);
+  const last = (await readPhases(reader.db, [attempt.id])).at(-1);
+  const start = last ? { position: last.position, line: last.line } : origin;
+  const inPhase = await searchFrom(reader, attempt.id, attempt.log_bytes, start);
+  const line =
+    inPhase ??
+    (start.position > 0 ? await searchFrom(reader, attempt.id, start.position, origin) : undefined);
+  return line === undefined ? undefined : { line, excerpt: await readExcerpt(reader, attempt, line) };
 }
 
 const origin = { position: 0, line: 0 };
 
+/** Number of the line, from 1. */
 async function searchFrom(
   reader: Reader,
   id: number,
   end: number,
   start: { readonly position: number; readonly line: number },
-): Promise<FirstError | undefined> {
+): Promise<number | undefined> {
   const failures = createFailureSearch();
-  let found: number | undefined;
-  let excerpt = Buffer.alloc(0);
   let position = start.position;
-  let added = 0;
+  let insideLine = false;
   while (position < Math.min(end, start.position + mostBytes)) {
     const { bytes } = await readLog(reader.db, id, { fromByte: position, maxBytes: sliceBytes });
     if (bytes.length === 0) break;
-    // Lines that a slice cuts are read with the next one; a line of a whole slice is taken as it is.
-    const cut = position + bytes.length < end ? bytes.lastIndexOf(newline) + 1 : bytes.length;
-    const whole = bytes.subarray(0, cut === 0 ? bytes.length : cut);
-    const lines = splitLines(whole);
-    failures.add(lines);
-    const now = failures.found();
-    if (now !== found && now !== undefined) {
-      const from = now - added;
-      excerpt = Buffer.concat(
-        lines.slice(from, from + excerptLines).map((line) => Buffer.concat([line, Buffer.from('\n')])),
-      ).subarray(0, excerptBytes);
+    // Of a line as long as a slice the first piece stands for all: it is one line, and data.
+    const from = insideLine ? bytes.indexOf(newline) + 1 || bytes.length : 0;
+    insideLine = insideLine && bytes[from - 1] !== newline;
+    // Lines that a slice cuts are read with the next one.
+    let to = position + bytes.length < end ? Math.max(bytes.lastIndexOf(newline) + 1, from) : bytes.length;
+    if (to === 0) {
+      insideLine = true;
+      to = bytes.length;
     }
-    found = now;
-    added += lines.length;
-    position += whole.length;
+    failures.add(splitLines(bytes.subarray(from, to)));
+    position += to;
   }
-  return found === undefined ? undefined : { line: start.line + found + 1, excerpt };
+  const found = failures.found();
+  return found === undefined ? undefined : start.line + found + 1;
+}
+
+async function readExcerpt(reader: Reader, attempt: LogOfAttempt, line: number): Promise<Buffer> {
+  const { bytes, firstLine } = await readLogWindow(reader, attempt, line);
+  const from = line - firstLine;
+  const lines = splitLines(bytes).slice(from, from + excerptLines);
+  return Buffer.concat(lines.map((one) => Buffer.concat([one, Buffer.from('\n')]))).subarray(0, excerptBytes);
 }
