@@ -55,6 +55,8 @@ test('a build that every machine was lost with ends when none has come back, nam
   await knex('builders').where({ id: other }).update({ enabled: false });
   expect(await forsaken(), 'an operator keeps one').toEqual([]);
   await knex('builders').where({ id: other }).update({ enabled: true });
+  expect(await forsaken(), 'the server was away as well').toEqual([]);
+  await knex('processes').update({ started_at: new Date(0) });
   expect(await forsaken()).toHaveLength(2);
   expect(await queue.states()).toEqual({
     unlucky: 'builder-lost',

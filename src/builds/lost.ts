@@ -20,6 +20,13 @@ const hope = `EXISTS (
          OR (k.kind <> 'ssh' AND k.seen_at > now() - make_interval(secs => :seconds))))`;
 
 /**
+ * SQL: somebody was there all the time to see who comes back. After an outage of all servers, machines
+ * have as long again to be there first.
+ */
+const watched = `EXISTS (
+  SELECT 1 FROM processes p WHERE p.started_at <= now() - make_interval(secs => :seconds))`;
+
+/**
  * Ends builds that machines were lost with, when none that could build them has been there for so long.
  * Returns those that ended, with what depended on them. To be called now and then.
  */
@@ -27,7 +34,7 @@ export async function endForsaken(trx: Knex.Transaction, seconds: number): Promi
   const find = async (lock = '') => {
     const result: unknown = await trx.raw(
       `SELECT b.id FROM builds b
-       WHERE b.state = 'queued' AND b.infrastructure_failures > 0 AND NOT ${hope}
+       WHERE b.state = 'queued' AND b.infrastructure_failures > 0 AND ${watched} AND NOT ${hope}
          AND (SELECT max(a.finished_at) FROM attempts a WHERE a.build_id = b.id)
              <= now() - make_interval(secs => :seconds)
        ORDER BY b.id ${lock}`,
