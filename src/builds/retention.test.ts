@@ -39,17 +39,26 @@ test('old history goes, but not what is not over, what others need, nor the last
   await evaluation('topic', ago(500), ['third', 'shared']);
   const recent = await evaluation('topic', ago(10), ['fourth', 'shared']);
   const open = await evaluation('slow', null, ['fifth']);
+  await evaluation('topic', ago(450), ['checked']);
   const { knex } = database;
   const [attempt] = await knex('attempts').whereIn(
     'build_id',
     knex('builds').select('id').where({ name: 'third' }),
   );
+  const checked = await knex('builds').where({ name: 'checked' }).first();
+  await knex('build_checks').insert({ build_id: checked.id, asked_by: 'me' });
   expect(attempt).toBeDefined();
   expect(await removeOldHistory(knex, 0)).toEqual({ evaluations: 0, builds: 0 });
-  expect(await removeOldHistory(knex, 400)).toEqual({ evaluations: 2, builds: 2 });
+  expect(await removeOldHistory(knex, 400)).toEqual({ evaluations: 3, builds: 2 });
   expect(await removeOldHistory(knex, 400)).toEqual({ evaluations: 0, builds: 0 });
   expect(await knex('evaluations').orderBy('id').pluck('id')).toEqual([newest, recent, open]);
-  expect(await knex('builds').orderBy('name').pluck('name')).toEqual(['fifth', 'fourth', 'second', 'shared']);
+  expect(await knex('builds').orderBy('name').pluck('name')).toEqual([
+    'checked',
+    'fifth',
+    'fourth',
+    'second',
+    'shared',
+  ]);
   expect(await knex('log_chunks').where({ attempt_id: attempt.id })).toEqual([]);
 });
 

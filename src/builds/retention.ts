@@ -44,6 +44,7 @@ export async function removeOldHistory(db: Knex, days: number): Promise<RemovedH
       AND NOT EXISTS (SELECT 1 FROM build_inputs i JOIN builds d ON d.id = i.build_id
                       WHERE i.input_build_id = b.id AND d.finished_at IS NULL)
       AND NOT EXISTS (SELECT 1 FROM builds d WHERE d.culprit_build_id = b.id)
+      AND NOT EXISTS (SELECT 1 FROM build_checks c WHERE c.build_id = b.id AND c.finished_at IS NULL)
     ORDER BY b.finished_at LIMIT :batch`;
   const due: unknown = await db.raw(old, { days, batch: 1 });
   const builds =
