@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { silentLogger } from '../../basics/index.ts';
 import { nixesUnderTest, openTestNix, type TestNix } from '../../nix/test-nix.ts';
 import { createEvaluator, type Evaluator } from './create-evaluator.ts';
+import { netrcSecrets } from './netrc.ts';
 import { operatorSecrets } from './operator-secrets.ts';
 import {
   errorsOf,
@@ -41,6 +42,50 @@ afterAll(() => folder.remove());
 test('secrets are found in all files that Nix reads, and in its variable', () => {
   const env = { ...settings, NIX_CONFIG: 'access-tokens = e.example=variable-token' };
   expect(operatorSecrets(env)).toEqual(secrets);
+});
+
+test.each([
+  [
+    'a kind before the token',
+    'a.example=PAT:long-token b.example=OAuth2:other-token',
+    ['long-token', 'other-token'],
+  ],
+  ['line ends of Windows', 'a.example=long-token b.example=other-token\r', ['long-token', 'other-token']],
+])('tokens are found with %s', (_, tokens, expected) => {
+  expect(operatorSecrets({ NIX_CONF_DIR: '/nowhere', NIX_CONFIG: `access-tokens = ${tokens}` })).toEqual(
+    expect.arrayContaining(expected),
+  );
+});
+
+test('secrets are found in what the variable includes, comments or not, and in addresses', () => {
+  const lines = [`include ${conf}/user.conf# mine`, 'substituters = https://me:cache-password@c.example/x'];
+  const env = { NIX_CONF_DIR: '/nowhere', NIX_CONFIG: lines.join('\n') };
+  expect(operatorSecrets(env)).toEqual(['user-token', 'cache-password']);
+});
+
+test.each([
+  ['in quotes', 'machine a password "two words \\"more\\""', ['two words \\"more\\"', 'two words "more"']],
+  ['with a quote inside', 'machine a password long"password', ['long"password']],
+  ['on a line of its own', 'machine a\nlogin me\npassword\n  long-password\n', ['long-password']],
+  [
+    'of more than one machine a line',
+    'machine a password first-one machine b password second-one',
+    ['first-one', 'second-one'],
+  ],
+  ['beside a name like a keyword', 'machine a login password password long-password', ['long-password']],
+  [
+    'behind a macro',
+    'macdef init\nsay password whatever\n\nmachine a password long-password',
+    ['long-password'],
+  ],
+  [
+    'beside comments',
+    '# the password whatever\nmachine a password #long-password # password whatever',
+    ['#long-password'],
+  ],
+  ['that are names', 'machine a login ghp_long-token password x-oauth-basic', ['ghp_long-token']],
+])('passwords of a netrc file are found %s', (_, text, expected) => {
+  expect([...new Set(netrcSecrets(text))]).toEqual(expected);
 });
 
 describe.each(nixesUnderTest)('with $name', (under) => {
