@@ -80,7 +80,7 @@ async function searchFrom(
     const { bytes } = await readLog(reader.db, id, { fromByte: position, maxBytes: sliceBytes });
     if (bytes.length === 0) break;
     // Of a line as long as a slice the first piece stands for all: it is one line, and data.
-    const from = insideLine ? bytes.indexOf(newline) + 1 || bytes.length : 0;
+    const from: number = insideLine ? bytes.indexOf(newline) + 1 || bytes.length : 0;
     insideLine = insideLine && bytes[from - 1] !== newline;
     // Lines that a slice cuts are read with the next one.
     let to = position + bytes.length < end ? Math.max(bytes.lastIndexOf(newline) + 1, from) : bytes.length;
