@@ -74,6 +74,27 @@ test('a build that every machine was lost with ends when none has come back, nam
   await knex('builders').where({ id: other }).delete();
 });
 
+/** With nothing but a system. */
+const anyBuilder = (id: number) => ({
+  ...{ id, name: 'local', systems: ['x86_64-linux'], features: [], mandatoryFeatures: [] },
+  ...{ trustDomains: ['trusted'], slots: 1, free: 1, speed: 1 },
+});
+
+test('checks that no machine can do now keep none waiting that one can do', async () => {
+  const { knex, processId, builderId } = queue;
+  const rare = Array.from({ length: 120 }, (_, n) => ({ ...wanted(`rare-${n}`), requiredFeatures: ['kvm'] }));
+  await queue.enqueue([...rare, wanted('failed-here')]);
+  await queue.enqueue([wanted('common')]);
+  await knex('builds').update({ state: 'succeeded', finished_at: new Date() });
+  await knex.raw(`INSERT INTO build_checks (build_id, asked_by) SELECT id, 'me' FROM builds ORDER BY id`);
+  const { id: failedHere } = await knex('builds').where({ name: 'failed-here' }).first();
+  await knex('build_checks')
+    .where({ build_id: failedHere })
+    .update({ excluded_builder_ids: [builderId] });
+  const claimed = await knex.transaction((trx) => claimChecks(trx, [anyBuilder(builderId)], processId));
+  expect(claimed.map(({ name }) => name)).toEqual(['common']);
+});
+
 test('the words of a check are kept whatever bytes are in them', async () => {
   const { knex, processId, builderId } = queue;
   await queue.enqueue([wanted('checked')]);
@@ -81,9 +102,7 @@ test('the words of a check are kept whatever bytes are in them', async () => {
   await queue.end('checked', 'built');
   const { id } = await knex('builds').where({ name: 'checked' }).first();
   await knex.transaction((trx) => askForCheck(trx, id, 'me'));
-  const about = { name: 'local', systems: ['x86_64-linux'], features: [], mandatoryFeatures: [] };
-  const builder = { ...about, id: builderId, trustDomains: ['trusted'], slots: 1, free: 1, speed: 1 };
-  await knex.transaction((trx) => claimChecks(trx, [builder], processId));
+  await knex.transaction((trx) => claimChecks(trx, [anyBuilder(builderId)], processId));
   await queue.end('checked', 'failed', 'it printed \0 and went');
   expect(await listChecks(knex, id)).toMatchObject([
     { state: 'failed', message: 'it printed \u{fffd} and went' },

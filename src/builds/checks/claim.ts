@@ -51,12 +51,24 @@ async function waitingChecks(
     `SELECT c.id AS check_id, c.excluded_builder_ids, b.id AS build_id, b.drv_path, b.name, b.system,
             b.required_features, b.outputs, b.trust_domain, b.timeout_seconds, b.max_silent_seconds
      FROM build_checks c JOIN builds b ON b.id = c.build_id
-     WHERE c.finished_at IS NULL AND (b.system = 'builtin' OR b.system = ANY (:systems))
+     WHERE c.finished_at IS NULL
+       -- As \`fits\`: those that nobody here can take would fill what is looked at, and keep all others waiting.
+       AND EXISTS (
+         SELECT 1 FROM jsonb_to_recordset(:builders::jsonb) AS k (id bigint, systems text[], features text[],
+                         "mandatoryFeatures" text[], "trustDomains" text[])
+         WHERE k.id <> ALL (c.excluded_builder_ids) AND b.trust_domain = ANY (k."trustDomains")
+           AND (b.system = 'builtin' OR b.system = ANY (k.systems))
+           AND b.required_features <@ (k.features || k."mandatoryFeatures")
+           AND k."mandatoryFeatures" <@ b.required_features)
        AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.build_id = c.build_id AND a.state = 'running')
      ORDER BY c.id LIMIT ${lookedAt} FOR NO KEY UPDATE OF c SKIP LOCKED`,
-    { systems: [...new Set(builders.flatMap((builder) => builder.systems))] },
+    { builders: JSON.stringify(builders.map(capabilityOf)) },
   );
   return z.object({ rows: z.array(waitingRow) }).parse(result).rows;
+}
+
+function capabilityOf({ id, systems, features, mandatoryFeatures, trustDomains }: ClaimingBuilder) {
+  return { id, systems, features, mandatoryFeatures, trustDomains };
 }
 
 function fits(builder: ClaimingBuilder, check: Waiting): boolean {
