@@ -41,9 +41,13 @@ beforeAll(async () => {
   };
   const running = await build('running', 'building');
   const done = await build('done', 'succeeded');
+  const checked = await build('checked', 'succeeded');
+  const [check] = await db('build_checks').insert({ build_id: checked, asked_by: 'me' }).returning('id');
+  const attempt = { builder: 'mars', builder_id: builderId };
   await db('attempts').insert([
-    { build_id: running, builder: 'mars', builder_id: builderId, state: 'running' },
-    { build_id: done, builder: 'mars', builder_id: builderId, state: 'ended' },
+    { ...attempt, build_id: running, state: 'running' },
+    { ...attempt, build_id: done, state: 'ended' },
+    { ...attempt, build_id: checked, state: 'running', check_id: check.id },
   ]);
 });
 afterAll(() => database.drop());
@@ -74,6 +78,7 @@ test('an agent may upload what it builds now, and a token what its scope allows'
   const agent = { kind: 'agent', builderId } as const;
   expect(await mayUpload(agent, path('running'))).toBe(true);
   expect(await mayUpload(agent, path('done'))).toBe(false);
+  expect(await mayUpload(agent, path('checked')), 'built again only to compare').toBe(false);
   expect(await mayUpload(agent, path('other'))).toBe(false);
   expect(await mayUpload({ kind: 'agent', builderId: builderId + 100 }, path('running'))).toBe(false);
   expect(await mayUpload({ kind: 'token', id: 1, scope: 'admin' }, path('other'))).toBe(true);

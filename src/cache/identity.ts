@@ -64,13 +64,13 @@ async function identify(db: Knex, hash: Buffer): Promise<Identity | undefined> {
   return { kind: 'token', id, scope: row.scope };
 }
 
-/** The rule by the attempts that run: an agent may upload what the builds it works on are to make. */
+/** The rule by the attempts that run: an agent may upload what the builds it works on are to make, but not what it compares. */
 export function createMayUpload(db: Knex): MayUpload {
   return async (identity, path) => {
     if (identity.kind === 'token') return identity.scope === 'admin';
     const found = await db('attempts')
       .join('builds', 'builds.id', 'attempts.build_id')
-      .where({ 'attempts.builder_id': identity.builderId, 'attempts.state': 'running' })
+      .where({ 'attempts.builder_id': identity.builderId, 'attempts.state': 'running', check_id: null })
       .andWhereRaw(
         'EXISTS (SELECT 1 FROM jsonb_each_text(builds.outputs) AS output WHERE output.value = ?)',
         [path],
