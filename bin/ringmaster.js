@@ -2,7 +2,7 @@
 // Starts what `npm run build` has made. Some commands are also in files of their own, which are loaded
 // in a tenth of the time (docs/adr/0015-one-file-for-quick-commands.md); without them, all just starts later.
 'use strict';
-const { readFileSync } = require('node:fs');
+const { readFileSync, statSync } = require('node:fs');
 const { join } = require('node:path');
 const { Script } = require('node:vm');
 
@@ -19,7 +19,7 @@ function quickFile(args) {
 
 function runQuick(file) {
   const source = read(file, 'latin1');
-  if (source === undefined) return false;
+  if (source === undefined || isStale(file)) return false;
   const cache = read(`${file}.cache`);
   // The cache is one of this very file. V8 itself refuses one of another version or machine.
   const id = source.slice(source.lastIndexOf('//'));
@@ -28,6 +28,14 @@ function runQuick(file) {
   const script = new Script(source, { filename: file, cachedData });
   script.runInThisContext()(require, module, exports, file);
   return true;
+}
+
+/** Whether the modules were compiled since. What is installed has no mark of the compiler. */
+function isStale(file) {
+  const [compiled, made] = [join(__dirname, '../dist/build.tsbuildinfo'), file].map(
+    (name) => statSync(name, { throwIfNoEntry: false })?.mtimeMs ?? 0,
+  );
+  return compiled > made;
 }
 
 function read(name, encoding) {

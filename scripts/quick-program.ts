@@ -5,7 +5,7 @@
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { rm, writeFile } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -59,7 +59,8 @@ const moduleUrl = require('node:url').pathToFileURL(__filename).href;`,
   const text = (outputFiles[0]?.text ?? '').replace(/[^\0-\x7f]/g, unicodeEscape);
   // Both end with it, so that a cache is never taken for one of another file.
   const id = `//${createHash('sha256').update(text).digest('hex')}`;
-  await writeFile(file, `${text}${id}`);
+  await writeFile(`${file}.new`, `${text}${id}`);
+  await rename(`${file}.new`, file);
   const maker = join(import.meta.dirname, 'code-cache.cjs');
   await promisify(execFile)(process.execPath, [maker, file, ...start]);
 }
