@@ -1,8 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { OperatorError, silentLogger } from '../basics/index.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
+import { beginSession, findAgentByToken } from './agents/records.ts';
 import { changeBuilder, removeBuilder } from './change.ts';
 import { type BuilderHealth, createBuilderHealth, restMs } from './health.ts';
+import { addBuilder } from './registration.ts';
 import { registerBuilder } from './registry.ts';
 import type { Builder } from './types.ts';
 
@@ -178,3 +180,20 @@ function succeeds(): Promise<void> {
 function row() {
   return database.knex('builders').where({ id: builder.id }).first();
 }
+
+test('what an agent is allowed holds, also when it is said while the agent connects', async () => {
+  const { knex } = database;
+  const { token } = await addBuilder(knex, { name: 'dials-in' });
+  const known = await findAgentByToken(knex, token ?? '');
+  await changeBuilder(knex, 'dials-in', { slots: 1, systems: ['x86_64-linux'] });
+  if (!known) throw new Error('its token is not known');
+  const claims = { systems: ['x86_64-linux', 'aarch64-linux'], features: ['kvm'], slots: 8 };
+  const about = { instanceId: 'a', machineId: 'b', version: '1' };
+  const process_ = { host: 'h', boot_id: 'b', pid_namespace: 'n', pid: 1, pid_started: '1' };
+  const [{ id }] = await knex('processes')
+    .insert({ ...process_, roles: [], task_worker_ids: [] })
+    .returning('id');
+  const session = await beginSession(knex, known, { ...claims, ...about }, id);
+  expect(session).toMatchObject({ slots: 1, systems: ['x86_64-linux'], features: ['kvm'] });
+  await removeBuilder(knex, 'dials-in');
+});

@@ -86,28 +86,37 @@ export async function findAgentByToken(db: Knex, token: string): Promise<Builder
 /** Begins a session, on this process; what an earlier one says is not believed from now on. */
 export async function beginSession(
   db: Knex,
-  record: BuilderRecord,
+  { id }: Pick<BuilderRecord, 'id'>,
   claims: AgentClaims,
   processId: number,
 ): Promise<BuilderRecord | undefined> {
-  const { systems, features, slots } = withinAllowance(claims, record.allowance);
-  const rows: unknown[] = await db('builders')
-    .where({ id: record.id })
-    .whereNull('removed_at')
-    .update({
-      systems: [...systems],
-      features: [...features],
-      slots,
-      version: claims.version,
-      claims: JSON.stringify({ systems: claims.systems, features: claims.features, slots: claims.slots }),
-      machine_id: claims.machineId,
-      process_id: processId,
-      withheld: null,
-      seen_at: db.fn.now(),
-      agent_generation: db.raw('agent_generation + 1'),
-    })
-    .returning([...columns]);
-  return rows.map((found) => row.parse(found))[0];
+  return db.transaction(async (trx) => {
+    // What it is allowed may be changing at this moment.
+    const found: unknown = await trx('builders')
+      .select(...columns)
+      .where({ id })
+      .whereNull('removed_at')
+      .forNoKeyUpdate()
+      .first();
+    if (found === undefined) return undefined;
+    const { systems, features, slots } = withinAllowance(claims, row.parse(found).allowance);
+    const rows: unknown[] = await trx('builders')
+      .where({ id })
+      .update({
+        systems: [...systems],
+        features: [...features],
+        slots,
+        version: claims.version,
+        claims: JSON.stringify({ systems: claims.systems, features: claims.features, slots: claims.slots }),
+        machine_id: claims.machineId,
+        process_id: processId,
+        withheld: null,
+        seen_at: trx.fn.now(),
+        agent_generation: trx.raw('agent_generation + 1'),
+      })
+      .returning([...columns]);
+    return rows.map((updated) => row.parse(updated))[0];
+  });
 }
 
 /** An agent decides within what it is allowed. */
