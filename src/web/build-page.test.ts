@@ -112,6 +112,24 @@ test('an input of a private repository has no page', async () => {
   expect((await app.inject(`/builds/${secret.id}/events`)).statusCode).toBe(404);
 });
 
+test('a failure that is known from a private repository names no build of it', async () => {
+  const { knex } = database;
+  const secret: { id: number } = await knex('builds').where({ name: 'secret-thing' }).first('id');
+  const known: { build_id: number } = await knex('jobs')
+    .join('evaluations', 'evaluations.id', 'evaluation_id')
+    .where({ revision_id: await revisionOf(machines.known), path: '{checks,again}' })
+    .first('build_id');
+  const builds = knex('builds').where({ id: known.build_id });
+  const before: { cached_failure_of: number } = await builds.clone().first('cached_failure_of');
+  await builds.clone().update({ cached_failure_of: secret.id });
+  const path = `/acme/machines/commit/${machines.known}/checks.again`;
+  const { body } = await app.inject(path);
+  expect(await read(path)).toContain('This derivation is known to fail. A comment');
+  expect(body).not.toContain(`/builds/${secret.id}"`);
+  await builds.clone().update(before);
+  expect(await read(path)).toContain(`is known to fail, from build ${before.cached_failure_of}.`);
+});
+
 test('a failed attribute says first what its log complains of, and where in the commit', async () => {
   await database.knex('build_places').insert({
     revision_id: await revisionOf(shas.red),

@@ -123,12 +123,19 @@ const OfBuild: FC<{ id: number | null; page: JobPage; children?: Child }> = ({ i
 const KnownFailure: FC<{ page: JobPage }> = ({ page }) => {
   const id = page.build?.cached_failure_of ?? null;
   if (id === null) return null;
+  // Only a private repository may have it: visitors are not led to what is not there for them.
+  const visible = page.places.has(id) || page.evidence?.build.id === id;
   return (
     <Banner tone="muted" title="Not tried again">
-      This derivation is known to fail, from{' '}
-      <OfBuild id={id} page={page}>
-        build {id}
-      </OfBuild>
+      This derivation is known to fail
+      {visible ? (
+        <>
+          , from{' '}
+          <OfBuild id={id} page={page}>
+            build {id}
+          </OfBuild>
+        </>
+      ) : null}
       . A comment of one line, <code>/ci rerun failed</code>, has it tried again.
     </Banner>
   );

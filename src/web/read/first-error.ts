@@ -25,8 +25,8 @@ interface LogOfAttempt {
 }
 
 const sliceBytes = 1024 * 1024;
-/** Bytes of one log that are looked through: about a second's work, once. */
-const mostBytes = 32 * sliceBytes;
+/** Bytes of one log that are looked through, as many as `builds.log_limit` allows by default: about two seconds' work, once. */
+const mostBytes = 64 * sliceBytes;
 /** Answers that are kept: logs that are over do not change. */
 const mostKept = 500;
 const excerptLines = 4;

@@ -11,7 +11,7 @@ const wantedShape = jobShape.extend({
 });
 export type WantedBy = z.infer<typeof wantedShape>;
 
-/** The newest visible jobs that have the build, or something that needs it, or were evaluated with its help. */
+/** The newest visible jobs that have the build, or something that needs it; those that have it first. */
 export async function listWantedBy(reader: Reader, buildId: number, limit: number): Promise<WantedBy[]> {
   return readRows(
     reader,
