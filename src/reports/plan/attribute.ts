@@ -118,7 +118,7 @@ function messageWords({ error, build }: JobFacts, sentence: string): readonly st
   if (!build) return [];
   const { culprit } = build;
   if (culprit && isFailure(build.state) && !saysMore(culprit.message)) {
-    const cause = shortCause(culprit.message);
+    const cause = cutText(shortCause(culprit.message), 500);
     return [`${inlineCode(culprit.name)} did not build${cause === '' ? '' : `: ${safeInline(cause)}`}.`];
   }
   const parts = [build.message, culprit?.message ?? ''].filter(

@@ -55,3 +55,19 @@ it('nothing that is planned goes over a limit of GitHub, whatever the repository
     { numRuns: 15 },
   );
 });
+
+it('cuts what a dependency said, however long its one line is', () => {
+  const culprit = {
+    name: 'zlib',
+    state: 'failed',
+    message: `The builder said ${'no '.repeat(30_000)}`,
+  } as const;
+  const [check] = planReports(
+    facts({
+      evaluation: evaluation({ state: 'failed' }),
+      jobs: [job('x', { build: failedBuild({ state: 'dependency-failed', culprit }) })],
+    }),
+    options,
+  ).filter(({ name }) => name === 'ringmaster / x');
+  expect(check?.kind === 'check' && check.summary).toContain('`zlib` did not build: The builder said no');
+});
