@@ -69,5 +69,5 @@ it('cuts what a dependency said, however long its one line is', () => {
     }),
     options,
   ).filter(({ name }) => name === 'ringmaster / x');
-  expect(check?.kind === 'check' && check.summary).toContain('`zlib` did not build: The builder said no');
+  expect(check?.kind === 'check' && check.summary).toContain('`zlib` did not build: `The builder said no');
 });
