@@ -94,18 +94,24 @@ describe.each(nixesUnderTest)('with $name', (under) => {
       enqueue,
       hold: (drvPaths) => holdDerivations(holding, drvPaths),
     });
-    const evaluation = await coordinator.push(await origin.commit(files('rooted')));
+    const sha = await origin.commit(files('rooted'));
+    await coordinator.push(sha);
+    const toBuild = expect.stringMatching(/-ringmaster-to-build$/);
+    expect(await readdir(folder)).toEqual([toBuild]);
+    // The same for one whose result is known.
+    await rm(join(folder, (await readdir(folder)).join()));
+    const evaluation = await coordinator.rerun(sha);
     // As when the server is killed before its roots have been looked at for the first time.
     await Promise.all([coordinator.close(), texts.close()]);
     await collect();
-    expect(await readdir(folder)).toEqual([expect.stringMatching(/-ringmaster-to-build$/)]);
+    expect(await readdir(folder)).toEqual([toBuild]);
     const keeping = { db: database.knex, folder, store, storeDir: nix.storeDir, keep };
     await updateGcRoots(keeping);
     await collect();
     const [job] = await coordinator.jobs(evaluation.id);
     const drvPath = job?.drv_path ?? '';
     expect(await readdir(folder)).toEqual(expect.arrayContaining([basename(drvPath)]));
-    expect(await readdir(folder)).not.toContainEqual(expect.stringMatching(/-ringmaster-to-build$/));
+    expect(await readdir(folder)).not.toContainEqual(toBuild);
     expect(await built(drvPath)).toBe('a file, a text\n');
     await rm(folder, { recursive: true });
   });

@@ -19,7 +19,7 @@ import type { ClaimedEvaluation } from './queue.ts';
 import { type Reuse, type ReuseKeys, reuseKeys } from './reuse.ts';
 import { purityOf } from './reuse-purity.ts';
 import { announceFiles, type Other } from './same-files.ts';
-import { type StoreOptions, storeEvents } from './store-events.ts';
+import { type StoreOptions, storeEvents, topsOf } from './store-events.ts';
 
 /** Who evaluates on this machine. */
 export interface EvaluatorInUse {
@@ -76,12 +76,12 @@ export async function evaluateCommit(
     evaluator: systems ? [...evaluator.identity, `systems: ${systems.join(' ')}`] : evaluator.identity,
   });
   const known = await knownResult(options.db, options.openPlanning, keys);
-  if (known) return known;
+  if (known) return held(options, known);
   const other = await announceFiles(options.db, evaluation, keys.ofTree);
   if (other) return { kind: 'waits', other };
   // Whoever evaluated the same files may have ended just before that.
   const knownNow = await knownResult(options.db, options.openPlanning, keys);
-  if (knownNow) return knownNow;
+  if (knownNow) return held(options, knownNow);
   const checkedOut = await options.checkOut(evaluation, signal);
   if (checkedOut.kind !== 'ready') return withoutCommit(checkedOut, evaluation);
   const { checkout } = checkedOut;
@@ -187,6 +187,12 @@ async function treeOf(
       author: db.raw(`CASE WHEN author = '' THEN ? ELSE author END`, [commit.author]),
     });
   return commit.tree;
+}
+
+/** What of a known result is to be built again stays, as what was evaluated now does. */
+async function held(options: EvaluateCommitOptions, known: KnownResult): Promise<KnownResult> {
+  if (known.kind === 'known') await options.hold?.(topsOf(known.plan));
+  return known;
 }
 
 function sourceArgument(evaluation: ClaimedEvaluation): SourceArgument {

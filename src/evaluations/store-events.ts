@@ -157,7 +157,8 @@ async function storeBatch(
   progress.tops.push(...topsOf(plan));
 }
 
-function topsOf({ wanted }: BuildPlan): readonly string[] {
+/** Derivations to build that no other one of them refers to. */
+export function topsOf({ wanted }: BuildPlan): readonly string[] {
   const whole = wanted.filter((build) => !build.inputsOnly);
   const below = new Set(whole.flatMap((build) => build.inputs));
   return whole.flatMap(({ drvPath }) => (below.has(drvPath) ? [] : [drvPath]));
