@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openWorkshop, processesWith, root, type Workshop } from './run-program.ts';
@@ -92,6 +93,21 @@ describe('ringmaster run in a pipe', () => {
     expect(status).toBe(expected);
     expect(stdout).toMatch(/2 jobs: 2 cancelled, interrupted, /);
     expect(await processesWith(seconds)).toEqual([]);
+  });
+
+  it('ends at once while it waits for whether the sandbox works', async () => {
+    const shell = join(workshop.folder, 'slow-shell');
+    await writeFile(shell, '#!/bin/busybox sh\nexec /bin/busybox sleep 86403.7\n', { mode: 0o755 });
+    const checkout = await workshop.checkout(sleeper('1'));
+    const running = workshop.start(['run', checkout], {
+      NIX_CONFIG: `substituters =\nsandbox-paths = /bin/sh=${shell} /bin/busybox`,
+    });
+    await running.shows('evaluated ');
+    running.child.kill('SIGINT');
+    const { status, stdout } = await running.ended;
+    expect(status).toBe(130);
+    expect(stdout).toMatch(/✘ 2 jobs.*interrupted, /);
+    expect(await processesWith('sleep 86403.7')).toEqual([]);
   });
 });
 

@@ -96,7 +96,7 @@ export async function run(context: CommandContext, options: RunOptions): Promise
       await build({ evaluating, context, settings, nix, slots, journal, reporter, tails, proveSandbox });
     } else {
       // Whoever evaluates may have something built for it, and is told the same as who builds.
-      const proven = proveSandbox();
+      const proven = unlessAborted(proveSandbox(), signal);
       proven.catch(() => {});
       await evaluate(evaluating, undefined);
       await proven;
@@ -209,7 +209,7 @@ async function build(work: Building): Promise<void> {
   const builder = createLocalBuilder({ store, nix, name: 'local', slots, maxLogBytes: settings.maxLogBytes });
   const warm = openEarly(store, texts);
   // Beside the evaluation; builds wait for it.
-  const proven = work.proveSandbox({ store, texts });
+  const proven = unlessAborted(work.proveSandbox({ store, texts }), evaluating.signal);
   proven.catch(() => {});
   const given = new AbortController();
   const signal = AbortSignal.any([evaluating.signal, given.signal]);
@@ -234,6 +234,13 @@ async function build(work: Building): Promise<void> {
     await builder.close();
     derivations.close();
   }
+}
+
+/** Whoever has broken it off is not told that it failed. */
+function unlessAborted(proof: Promise<void>, signal: AbortSignal): Promise<void> {
+  return proof.catch((error: unknown) => {
+    if (!signal.aborted) throw error;
+  });
 }
 
 /** A planner whose plans, if there is something to build, wait for what builds need. */

@@ -36,6 +36,8 @@ export async function findNix(
   options: Omit<DetectOptions, 'sandbox'> & {
     /** Asked when Nix is at work already. */
     readonly sandbox: () => Promise<DetectOptions['sandbox']>;
+    /** Ends a proof that is under way, which then fails. */
+    readonly signal?: AbortSignal;
   },
 ): Promise<FoundNix> {
   const programs = findPrograms(env.PATH ?? '');
@@ -66,6 +68,7 @@ export async function findNix(
   const defaults = neededDefaults({ settings, direct, userId, groupExists, fileExists });
   const strict = environmentWith(defaults + strictSandbox);
   const turnedOff = direct && settings.sandbox !== 'true';
+  const signal = options.signal ?? new AbortController().signal;
   const nixWith = async (environment: Record<string, string>, sandbox: boolean): Promise<LocalNix> => ({
     version,
     programs,
@@ -90,7 +93,7 @@ export async function findNix(
     const inForce = turnedOff ? (await readSettings(programs.nix, strict)).sandbox : 'true';
     if (inForce !== 'true') throw sandboxTurnedOff(inForce);
     const prove = async (through?: ProbedStore) => {
-      const found = await probe(inSandbox, through);
+      const found = await probe(inSandbox, signal, through);
       if (!found.sandboxed) throw sandboxUnavailable(storeAccess, found.reason);
     };
     const given = [env.NIX_CONFIG, options.config].join('\n');
@@ -99,7 +102,7 @@ export async function findNix(
     await prove();
     return { nix: inSandbox, proveSandbox: async () => {} };
   }
-  if (!turnedOff && (await probe(inSandbox)).sandboxed) {
+  if (!turnedOff && (await probe(inSandbox, signal)).sandboxed) {
     return { nix: inSandbox, proveSandbox: async () => {} };
   }
   const open = environmentWith(`${defaults}sandbox = ${turnedOff ? settings.sandbox : 'false'}\n`);
@@ -112,15 +115,15 @@ function mayOverrule(config: string): boolean {
 }
 
 /** Without connections to use, it opens some of its own. */
-async function probe(nix: LocalNix, through?: ProbedStore): Promise<SandboxProbe> {
+async function probe(nix: LocalNix, signal: AbortSignal, through?: ProbedStore): Promise<SandboxProbe> {
   const { system, layout } = nix;
-  if (through) return tellTrouble(probeSandbox({ ...through, system, layout }));
+  if (through) return tellTrouble(probeSandbox({ ...through, system, layout, signal }));
   const { access, programs, environment: env } = nix;
   // Nothing is looked for elsewhere, so nobody need wait for whether it could be.
   const store = openLocalStore({ nix: { ...nix, substituters: [] }, logger: silentLogger() });
   const texts = createTextWriter({ access, nixDaemon: programs['nix-daemon'], env });
   try {
-    return await tellTrouble(probeSandbox({ store, texts, system, layout }));
+    return await tellTrouble(probeSandbox({ store, texts, system, layout, signal }));
   } finally {
     await texts.close();
     await store.close();

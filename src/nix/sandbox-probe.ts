@@ -21,6 +21,8 @@ export interface ProbedStore {
 export interface ProbeOptions extends ProbedStore {
   readonly system: string;
   readonly layout: StoreLayout;
+  /** Ends the build. */
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -33,7 +35,7 @@ export async function probeSandbox(options: ProbeOptions): Promise<SandboxProbe>
   const lines: string[] = [];
   const { status, message } = await options.store.realise({
     drvPath,
-    signal: new AbortController().signal,
+    signal: options.signal,
     timeoutSeconds: 120,
     maxSilentSeconds: 0,
     onLogLine: (line) => void lines.push(line.toString()),

@@ -24,7 +24,11 @@ export async function lookAround(
   { path }: { readonly path: string },
 ): Promise<Surroundings> {
   const home = nixHome(context.env);
-  const nix = findNix(context.env, { home, sandbox: async () => (await settings).sandbox });
+  const nix = findNix(context.env, {
+    home,
+    sandbox: async () => (await settings).sandbox,
+    signal: context.interruption.signal,
+  });
   const checkout = findCheckout(context, path);
   const settings = import('./settings.ts').then(({ loadRunSettings }) => loadRunSettings(context));
   // Which nearly everybody wants.
