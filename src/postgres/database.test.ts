@@ -40,16 +40,19 @@ describe.each(testServers)('a database on $name', (server) => {
       'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
     );
     client.release();
-    // Who asks before the end was heard of fails by it, in a way that is known; the next one does not.
+    // Who asks before the end of a connection was heard of fails by it, in a way that is known; when all have
+    // been tried, there is an answer.
     for (const ask of [
       () => database.pool.query('select 1 as one'),
       () => database.knex.raw('select 1 as one'),
     ]) {
-      const { rows } = await ask().catch((error: unknown) => {
-        expect(isConnectionError(error)).toBe(true);
-        return ask();
-      });
-      expect(rows).toEqual([{ one: 1 }]);
+      const tries = async (left: number): Promise<{ rows: unknown[] }> =>
+        ask().catch((error: unknown) => {
+          expect(isConnectionError(error)).toBe(true);
+          expect(left).toBeGreaterThan(0);
+          return tries(left - 1);
+        });
+      expect((await tries(20)).rows).toEqual([{ one: 1 }]);
     }
   });
 });
