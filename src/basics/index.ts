@@ -1,4 +1,5 @@
 export * from './errors.ts';
+export * from './find-on-path.ts';
 export * from './heap.ts';
 export * from './logging.ts';
 export * from './process.ts';

@@ -1,17 +1,13 @@
 /** Nix's programs, and what was compiled into them. */
-import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { OperatorError, runProcess } from '../basics/index.ts';
+import { isExecutable, OperatorError, runProcess } from '../basics/index.ts';
 
 const programNames = ['nix', 'nix-build', 'nix-daemon', 'nix-instantiate', 'nix-store'] as const;
 
 /** Absolute paths. */
 export type NixPrograms = Readonly<Record<(typeof programNames)[number], string>>;
 
-/**
- * The first folder of a search path that has all of them. Synchronously: all else waits for it, and each
- * look takes microseconds, but a round trip of an asynchronous one a hundred times that.
- */
+/** The first folder of a search path that has all of them. */
 export function findPrograms(path: string): NixPrograms {
   for (const folder of path.split(delimiter).filter((entry) => entry.startsWith('/'))) {
     const file = (name: string) => join(folder, name);
@@ -32,15 +28,6 @@ export function findPrograms(path: string): NixPrograms {
       'Elsewhere: https://nixos.org/download. Then start again with its bin folder on PATH.',
     exitStatus: 3,
   });
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 export interface NixConstants {

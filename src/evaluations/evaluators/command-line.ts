@@ -3,8 +3,7 @@
  * are put together, so that whatever holds it in is added here and holds for both evaluators.
  */
 import { delimiter, dirname } from 'node:path';
-import { runProcess } from '../../basics/index.ts';
-import { findOnPath, findOnPathNow } from './find-on-path.ts';
+import { findOnPath, runProcess } from '../../basics/index.ts';
 import { nameInJail } from './jail/jail-mounts.ts';
 
 export interface EvaluatorProgram {
@@ -116,7 +115,7 @@ function searchPath(program: string, inherited: string | undefined): string {
  */
 function withMemoryLimit(wanted: EvaluatorProgram, path: string): Pick<CommandLine, 'file' | 'args'> {
   const command = [...containmentCommand(wanted.containment), wanted.program, ...wanted.arguments];
-  const prlimit = findOnPathNow('prlimit', path);
+  const prlimit = findOnPath('prlimit', path);
   if (prlimit !== undefined) {
     const limits = [`--as=${wanted.memoryMegabytes * 1024 * 1024}`, '--core=0'];
     return { file: prlimit, args: [...limits, '--', ...command] };
@@ -135,7 +134,7 @@ function containmentCommand(containment: Containment): readonly string[] {
 
 /** Tries whether this machine lets us have PID namespaces. It takes root, or a generous container. */
 export async function probeContainment(path: string): Promise<Containment> {
-  const unshare = await findOnPath('unshare', path);
+  const unshare = findOnPath('unshare', path);
   const [program, ...args] =
     unshare === undefined
       ? []

@@ -1,7 +1,7 @@
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Logger } from '../../basics/index.ts';
-import { OperatorError, runProcess } from '../../basics/index.ts';
+import { findOnPath, OperatorError, runProcess } from '../../basics/index.ts';
 import {
   chooseAccess,
   createTextWriter,
@@ -12,7 +12,6 @@ import {
 import type { Evaluate } from '../events.ts';
 import { probeContainment } from './command-line.ts';
 import { createEvaluate } from './evaluate.ts';
-import { findOnPath } from './find-on-path.ts';
 import { type Jail, type JailSetting, probeJail } from './jail/jail.ts';
 import { createJailBuilder } from './jail/jail-room.ts';
 import { createJobsWalk } from './nix-eval-jobs/nix-eval-jobs.ts';
@@ -76,10 +75,10 @@ export async function createEvaluator(options: EvaluatorOptions): Promise<Evalua
   const program = await nixInstantiate(nix);
   const setting = options.jail ?? 'auto';
   const temporaryDirectory = options.temporaryDirectory ?? tmpdir();
-  const [jail, version, repl] = await Promise.all([
+  const repl = findOnPath('nix', dirname(program));
+  const [jail, version] = await Promise.all([
     findJail(setting, options.foundJail ?? probeJail(setting, env.PATH ?? '')),
     nix.version ?? nixVersion(program, env),
-    findOnPath('nix', dirname(program)),
     removeLeftOverFolders(temporaryDirectory, log),
   ]);
   // A jail contains what is in it.
@@ -172,7 +171,7 @@ async function jobsProgram(
   { nix, log, prefer }: EvaluatorOptions,
   jail: Jail,
 ): Promise<JobsProgram | undefined> {
-  const program = nix.nixEvalJobs ?? (await findOnPath('nix-eval-jobs', nix.env.PATH ?? ''));
+  const program = nix.nixEvalJobs ?? findOnPath('nix-eval-jobs', nix.env.PATH ?? '');
   const probed = program === undefined ? 'it is not on PATH' : await probeJobsProgram(program, nix.env, log);
   // What does not restrict by itself is only let near code where the jail holds it.
   const unheld = typeof probed !== 'string' && jail.kind === 'none' ? probed.unrestricted : undefined;
@@ -191,7 +190,7 @@ async function jobsProgram(
 }
 
 async function nixInstantiate(nix: EvaluatorNix): Promise<string> {
-  const program = nix.nixInstantiate ?? (await findOnPath('nix-instantiate', nix.env.PATH ?? ''));
+  const program = nix.nixInstantiate ?? findOnPath('nix-instantiate', nix.env.PATH ?? '');
   if (program !== undefined) return program;
   throw new OperatorError({
     code: 'nix-missing',

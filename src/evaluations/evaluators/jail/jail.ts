@@ -2,8 +2,7 @@
  * The jail around evaluator processes: bubblewrap, with nothing inside but what evaluating needs.
  * Nix's own restrictions come on top; this is what holds where they do not.
  */
-import { runProcess } from '../../../basics/index.ts';
-import { findOnPath } from '../find-on-path.ts';
+import { findOnPath, runProcess } from '../../../basics/index.ts';
 import { mountArguments, systemMounts } from './jail-mounts.ts';
 
 /** What this machine has to lock evaluations in with. */
@@ -40,7 +39,7 @@ const namespaceChoices = [
 export async function probeJail(setting: JailSetting, path: string): Promise<Jail> {
   if (setting === 'off') return { kind: 'none', reason: 'evaluation.jail is "off"' };
   if (process.platform !== 'linux') return { kind: 'none', reason: 'bubblewrap works on Linux only' };
-  const bwrap = await findOnPath('bwrap', path);
+  const bwrap = findOnPath('bwrap', path);
   if (bwrap === undefined) return { kind: 'none', reason: 'bubblewrap (the program bwrap) is not installed' };
   const mounts = mountArguments(await systemMounts());
   let complaint = '';
