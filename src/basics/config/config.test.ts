@@ -112,31 +112,60 @@ describe('the configuration', () => {
     });
 
     it.each([
-      ['[server]\nprot = 1', 'server.prot', 'server.port'],
-      ['[sever]\nport = 1', 'sever', 'server'],
-      ['port = 1', 'port', 'server.port'],
-      ['[builds]\nmaxSilent = 1', 'builds.maxSilent', 'builds.max_silent'],
-    ])('with an unknown key (%j) is refused with the nearest key', async (text, key, meant) => {
-      await write(text);
-      await expect(load()).rejects.toMatchObject({
-        code: 'config-key-unknown',
-        exitStatus: 3,
-        message: `${join(directory, 'ringmaster.toml')}: there is no setting '${key}'. Did you mean '${meant}'?`,
-      });
-    });
+      ['[server]\nprot = 1', 'server.prot', 'server.port', '2:1'],
+      ['\n# ours\n[sever]\nport = 1', 'sever', 'server', '3:2'],
+      ['port = 1', 'port', 'server.port', '1:1'],
+      ['[builds]\nmaxSilent = 1', 'builds.maxSilent', 'builds.max_silent', '2:1'],
+      ['server = { host = "::", prot = 1 }', 'server.prot', 'server.port', '1:25'],
+      ['[server]\r\nroles = [\r\n  "web",\r\n]\r\n  prot = 1\r\n', 'server.prot', 'server.port', '5:3'],
+    ])(
+      'with an unknown key (%j) is refused at its place with the nearest key',
+      async (text, key, meant, place) => {
+        await write(text);
+        await expect(load()).rejects.toMatchObject({
+          code: 'config-key-unknown',
+          exitStatus: 3,
+          message: `${join(directory, 'ringmaster.toml')}:${place}: there is no setting '${key}'. Did you mean '${meant}'?`,
+        });
+      },
+    );
 
     it('does not take text for a number', async () => {
       await write('[server]\nport = "80"');
       await expect(load()).rejects.toMatchObject({
         code: 'config-value-invalid',
         exitStatus: 3,
-        message: `server.port = "80", from file ${join(directory, 'ringmaster.toml')}, is not usable. It must be a port number from 0 to 65535.`,
+        message: `server.port = "80", from file ${join(directory, 'ringmaster.toml')}:2:1, is not usable. It must be a port number from 0 to 65535.`,
       });
     });
 
     it('does not take a value where a section belongs', async () => {
-      await write('server = 1');
-      await expect(load()).rejects.toMatchObject({ code: 'config-key-unknown' });
+      await write('log = { level = "info" }\nserver = 1');
+      await expect(load()).rejects.toMatchObject({
+        code: 'config-key-unknown',
+        message: expect.stringContaining("ringmaster.toml:2:1: 'server' is a section"),
+      });
+    });
+
+    it.each([
+      [
+        'slots = 0',
+        /builders\[1\]\.slots = 0, from file \S+\.toml:8:1, is not usable \(.+\)\. builders must be/,
+      ],
+      ['slot = 2', /builders\[1\]\.slot = 2, from file \S+\.toml:8:1, is not a key that there is/],
+      ['systems = "x86_64-linux"', /builders\[1\]\.systems = "x86_64-linux", from file \S+\.toml:8:1, /],
+      ['', /builders\[1\]\.systems, from file \S+\.toml:5:3, is missing/],
+    ])('names the machine and the line of what is wrong with it (%j)', async (line, words) => {
+      const machine = (name: string) => `[[builders]]\nname = "${name}"\nuri = "ssh-ng://${name}"\n`;
+      const rest = line.startsWith('sl') ? 'systems = ["x86_64-linux"]\n' : '';
+      const first = `${machine('a')}systems = ["x86_64-linux"]\n`;
+      await write(`${first}${machine('b')}${line}\n${rest}`);
+      await expect(load()).rejects.toThrow(words);
+    });
+
+    it('tells the line that names a file of a secret that is not there', async () => {
+      await write('[github]\n\nprivate_key_path = "none.pem"');
+      await expect(load()).rejects.toThrow(/private_key_path \(file \S+ringmaster\.toml:3:1\)/);
     });
   });
 

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 import { exitStatus, messageOf, OperatorError } from '../errors.ts';
 import { nearest } from './nearest.ts';
+import { placeOf } from './place-in-file.ts';
 import type { ConfigRequest } from './request.ts';
 import { settings } from './settings.ts';
 
@@ -11,6 +12,8 @@ export interface ConfigFile {
   readonly path: string;
   /** Value of each key that is present, under its dotted name. */
   readonly values: ReadonlyMap<string, unknown>;
+  /** `FILE:LINE:COLUMN` of what is named, as compilers write it; for errors. */
+  locate(path: readonly (string | number)[]): string;
 }
 
 /** Reads the file named by flag or environment, or the first that exists in the usual places. */
@@ -45,8 +48,12 @@ async function read(path: string): Promise<ConfigFile> {
     });
   });
   const values = new Map<string, unknown>();
-  flatten(path, parseToml(path, text), '', values);
-  return { path, values };
+  const locate: ConfigFile['locate'] = (parts) => {
+    const place = placeOf(text, parts);
+    return place ? `${path}:${place.line}:${place.column}` : path;
+  };
+  flatten(locate, parseToml(path, text), [], values);
+  return { path, values, locate };
 }
 
 function parseToml(path: string, text: string): Record<string, unknown> {
@@ -64,32 +71,38 @@ function parseToml(path: string, text: string): Record<string, unknown> {
   }
 }
 
-function flatten(path: string, table: object, prefix: string, into: Map<string, unknown>): void {
+function flatten(
+  locate: ConfigFile['locate'],
+  table: object,
+  parents: readonly string[],
+  into: Map<string, unknown>,
+): void {
   for (const [name, value] of Object.entries(table)) {
-    const key = `${prefix}${name}`;
+    const parts = [...parents, name];
+    const key = parts.join('.');
     const isSection = settings.some((setting) => setting.key.startsWith(`${key}.`));
     if (isSection && typeof value === 'object' && value !== null && !Array.isArray(value)) {
-      flatten(path, value, `${key}.`, into);
+      flatten(locate, value, parts, into);
     } else if (settings.some((setting) => setting.key === key)) {
       into.set(key, value);
     } else if (isSection) {
-      throw notASection(path, key);
+      throw notASection(locate(parts), key);
     } else {
-      throw unknownKey(path, key);
+      throw unknownKey(locate(parts), key);
     }
   }
 }
 
-function notASection(path: string, key: string): OperatorError {
+function notASection(place: string, key: string): OperatorError {
   return new OperatorError({
     code: 'config-key-unknown',
-    message: `${path}: '${key}' is a section, not a setting.`,
+    message: `${place}: '${key}' is a section, not a setting.`,
     hint: `Write [${key}] on a line of its own and its settings below.`,
     exitStatus: exitStatus.configuration,
   });
 }
 
-function unknownKey(path: string, key: string): OperatorError {
+function unknownKey(place: string, key: string): OperatorError {
   const keys = settings.map((setting) => setting.key);
   const sections = [...new Set(keys.flatMap((one) => (one.includes('.') ? [one.split('.')[0] ?? ''] : [])))];
   const lastPart = key.split('.').at(-1);
@@ -97,7 +110,7 @@ function unknownKey(path: string, key: string): OperatorError {
   const meant = nearest(key, [...keys, ...sections]) ?? elsewhere;
   return new OperatorError({
     code: 'config-key-unknown',
-    message: `${path}: there is no setting '${key}'.${meant ? ` Did you mean '${meant}'?` : ''}`,
+    message: `${place}: there is no setting '${key}'.${meant ? ` Did you mean '${meant}'?` : ''}`,
     hint: "docs/reference/configuration.md lists all settings; 'ringmaster config show' those in force.",
     exitStatus: exitStatus.configuration,
   });

@@ -5,12 +5,13 @@
 import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { exitStatus, OperatorError } from '../errors.ts';
+import { exitStatus } from '../errors.ts';
 import { fromEnvironment, readSecret, strayVariables } from './environment.ts';
 import { type ConfigFile, readConfigFile } from './file.ts';
 import type { ConfigRequest } from './request.ts';
 import { type Config, configSchema } from './schema.ts';
 import { type Setting, schemaDefault, settings } from './settings.ts';
+import { valueError } from './value-error.ts';
 
 /** One setting's value and origin. Values of secrets are masked already. */
 export interface ConfigValue {
@@ -36,6 +37,8 @@ interface Found {
   readonly isDefault?: boolean;
   /** Whether the source has types (TOML, the schema), so that text is meant as text. */
   readonly typed?: boolean;
+  /** Says where in the source a part of the value stands, where that is known. */
+  locate?(path: readonly (string | number)[]): string;
 }
 
 /** Gathers and checks the configuration. Mistakes are OperatorErrors with exit status 3. */
@@ -68,7 +71,9 @@ async function find(
   const given = await fromEnvironment(setting, request.env);
   if (given) return given;
   if (file?.values.has(setting.key)) {
-    return { value: file.values.get(setting.key), source: `file ${file.path}`, typed: true };
+    const parts = setting.key.split('.');
+    const locate: Found['locate'] = (path) => `file ${file.locate([...parts, ...path])}`;
+    return { value: file.values.get(setting.key), source: `file ${file.path}`, typed: true, locate };
   }
   const value = machineDefault(setting.key, request) ?? schemaDefault(setting);
   return value === undefined ? undefined : { value, source: 'default', isDefault: true, typed: true };
@@ -98,14 +103,17 @@ function check(setting: Setting, found: Found): Found {
     typeof value === 'string' && !found.typed
       ? [value, /^-?\d+$/.test(value) ? Number(value) : value, splitList(value)]
       : [value];
+  let problem: z.core.$ZodError | undefined;
   for (const reading of readings) {
     const outcome = z.safeParse(setting.schema, reading);
     if (outcome.success) return { ...found, value: reading };
+    problem ??= outcome.error;
   }
-  throw new OperatorError({
-    code: 'config-value-invalid',
-    message: `${setting.key}${shown(setting, value)}, from ${found.source}, is not usable. It must be ${setting.notes.expects}.`,
-    hint: 'docs/reference/configuration.md describes all settings.',
+  throw valueError({
+    setting,
+    value,
+    problem: problem ?? new z.core.$ZodError([]),
+    sourceOf: (path) => found.locate?.(path) ?? found.source,
     exitStatus: found.source.startsWith('flag ') ? exitStatus.usage : exitStatus.configuration,
   });
 }
@@ -115,10 +123,6 @@ function splitList(text: string): string[] {
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '');
-}
-
-function shown(setting: Setting, value: unknown): string {
-  return setting.notes.secret ? '' : ` = ${JSON.stringify(value)}`;
 }
 
 /** github.private_key_path gives github.private_key its value, unless that is set itself. */
@@ -133,7 +137,7 @@ async function followKeyPath(
   const fromFile = file?.values.has('github.private_key_path') && path.typed;
   const base = file && fromFile ? dirname(file.path) : request.workingDirectory;
   const name = resolve(base, String(path.value));
-  const value = await readSecret(name, `github.private_key_path (${path.source})`);
+  const value = await readSecret(name, `github.private_key_path (${path.locate?.([]) ?? path.source})`);
   found.set(setting.key, check(setting, { value, source: `file ${name}` }));
 }
 
