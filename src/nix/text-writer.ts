@@ -4,15 +4,7 @@
  * roots of its own.
  */
 import { messageOf, OperatorError } from '../basics/index.ts';
-import {
-  addTempRoot,
-  addTexts,
-  addTree,
-  connect,
-  type DaemonConnection,
-  queryValidPaths,
-  type StoreText,
-} from './daemon/index.ts';
+import { addTempRoot, addTexts, connect, type DaemonConnection, type StoreText } from './daemon/index.ts';
 import { openTransport, type TransportOptions } from './open-transport.ts';
 import { plainMessage } from './outcome.ts';
 
@@ -29,12 +21,6 @@ const keptMs = 5 * 60_000;
 /** Milliseconds after which a new connection is opened, so that no list of what is kept grows for ever. */
 const youngMs = 5 * 60_000;
 
-/**
- * Nix 2.8 loses its place in an operation that adds many paths when it meets one that is valid
- * already, as it becomes when somebody else adds it at the same time.
- */
-const maxTries = 4;
-
 /** Code of the error when the store answers, and will not have what it is given. */
 export const textsRefused = 'derivations-refused';
 
@@ -46,27 +32,6 @@ function refused(reason: string): OperatorError {
 }
 
 const settings = { maxJobs: 1, cores: 1, useSubstitutes: false, fallback: false, overrides: {} };
-
-/**
- * As Nix adds one: whether it is valid or not, in one round trip, and kept. Evaluators that read each
- * derivation as a file as soon as they have made it wait for this every time.
- */
-async function addOne(
-  connection: DaemonConnection,
-  { path, content, references }: StoreText,
-): Promise<string | undefined> {
-  const fileName = path.slice(path.lastIndexOf('/') + 1 + hashCharacters + 1);
-  const whole = async function* () {
-    yield content;
-  };
-  const tree = { fileName, method: 'text:sha256', references, content: whole() };
-  const reply = await connection.call(addTree(tree));
-  if (!reply.ok) return reply.error.message;
-  return reply.value.path === path ? undefined : `'${path}' does not have the name of its content`;
-}
-
-/** Before the name in the path of a store. */
-const hashCharacters = 32;
 
 export function createTextWriter(options: TransportOptions): TextWriter {
   let connection: DaemonConnection | undefined;
@@ -94,27 +59,20 @@ export function createTextWriter(options: TransportOptions): TextWriter {
     return used;
   }
 
-  /** Returns the store's error. */
-  async function tryToAdd(texts: readonly StoreText[]): Promise<string | undefined> {
-    const connection = await connected();
-    const [only] = texts;
-    if (only && texts.length === 1) return addOne(connection, only);
-    const known = await connection.call(queryValidPaths(texts.map(({ path }) => path)));
-    if (!known.ok) return known.error.message;
-    for (const path of known.value) await connection.call(addTempRoot(path));
-    const missing = texts.filter(({ path }) => !known.value.has(path));
-    if (missing.length === 0) return undefined;
-    const reply = await connection.call(addTexts(missing));
-    return reply.ok ? undefined : reply.error.message;
+  /**
+   * One operation for each, and one journey for all of them. What is valid already is kept as well. An
+   * operation for many takes as long, and Nix 2.8 loses its place in it at a path that is valid already.
+   * (AddToStore, which Nix itself uses for one, takes a third longer: it tells all about the path.)
+   */
+  async function addEach(texts: readonly StoreText[]): Promise<void> {
+    const replies = await (await connected()).callAll(texts.map((text) => addTexts([text])));
+    // Those that refer to what was refused are refused for that.
+    for (const reply of replies) if (!reply.ok) throw refused(plainMessage(reply.error.message));
   }
 
   async function write(texts: readonly StoreText[]): Promise<void> {
     try {
-      for (let tries = 1; ; tries += 1) {
-        const problem = await tryToAdd(texts);
-        if (problem === undefined) break;
-        if (tries === maxTries) throw refused(plainMessage(problem));
-      }
+      await addEach(texts);
     } catch (error) {
       if (error instanceof OperatorError && error.code === textsRefused) throw error;
       if (connection) await give(connection);

@@ -26,7 +26,7 @@ function slowStore() {
 
 test('they are written a hundred at a time, each write takes what came during the one before', async () => {
   const { batches, derivations, answer } = slowStore();
-  const ahead = writeAhead(derivations);
+  const ahead = writeAhead(derivations, 100);
   for (const path of paths) ahead.derivations.add(path, Buffer.from('Derive'), []);
   await answer();
   await answer();
@@ -36,7 +36,7 @@ test('they are written a hundred at a time, each write takes what came during th
 
 test('the few that are left are written when somebody asks, and what failed is tried again then', async () => {
   const { batches, derivations, answer } = slowStore();
-  const ahead = writeAhead(derivations);
+  const ahead = writeAhead(derivations, 100);
   for (const path of paths.slice(0, 120)) ahead.derivations.add(path, Buffer.from('Derive'), []);
   await answer(new Error('the store is away'));
   await ahead.end();
@@ -50,11 +50,21 @@ test('the few that are left are written when somebody asks, and what failed is t
 
 test('after its end it begins nothing more', async () => {
   const { batches, derivations, answer } = slowStore();
-  const ahead = writeAhead(derivations);
+  const ahead = writeAhead(derivations, 100);
   for (const path of paths) ahead.derivations.add(path, Buffer.from('Derive'), []);
   const ended = ahead.end();
   await answer();
   await ended;
   expect(batches).toEqual([100]);
   expect(derivations.size).toBe(250);
+});
+
+test('where nobody is to wait for others, the first is written at once and the rest together after it', async () => {
+  const { batches, derivations, answer } = slowStore();
+  const ahead = writeAhead(derivations, 1);
+  for (const path of paths) ahead.derivations.add(path, Buffer.from('Derive'), []);
+  await answer();
+  await answer();
+  await ahead.end();
+  expect(batches).toEqual([1, 249]);
 });

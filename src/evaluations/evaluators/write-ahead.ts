@@ -1,12 +1,9 @@
 /**
- * Derivations that are going to be files of the store anyway are written in batches beside the
- * evaluation. One alone takes a store two to three times as long as one of a batch, and whoever asked
- * for it waits all that time.
+ * Derivations that are going to be files of the store anyway are written beside the evaluation, each
+ * time all that have come meanwhile: one alone takes longer than one of many, and whoever asks for it
+ * waits until it is there.
  */
 import type { PendingDerivations } from '../../nix/index.ts';
-
-/** Derivations that have to have come together before they are written. */
-const batchSize = 100;
 
 export interface WritingAhead {
   /** The same derivations; what is added is written soon. What could not be written is told to who asks for it. */
@@ -15,12 +12,13 @@ export interface WritingAhead {
   end(): Promise<void>;
 }
 
-export function writeAhead(derivations: PendingDerivations): WritingAhead {
+/** `atLeast`: derivations that have to have come together before they are written. */
+export function writeAhead(derivations: PendingDerivations, atLeast: number): WritingAhead {
   let waiting: string[] = [];
   let writing: Promise<void> | undefined;
 
   async function writeWaiting(): Promise<void> {
-    while (waiting.length >= batchSize) {
+    while (waiting.length >= atLeast) {
       const some = waiting;
       waiting = [];
       await derivations.write(some).catch(() => {});
@@ -45,7 +43,7 @@ export function writeAhead(derivations: PendingDerivations): WritingAhead {
     add: (drvPath, content, references) => {
       if (!derivations.has(drvPath)) waiting.push(drvPath);
       derivations.add(drvPath, content, references);
-      if (waiting.length >= batchSize) writing ??= writeWaiting();
+      if (waiting.length >= atLeast) writing ??= writeWaiting();
     },
   };
   return {
