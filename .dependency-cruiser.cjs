@@ -6,7 +6,7 @@ const rows = [
   ['cli'],
   ['server'],
   ['github', 'web', 'agent'],
-  ['reports'],
+  ['reports', 'notifications'],
   ['evaluations'],
   ['builds'],
   ['builders'],

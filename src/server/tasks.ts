@@ -27,6 +27,7 @@ import {
   tellAnswersTask,
 } from '../github/index.ts';
 import { readDerivation } from '../nix/index.ts';
+import { announce, createNotificationSender, sendNotificationTask } from '../notifications/index.ts';
 import { type Database, startTaskRunner, type TaskRunner } from '../postgres/index.ts';
 import type { Checkouts } from '../projects/index.ts';
 import {
@@ -79,6 +80,7 @@ export function startTasks(options: TasksOptions): TaskRunner {
   const transport = github && createReportTransport(github, log);
   const places = createPlaceFinder({ db, checkouts: options.checkouts, log });
   const learnPermission = github && createCommitPermission({ db, app: github, log });
+  const targets = options.settings.config.notifications;
   // Without credentials nothing comes in, and what is still to be sent waits for them.
   const reports = transport
     ? createReportTasks({
@@ -86,6 +88,7 @@ export function startTasks(options: TasksOptions): TaskRunner {
         transport,
         governor,
         log,
+        onPlanned: (revisionId) => announce({ db, targets, publicUrl: options.publicUrl }, revisionId),
         supply: async (revisionId, { attempts, mayCommit, installationId }) => {
           if (attempts.length > 0) await places.find(revisionId, attempts);
           if (mayCommit) await learnPermission?.(installationId);
@@ -124,6 +127,7 @@ export function startTasks(options: TasksOptions): TaskRunner {
     handlers: {
       [processDeliveryTask]: process,
       [findPlacesTask]: places.findAgain,
+      [sendNotificationTask]: createNotificationSender(targets, log),
       ...answers,
       [supersedeTask]: async (payload) => {
         const { id } = supersedePayload.parse(payload);

@@ -7,6 +7,7 @@
  * machine (load.ts).
  */
 import { z } from 'zod';
+import { notifications } from './notification-settings.ts';
 import { readPrivateKey } from './private-key.ts';
 import { optionalText, settingNotes, text, wholeNumber } from './setting-notes.ts';
 import { builders, builds, cache, evaluation, retention } from './work-settings.ts';
@@ -169,6 +170,7 @@ export const configSchema = z.object({
   cache,
   web,
   reports,
+  notifications,
 });
 
 export type Config = z.output<typeof configSchema>;

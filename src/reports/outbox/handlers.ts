@@ -9,6 +9,8 @@ export interface ReportTaskOptions extends SenderOptions {
   readonly planOptions: () => PlanOptions;
   /** Without it reports tell what is in the database. */
   readonly supply?: Supply;
+  /** Told of each revision whose report was planned: whatever people can see of it may have changed. */
+  readonly onPlanned?: (revisionId: number) => Promise<void>;
 }
 
 /** A part of the task runner's context. */
@@ -23,6 +25,7 @@ export function createReportTasks(options: ReportTaskOptions) {
     [planReportTask]: async (payload: unknown): Promise<void> => {
       const { revisionId } = planReportPayload.parse(payload);
       await planReport(options.db, revisionId, options.planOptions(), options.supply);
+      await options.onPlanned?.(revisionId);
     },
     [sendReportsTask]: async (payload: unknown, context: Context = {}): Promise<void> => {
       const { installationId } = sendReportsPayload.parse(payload);
