@@ -4,6 +4,7 @@ import { migrate, migrationStatus } from '../postgres/index.ts';
 import { readConfiguration } from './configuration.ts';
 import type { CommandContext } from './context.ts';
 import { requireCluster, withDatabase } from './database.ts';
+import { plainLine } from './terminal/text.ts';
 
 interface Options {
   readonly json: boolean;
@@ -13,10 +14,13 @@ interface Options {
 export async function migrateUp(context: CommandContext, { json }: Options): Promise<number> {
   const { config } = await readConfiguration(context);
   return withDatabase(context, config, async (database) => {
-    const applied = await migrate(database, context.log);
+    const applied = await migrate(database, context.log, {
+      signal: context.interruption.signal,
+      onWait: (blockers) => context.stderr.write(`waiting for ${plainLine(blockers)}\n`),
+      onApplied: (name) => json || context.stdout.write(`applied  ${name}\n`),
+    });
     if (json) context.stdout.write(`${JSON.stringify({ applied })}\n`);
     else if (applied.length === 0) context.stdout.write('The database is up to date.\n');
-    else for (const name of applied) context.stdout.write(`applied  ${name}\n`);
     return exitStatus.ok;
   });
 }

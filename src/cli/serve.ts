@@ -8,8 +8,22 @@ import { readableLog } from './terminal/readable-log.ts';
 import { createStyle, type Style } from './terminal/style.ts';
 import { readVersion } from './version.ts';
 
-/** Messages go to stderr, as JSON lines unless that is a terminal; stdout has the one line that says that the server is ready. */
+/**
+ * Serves until it is told to stop, also while it still starts, which may wait for others to use the database.
+ *
+ * Messages go to stderr, as JSON lines unless that is a terminal; stdout has the one line that says that the server is ready.
+ */
 export async function serve(context: CommandContext, flags: ServeFlags): Promise<number> {
+  const { signal } = context.interruption;
+  try {
+    return await serveUntilInterrupted(context, flags);
+  } catch (error) {
+    if (!signal.aborted || error !== signal.reason) throw error;
+    return exitStatus.ok;
+  }
+}
+
+async function serveUntilInterrupted(context: CommandContext, flags: ServeFlags): Promise<number> {
   const {
     config: written,
     file,
@@ -37,6 +51,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
   const settings = {
     environment: definedOnly(context.env),
     version: commit === undefined ? { version } : { version, commit },
+    signal: context.interruption.signal,
     ...(setup ? { setup } : {}),
   };
   let server = await startServer({ config, ...settings }, log);

@@ -20,7 +20,8 @@ export {
 } from './embedded/index.ts';
 export { createFlush } from './flush.ts';
 export { createListener, type Listener, notify, type Subscriber, type Unsubscribe } from './listen.ts';
-export { type MigrationStatus, migrate, migrationStatus } from './migrate.ts';
+export { type MigrateOptions, migrate } from './migrate.ts';
+export { type MigrationStatus, migrationStatus } from './migration-files.ts';
 export {
   deadAfterSeconds,
   findDeadProcesses,

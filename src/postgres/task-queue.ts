@@ -86,9 +86,9 @@ export async function countTasks(knex: Knex): Promise<{ pending: number; failed:
 }
 
 /** Brings the queue's own schema up to date. Called by `migrate`. */
-export async function migrateTaskQueue(database: Database, log: Logger): Promise<void> {
+export async function migrateTaskQueue(pool: Database['pool'], log: Logger): Promise<void> {
   const { runMigrations } = await import('graphile-worker');
-  await runMigrations({ pgPool: database.pool, logger: await queueLogger(log) });
+  await runMigrations({ pgPool: pool, logger: await queueLogger(log) });
 }
 
 /**

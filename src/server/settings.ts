@@ -8,6 +8,8 @@ export interface ServerSettings {
   readonly config: Config;
   /** Of this process; children get what they need of it. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Aborted when the server is to end while it still starts. */
+  readonly signal?: AbortSignal;
   readonly version: { readonly version: string; readonly commit?: string };
 }
 

@@ -60,6 +60,7 @@ async function assemble(settings: ServerSettings, log: Logger, shutdown: Shutdow
     databaseUrl: config.database.url,
     binaries: config.database.binaries,
     searchPath: settings.environment.PATH ?? '',
+    signal: settings.signal,
     log,
   });
   shutdown.add('database', () => storage.close());

@@ -17,6 +17,8 @@ export interface StorageOptions {
   /** Directory of `initdb` and `postgres`; undefined: found by itself. */
   readonly binaries: string | undefined;
   readonly searchPath: string;
+  /** Gives up what may wait for long. */
+  readonly signal?: AbortSignal | undefined;
   readonly log: Logger;
 }
 
@@ -42,7 +44,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   try {
     const database = await openDatabase(server?.url ?? options.databaseUrl ?? '', log);
     try {
-      await migrate(database, log);
+      await migrate(database, log, { signal: options.signal });
     } catch (error) {
       await database.close();
       throw error;
