@@ -8,14 +8,13 @@ import {
   errorsOf,
   evaluateAll,
   jobsOf,
+  jobsUnderTest,
   makeTestFolder,
   type TestFolder,
   writeCheckout,
 } from '../src/evaluations/evaluators/test-evaluation.ts';
 import { createEvaluator, type Evaluator } from '../src/evaluations/index.ts';
 import { nixesUnderTest, openTestNix, type TestNix } from '../src/nix/test-nix.ts';
-
-const jobsDouble = join(import.meta.dirname, 'nix-eval-jobs-double/nix-eval-jobs.mjs');
 
 /** In every file that must not be read. */
 const secret = 'the-private-key';
@@ -52,7 +51,7 @@ describe.each(nixesUnderTest)('with $name', (under) => {
     let evaluator: Evaluator;
     beforeAll(async () => {
       const { environment, layout } = testNix.nix;
-      const nix = { env: environment, store: layout, nixEvalJobs: jobsDouble, readablePaths: [jobsDouble] };
+      const nix = { env: environment, store: layout, ...jobsUnderTest(under) };
       evaluator = await createEvaluator({ nix, log: silentLogger(), prefer, jail: 'required' });
     });
 
@@ -144,7 +143,7 @@ describe.each(nixesUnderTest)('with $name', (under) => {
 
     test('untrusted code reaches no server that trusted code may fetch from', async () => {
       const { environment, layout } = testNix.nix;
-      const nix = { env: environment, store: layout, nixEvalJobs: jobsDouble, readablePaths: [jobsDouble] };
+      const nix = { env: environment, store: layout, ...jobsUnderTest(under) };
       const allowedUris = ['http://'];
       const open = await createEvaluator({ nix, log: silentLogger(), prefer, jail: 'required', allowedUris });
       const body = `{ a = d (builtins.readFile (builtins.fetchurl "http://${address}/allowed-${prefer}-${Date.now()}")); }`;

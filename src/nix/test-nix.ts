@@ -17,6 +17,8 @@ export interface NixUnderTest {
   readonly name: string;
   /** The environment to detect it in. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** A real nix-eval-jobs that goes with it; tests use a double where there is none. */
+  readonly nixEvalJobs?: string;
 }
 
 const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
@@ -29,11 +31,24 @@ if (!modernFound) {
   );
 }
 
+const realJobs = (program: string | undefined) => (program ? { nixEvalJobs: program } : {});
+const modernPath = `${modernBin}${delimiter}${process.env.PATH}`;
+
 /** Every Nix there is. Tests that use it run once for each. */
 export const nixesUnderTest: readonly NixUnderTest[] = [
-  { name: "the machine's Nix", env: process.env },
+  {
+    name: "the machine's Nix",
+    env: process.env,
+    ...realJobs(process.env.RINGMASTER_TEST_NIX_EVAL_JOBS),
+  },
   ...(modernFound
-    ? [{ name: 'a modern Nix', env: { ...process.env, PATH: `${modernBin}${delimiter}${process.env.PATH}` } }]
+    ? [
+        {
+          name: 'a modern Nix',
+          env: { ...process.env, PATH: modernPath },
+          ...realJobs(process.env.RINGMASTER_TEST_MODERN_NIX_EVAL_JOBS),
+        },
+      ]
     : []),
 ];
 

@@ -1,11 +1,11 @@
 /** The traversal rules against every evaluator on every Nix there is. */
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { silentLogger } from '../../src/basics/index.ts';
 import {
   errorsOf,
   evaluateAll,
   jobsOf,
+  jobsUnderTest,
   makeTestFolder,
   noticesOf,
   type TestFolder,
@@ -14,8 +14,6 @@ import {
 import { createEvaluator, type EvaluationEvent, type Evaluator } from '../../src/evaluations/index.ts';
 import { nixesUnderTest, openTestNix, type TestNix } from '../../src/nix/test-nix.ts';
 import { type Expectation, nodeCases, type Path, treeCases } from './cases.ts';
-
-const jobsDouble = join(import.meta.dirname, '../nix-eval-jobs-double/nix-eval-jobs.mjs');
 
 /** A file that cases read. */
 const besides = { name: 'said' };
@@ -39,7 +37,7 @@ describe.each(nixesUnderTest)('with $name', (under) => {
 
     beforeAll(async () => {
       const { environment, layout } = testNix.nix;
-      const nix = { env: environment, store: layout, nixEvalJobs: jobsDouble, readablePaths: [jobsDouble] };
+      const nix = { env: environment, store: layout, ...jobsUnderTest(under) };
       evaluator = await createEvaluator({ nix, log: silentLogger(), prefer });
       // All values below one root, so that a crash of one of them would cost the others their jobs.
       const values = nodeCases.map(({ value }, index) => `  ${name(index)} = ${value};`).join('\n');
@@ -50,9 +48,7 @@ describe.each(nixesUnderTest)('with $name', (under) => {
     });
 
     test('the evaluator tells which it is', () => {
-      expect(evaluator.name).toMatch(
-        prefer === 'built-in' ? /^built-in \(nix \d/ : /^nix-eval-jobs 2\.33\.1$/,
-      );
+      expect(evaluator.name).toMatch(prefer === 'built-in' ? /^built-in \(nix \d/ : /^nix-eval-jobs/);
     });
 
     for (const [index, one] of nodeCases.entries()) {

@@ -1,28 +1,32 @@
 /** Whether a result hangs on the commit, or on its files alone: the evaluators tell. */
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { silentLogger } from '../../basics/index.ts';
 import { nixesUnderTest, openTestNix, type TestNix } from '../../nix/test-nix.ts';
 import type { EvaluationEvent } from '../events.ts';
 import { createEvaluator, type Evaluator } from './create-evaluator.ts';
-import { makeTestFolder, requestFor, type TestFolder, writeCheckout } from './test-evaluation.ts';
+import {
+  jobsUnderTest,
+  makeTestFolder,
+  requestFor,
+  type TestFolder,
+  writeCheckout,
+} from './test-evaluation.ts';
 
-const double = join(import.meta.dirname, '../../../test/nix-eval-jobs-double/nix-eval-jobs.mjs');
 const files = '{ name = "a"; system = "x86_64-linux"; builder = "/bin/sh"; files = src; }';
-const evaluators = nixesUnderTest.flatMap(({ name, env }) => [
-  { name: `the built-in evaluator with ${name}`, env, prefer: 'built-in' as const },
-  { name: `nix-eval-jobs with ${name}`, env, prefer: 'nix-eval-jobs' as const },
+const evaluators = nixesUnderTest.flatMap((under) => [
+  { name: `the built-in evaluator with ${under.name}`, under, prefer: 'built-in' as const },
+  { name: `nix-eval-jobs with ${under.name}`, under, prefer: 'nix-eval-jobs' as const },
 ]);
 
-describe.each(evaluators)('$name', ({ name, env, prefer }) => {
+describe.each(evaluators)('$name', ({ under, prefer }) => {
   let folder: TestFolder;
   let testNix: TestNix;
   let evaluator: Evaluator;
   beforeAll(async () => {
     folder = await makeTestFolder();
-    testNix = await openTestNix({ name, env });
+    testNix = await openTestNix(under);
     const { environment, layout } = testNix.nix;
-    const nix = { env: environment, store: layout, nixEvalJobs: double };
+    const nix = { env: environment, store: layout, ...jobsUnderTest(under) };
     evaluator = await createEvaluator({ nix, log: silentLogger(), prefer });
   });
   afterAll(async () => {

@@ -2,6 +2,7 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import type { NixUnderTest } from '../../nix/test-nix.ts';
 import {
   defaultEvaluationLimits,
   type EvaluationError,
@@ -34,6 +35,11 @@ export async function writeCheckout(below: string, files: CheckoutFiles, before 
 
 /** Stands in for nix-eval-jobs. */
 export const jobsDouble = join(import.meta.dirname, '../../../test/nix-eval-jobs-double/nix-eval-jobs.mjs');
+
+/** The nix-eval-jobs to test with a Nix: a real one that the environment names, else the double. */
+export function jobsUnderTest({ nixEvalJobs = jobsDouble }: Pick<NixUnderTest, 'nixEvalJobs'>) {
+  return { nixEvalJobs, readablePaths: [nixEvalJobs] };
+}
 
 export interface TestFolder {
   readonly path: string;

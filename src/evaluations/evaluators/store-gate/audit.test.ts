@@ -11,13 +11,12 @@ import { createEvaluator, type Evaluator } from '../create-evaluator.ts';
 import {
   errorsOf,
   jobsOf,
+  jobsUnderTest,
   makeTestFolder,
   requestFor,
   type TestFolder,
   writeCheckout,
 } from '../test-evaluation.ts';
-
-const jobsDouble = join(import.meta.dirname, '../../../../test/nix-eval-jobs-double/nix-eval-jobs.mjs');
 
 let folder: TestFolder;
 beforeAll(async () => {
@@ -58,7 +57,7 @@ describe.each(nixesUnderTest)('with $name', (under) => {
     beforeAll(async () => {
       const { environment: env, layout: store } = testNix.nix;
       evaluator = await createEvaluator({
-        nix: { env, store, nixEvalJobs: jobsDouble, readablePaths: [jobsDouble] },
+        nix: { env, store, ...jobsUnderTest(under) },
         log: silentLogger(),
         prefer,
         allowedUris: ['http://'],
