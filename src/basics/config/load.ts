@@ -155,13 +155,14 @@ function place(tree: Record<string, unknown>, path: readonly string[], value: un
 
 function show(setting: Setting, found: Found | undefined): ConfigValue {
   if (!found) return { key: setting.key, value: null, source: 'not set', isDefault: true };
-  const value = setting.notes.secret ? mask(setting, String(found.value)) : found.value;
+  const value = setting.notes.secret ? mask(setting, found.value) : found.value;
   return { key: setting.key, value, source: found.source, isDefault: found.isDefault === true };
 }
 
-function mask(setting: Setting, value: string): string {
+function mask(setting: Setting, value: unknown): unknown {
+  if (Array.isArray(value) && value.length === 0) return value;
   if (setting.notes.secret === 'whole') return '********';
-  return value
+  return String(value)
     .replace(/^([^:]*:\/\/[^:/@]*):.*@/, '$1:********@')
     .replace(/([?&]password=)[^&]*/, '$1********');
 }
