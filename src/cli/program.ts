@@ -8,6 +8,7 @@ import { addBuildCommands } from './build-commands.ts';
 import { addCacheCommands } from './cache-commands.ts';
 import { examples, type Perform, portNumber, wholeNumber } from './command-parts.ts';
 import type { CommandBody, GlobalOptions, ServeFlags } from './context.ts';
+import { addNotificationCommands } from './notification-commands.ts';
 import { addProjectCommands } from './project-commands.ts';
 
 export interface ProgramHost {
@@ -47,6 +48,7 @@ export function createProgram(host: ProgramHost): Command {
   addCacheCommands(program, perform);
   addBuildCommands(program, perform);
   addProjectCommands(program, perform);
+  addNotificationCommands(program, perform);
   examples(program, [
     ['ringmaster run', 'evaluate and build the repository in this folder'],
     ['ringmaster serve', 'start the server on http://127.0.0.1:3000'],
