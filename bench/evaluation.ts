@@ -4,14 +4,17 @@
  *
  *   npx tsx bench/evaluation.ts [RUNS] [PART]
  *
- * PART: `walker`, `failures`, `common`, `jobs`; default all. A ratio compares runs taken in turns, so
- * that a busy machine slows both alike; a first round only warms this process up, as a server is.
+ * PART: `walker`, `failures`, `common`, `jobs`; default all. With RINGMASTER_TEST_NIX_EVAL_JOBS, the path
+ * of a nix-eval-jobs made for the Nix on PATH, `jobs` takes that instead of the double, with one worker
+ * and with as many as a server starts by default; the double has only one, which evaluates everything
+ * before it reads the first derivation, where a real one reads each right after it has made it. A
+ * ratio compares runs taken in turns, so that a busy machine slows both alike; a first round only warms this process up, as a server is.
  * nix-instantiate writes every .drv; so does `ringmaster run --no-build` (`written`), while a server, and
  * `run` otherwise, keep them apart until one is needed (`kept`).
  */
 import { createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { runProcess, silentLogger, startProcess } from '../src/basics/index.ts';
@@ -29,15 +32,16 @@ const nix = await detectNix(process.env, {
   store: join(folder, 'store'),
   config: 'substituters =',
 });
-const double = join(import.meta.dirname, '../test/nix-eval-jobs-double/nix-eval-jobs.mjs');
+const realJobs = process.env.RINGMASTER_TEST_NIX_EVAL_JOBS;
+const jobs = realJobs ?? join(import.meta.dirname, '../test/nix-eval-jobs-double/nix-eval-jobs.mjs');
 
-function evaluatorFor(prefer: 'built-in' | 'nix-eval-jobs', jail: 'auto' | 'off'): Promise<Evaluator> {
+function evaluatorFor(prefer: 'built-in' | 'nix-eval-jobs', workers = 1): Promise<Evaluator> {
   return createEvaluator({
-    nix: { env: nix.environment, store: nix.layout, nixEvalJobs: double, readablePaths: [double] },
+    nix: { env: nix.environment, store: nix.layout, nixEvalJobs: jobs, readablePaths: [jobs] },
     log: silentLogger(),
     prefer,
-    jail,
-    workers: 1,
+    jail: 'auto',
+    workers,
   });
 }
 
@@ -76,9 +80,9 @@ async function plain(checkout: string): Promise<void> {
 }
 
 /** nix-eval-jobs by itself, into a file. */
-async function plainJobs(checkout: string): Promise<void> {
-  const args = ['--workers', '1', '--meta', '--show-trace', join(checkout, 'ci.nix')];
-  const child = startProcess(double, args, { env: { ...nix.environment } });
+async function plainJobs(checkout: string, workers: number): Promise<void> {
+  const args = ['--workers', String(workers), '--meta', '--show-trace', join(checkout, 'ci.nix')];
+  const child = startProcess(jobs, args, { env: { ...nix.environment } });
   child.stdin.end();
   child.stderr.resume();
   await pipeline(child.stdout, createWriteStream(join(folder, 'lines.jsonl')));
@@ -135,8 +139,8 @@ async function compare(
 }
 
 const ways = [
-  ['locked in, kept', await evaluatorFor('built-in', 'auto'), 'kept'],
-  ['locked in, written', await evaluatorFor('built-in', 'auto'), 'written'],
+  ['locked in, kept', await evaluatorFor('built-in'), 'kept'],
+  ['locked in, written', await evaluatorFor('built-in'), 'written'],
 ] as const;
 
 /** Plain nix-instantiate gives up at the first failure, so it gets the file without any. */
@@ -176,20 +180,24 @@ async function commonPart(): Promise<void> {
 }
 
 async function overJobs(): Promise<void> {
-  const evaluator = await evaluatorFor('nix-eval-jobs', 'off');
-  for (const count of [1000, 5000]) {
-    await compare(
-      `${count.toLocaleString('en')} jobs over nix-eval-jobs (${evaluator.name}, a double)`,
-      1.05,
-      async () => {
-        const checkout = await newCheckout({ count });
-        return () => plainJobs(checkout);
-      },
-      async () => {
-        const checkout = await newCheckout({ count });
-        return () => ours(evaluator, checkout, 'asked', count);
-      },
-    );
+  const byDefault = Math.min(4, availableParallelism());
+  for (const workers of realJobs ? [1, byDefault] : [1]) {
+    const evaluator = await evaluatorFor('nix-eval-jobs', workers);
+    const name = realJobs ? `${evaluator.name}, ${workers} workers` : `${evaluator.name}, a double`;
+    for (const count of [1000, 5000]) {
+      await compare(
+        `${count.toLocaleString('en')} jobs over ${name}`,
+        1.05,
+        async () => {
+          const checkout = await newCheckout({ count });
+          return () => plainJobs(checkout, workers);
+        },
+        async () => {
+          const checkout = await newCheckout({ count });
+          return () => ours(evaluator, checkout, 'asked', count);
+        },
+      );
+    }
   }
 }
 
