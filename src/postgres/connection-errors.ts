@@ -11,6 +11,9 @@ const connectionCodes = new Set([
   'ETIMEDOUT',
   'EHOSTUNREACH',
   'ENETUNREACH',
+  '28000', // no entry for this user or host: somebody is changing who may
+  '28P01', // wrong password: it was changed, and this program is to be told
+  '3D000', // no such database: it is being restored
   '53300', // too many connections
   '57P01', // terminated by an administrator (shutdown)
   '57P02', // crash of another backend
@@ -31,8 +34,18 @@ export function isConnectionError(error: unknown): boolean {
   if ('code' in error && typeof error.code === 'string') {
     // Class 08: connection exceptions.
     if (connectionCodes.has(error.code) || /^08...$/.test(error.code)) return true;
+    if (isTlsError(error)) return true;
   }
   return connectionMessages.test(error.message) || isConnectionError(error.cause);
+}
+
+/** Whether the two sides could not agree on TLS: a certificate that ran out, or that is not believed. */
+export function isTlsError(error: Error): boolean {
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return (
+    /^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_)/.test(code) ||
+    error.message === 'The server does not support SSL connections'
+  );
 }
 
 /** SQLSTATE codes of what passes by itself although the server answers. */

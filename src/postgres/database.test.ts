@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { silentLogger } from '../basics/index.ts';
 import { isConnectionError } from './connection-errors.ts';
-import { describeDatabase, openDatabase, parseBigint } from './database.ts';
+import { openDatabase, parseBigint } from './database.ts';
+import { describeDatabase } from './opening-errors.ts';
 import { createTestDatabase, type TestDatabase, testServers } from './test-database.ts';
 
 describe.each(testServers)('a database on $name', (server) => {
@@ -64,6 +65,29 @@ describe('opening a database', () => {
     expect(error).toMatchObject({ code: 'database-unreachable', exitStatus: 3 });
     expect(error.message).toContain('127.0.0.1:1/ci');
     expect(error.message).not.toContain('hunter2');
+  });
+
+  it.each([
+    ['postgresql://ci:hunter2@secret/word@db.example/ci', 'database-url-invalid', '%40'],
+    ['postgresql://ci:hunter2#word@db.example/ci', 'database-url-invalid', '%23'],
+    ['postgresql://ci:hunter2@127.0.0.1:99999/ci', 'database-url-invalid', 'HOST:PORT'],
+    ['postgresql://ci:1?hunter2@127.0.0.1:9/ci?host=127.0.0.1', 'database-unreachable', 'database.url'],
+  ])('says how an address is to be written, without repeating the password (%s)', async (url, code, hint) => {
+    const error = await openDatabase(url, silentLogger()).catch((thrown) => thrown);
+    expect(error).toMatchObject({ code, exitStatus: 3, hint: expect.stringContaining(hint) });
+    expect(error.message).not.toMatch(/hunter2|secret|word/);
+  });
+
+  it('tells a database that is not there, and TLS that the server does not speak, from one that is away', async () => {
+    const server = await createTestDatabase();
+    const other = server.url.replace(/\/test_[0-9a-f]+/, '/never_made');
+    await expect(openDatabase(other, silentLogger())).rejects.toMatchObject({
+      code: 'database-missing',
+      hint: expect.stringContaining('CREATE DATABASE'),
+    });
+    const stranger = server.url.replace(/^(postgres(?:ql)?:\/\/)[^@/]*@?/, '$1stranger@');
+    await expect(openDatabase(stranger, silentLogger())).rejects.toMatchObject({ code: 'database-refused' });
+    await server.drop();
   });
 
   it('describes a server behind a socket by its directory', () => {

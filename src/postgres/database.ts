@@ -8,8 +8,8 @@
  */
 import type { Knex } from 'knex';
 import pg from 'pg';
-import { type Logger, messageOf, OperatorError } from '../basics/index.ts';
-import { isConnectionError } from './connection-errors.ts';
+import { type Logger, OperatorError } from '../basics/index.ts';
+import { cannotOpen, checkDatabaseUrl } from './opening-errors.ts';
 
 export type { Knex } from 'knex';
 
@@ -40,6 +40,7 @@ export async function openDatabase(
   log: Logger,
   options: DatabaseOptions = {},
 ): Promise<Database> {
+  checkDatabaseUrl(url);
   const connection = connectionSettings(url, options.applicationName);
   const max = options.maxConnections ?? 10;
   const pool = new pg.Pool({ ...connection, max });
@@ -69,7 +70,7 @@ export async function openDatabase(
     await checkVersion(knex);
   } catch (error) {
     await close();
-    throw isConnectionError(error) ? unreachable(url, error) : error;
+    throw error instanceof OperatorError ? error : cannotOpen(url, error);
   }
   return { knex, pool, url, close };
 }
@@ -97,16 +98,6 @@ export function parseBigint(text: string): number {
   return value;
 }
 
-/** Server, port and database of a connection URL, without user and password. */
-export function describeDatabase(url: string): string {
-  // A socket's URL has no host; URL wants one.
-  const complete = url.replace(/^(postgres(?:ql)?:\/\/)(?:[^/@]*@)?\//, '$1localhost/');
-  if (!URL.canParse(complete)) return 'the configured database';
-  const parsed = new URL(complete);
-  const host = parsed.searchParams.get('host') ?? parsed.host;
-  return `${host}${parsed.pathname}`;
-}
-
 async function checkVersion(knex: Knex): Promise<void> {
   const result = await knex.raw("select current_setting('server_version_num')::int as number");
   const version = Math.floor(Number(result.rows[0].number) / 10_000);
@@ -116,15 +107,5 @@ async function checkVersion(knex: Knex): Promise<void> {
     message: `The database server is PostgreSQL ${version}; at least ${oldestVersion} is needed.`,
     hint: 'Upgrade the server, or leave database.url unset to use the built-in one.',
     exitStatus: 3,
-  });
-}
-
-function unreachable(url: string, cause: unknown): OperatorError {
-  return new OperatorError({
-    code: 'database-unreachable',
-    message: `The database at ${describeDatabase(url)} does not answer: ${messageOf(cause)}`,
-    hint: 'Check database.url (DATABASE_URL), and that the server runs and accepts connections from here.',
-    exitStatus: 3,
-    cause,
   });
 }

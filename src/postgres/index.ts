@@ -7,7 +7,6 @@ export {
 export {
   type Database,
   type DatabaseOptions,
-  describeDatabase,
   type Knex,
   openDatabase,
 } from './database.ts';
@@ -22,6 +21,7 @@ export { createFlush } from './flush.ts';
 export { createListener, type Listener, notify, type Subscriber, type Unsubscribe } from './listen.ts';
 export { type MigrateOptions, migrate } from './migrate.ts';
 export { type MigrationStatus, migrationStatus } from './migration-files.ts';
+export { describeDatabase } from './opening-errors.ts';
 export {
   deadAfterSeconds,
   findDeadProcesses,
