@@ -14,6 +14,7 @@ import {
   openDatabase,
 } from '../../postgres/index.ts';
 import type { CommandContext } from '../context.ts';
+import { requireAccess } from '../database.ts';
 import { count } from '../terminal/text.ts';
 import { attention, broken, type CheckResult, good, missing } from './check.ts';
 
@@ -61,6 +62,7 @@ async function nearestExisting(path: string): Promise<string> {
 
 export async function checkDatabase(context: CommandContext, config: Config): Promise<CheckResult> {
   try {
+    if (config.database.url === undefined) await requireAccess(config.dataDir);
     const running = config.database.url ?? (await findEmbeddedPostgres(config.dataDir));
     if (running !== undefined) return await checkRunningDatabase(context, running);
     const { binaries } = config.database;
