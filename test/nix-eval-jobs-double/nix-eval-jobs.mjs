@@ -15,10 +15,14 @@
  * session, so code shared by attributes is evaluated again after each error.
  *
  * Faults, by environment (a path is spelled with dots):
- *   DOUBLE_VERSION=2.33.1     what --version says; empty: the option is unknown
+ *   DOUBLE_VERSION=2.33.1     what --version says; without it, as in all real ones, the option is unknown
  *   DOUBLE_WITHOUT=--select   an option to leave out of --help
  *   DOUBLE_KILL_AT=r._a       the worker is killed at that path
  *   DOUBLE_CRASH_AT=r._a      the worker exits with status 1 at that path
+ *   DOUBLE_WORDS_AT=r._a      it says why before it dies, and nobody has noticed yet that it is dead
+ *   DOUBLE_FATAL_AT=r._a      an error there ends the run after its line, as a stack overflow since 2.34
+ *   DOUBLE_ALLOC_AT=r._a      it cannot allocate
+ *   DOUBLE_NEWEST=1           it dies in the words of the versions after 2.34
  *   DOUBLE_NAMELESS_AT=r._a   the same, without naming the path
  *   DOUBLE_HALF_AT=r._a       half a line is printed, then it is killed
  *   DOUBLE_HANG_AT=r._a       it says nothing more
@@ -48,7 +52,7 @@ const knownOptions = {
 };
 
 const fault = (name) => process.env[`DOUBLE_${name}`] ?? '';
-const version = process.env.DOUBLE_VERSION ?? '2.33.1';
+const version = fault('VERSION');
 
 function parseArguments(argv) {
   const wanted = {
@@ -268,18 +272,41 @@ async function printAll(lines) {
 const write = (text) => new Promise((done) => process.stdout.write(text, done));
 
 function die(path, how) {
-  fail(`error: while reading result for attrPath '${path.join('.')}', evaluation worker ${how}\n`);
+  const plain = /^[A-Za-z_][A-Za-z0-9_'-]*$/;
+  const doing = fault('NEWEST')
+    ? `evaluating '${path.map((name) => (plain.test(name) ? name : `"${name}"`)).join('.')}'`
+    : `reading result for attrPath '${path.join('.')}'`;
+  fail(`error: while ${doing}, evaluation worker ${how}\n`);
+}
+
+/** What an expression does not look at cannot kill anything: paths in the file of the wrapper. */
+function leftOutBy({ nix }) {
+  const file = nix.map((word) => word.match(/^__ringmaster-exceptions=(.*)/)?.[1]).find(Boolean);
+  return file ? JSON.parse(readFileSync(file, 'utf8')).skip : [];
 }
 
 function beforeAsking(path) {
   const spelled = path.join('.');
   if (fault('KILL_AT') === spelled) die(path, 'got killed by SIGKILL, maybe memory limit reached?');
-  if (fault('CRASH_AT') === spelled) die(path, 'exited with exit code 1 (possible infinite recursion)');
+  if (fault('CRASH_AT') === spelled) die(path, 'exited with exit code 1, (possible infinite recursion)');
   if (fault('NAMELESS_AT') === spelled)
     fail(
       'error: BUG: while waiting, evaluation worker pipe got closed but evaluation worker still running?\n',
     );
-  return fault('HANG_AT') !== spelled;
+  if (fault('WORDS_AT') === spelled)
+    fail(
+      'error: stack overflow (possible infinite recursion)\n' +
+        `error: BUG: while reading result for attrPath '${spelled}', worker pipe got closed but evaluation worker still running?\n`,
+    );
+  const error = fault('FATAL_AT') === spelled ? 'error: stack overflow; max-call-depth exceeded' : '';
+  const said = error || (fault('ALLOC_AT') === spelled ? 'std::bad_alloc' : '');
+  if (said !== '') {
+    process.stdout.write(`${JSON.stringify({ attr: quoted(path), attrPath: path, error: said })}\n`);
+    process.stderr.write(`${said}\n`);
+  }
+  if (error !== '') fail(`${error}\n`);
+  if (said !== '') return 'answered';
+  return fault('HANG_AT') === spelled ? 'hang' : 'ask';
 }
 
 const compare = (a, b) => {
@@ -299,10 +326,12 @@ async function main() {
     fail('error: creating a store: it exists now\n');
   }
   const isFault = ([name]) => /^DOUBLE_.*_AT$/.test(name);
+  const leftOut = leftOutBy(wanted);
   const faults = new Set(
     Object.entries(process.env)
       .filter(isFault)
-      .map(([, value]) => value),
+      .map(([, value]) => value)
+      .filter((path) => !leftOut.includes(path)),
   );
   let todo = [[]];
   let jobs = [];
@@ -318,7 +347,14 @@ async function main() {
   for (let first = true; todo.length > 0; first = false) {
     todo.sort(compare);
     const stopAt = todo.findIndex((path) => faults.has(path.join('.')));
-    if (stopAt === 0 && !beforeAsking(todo[0])) return setInterval(() => {}, 1 << 30);
+    if (stopAt === 0) {
+      const next = beforeAsking(todo[0]);
+      if (next === 'hang') return setInterval(() => {}, 1 << 30);
+      if (next === 'answered') {
+        todo = todo.slice(1);
+        continue;
+      }
+    }
     const asked = stopAt === -1 ? todo : todo.slice(0, Math.max(stopAt, 1));
     const later = todo.slice(asked.length);
     const result = await askInOrder(wanted, asked, faults.size > 0, {

@@ -36,7 +36,8 @@ export function parseJobsLine(line: string): JobsLine {
 }
 
 const crash = /evaluation worker (?:exited|got killed|.*pipe got closed)|worker pipe got closed/;
-const crashPath = /attrPath '([^']*)'/;
+/** The second one since 2.35. */
+const crashPath = /(?:attrPath|evaluating) '([^']*)'/;
 
 /** How a run ended that did not end well, from what it said. */
 export type JobsDeath =
@@ -50,10 +51,17 @@ export function parseJobsDeath(lines: readonly string[]): JobsDeath {
   const text = lines.join('\n').trim();
   const line = lines.findLast((words) => crash.test(words));
   if (line === undefined) return { kind: 'failure', text };
-  // Names have no dots in the wrapped tree, so this reading is the only one.
+  // Names have no dots and no quotes in the wrapped tree, so this reading is the only one.
   const path = crashPath.exec(line)?.[1];
-  const said = line.replace(/^\s*error:\s*/, '');
+  const said = describeCrash(line);
   return path === undefined || path === ''
     ? { kind: 'crash', text: said }
-    : { kind: 'crash', wrappedPath: path.split('.'), text: said };
+    : { kind: 'crash', wrappedPath: path.replaceAll('"', '').split('.'), text: said };
+}
+
+/** Without the path, which is of the wrapped tree, and what nix-eval-jobs takes for a mistake of its own. */
+function describeCrash(line: string): string {
+  // It looks before the kernel has told it of the death, often on a machine at work.
+  if (/worker pipe got closed|waitpid/.test(line)) return 'the evaluation worker died';
+  return line.slice(line.search(/evaluation worker/));
 }

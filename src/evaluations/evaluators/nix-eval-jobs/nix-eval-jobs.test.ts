@@ -1,8 +1,9 @@
 /** The evaluator over nix-eval-jobs when nix-eval-jobs misbehaves. It is the double in test/. */
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { silentLogger } from '../../../basics/index.ts';
+import { createLogger } from '../../../basics/index.ts';
 import { nixesUnderTest, openTestNix, type TestNix } from '../../../nix/test-nix.ts';
 import { createEvaluator, type Evaluator } from '../create-evaluator.ts';
 import {
@@ -48,15 +49,24 @@ async function faulty(faults: Readonly<Record<string, string>>): Promise<string>
   return program;
 }
 
+const linesTo = (said: string[]) =>
+  new Writable({
+    write(line, _, done) {
+      said.push(String(line));
+      done();
+    },
+  });
+
 async function evaluatorWith(
   faults: Readonly<Record<string, string>>,
   prefer?: 'nix-eval-jobs',
   jail: 'auto' | 'off' = 'auto',
+  said: string[] = [],
 ): Promise<Evaluator> {
   const { environment, layout } = testNix.nix;
   return await createEvaluator({
     nix: { env: environment, store: layout, nixEvalJobs: await faulty(faults), readablePaths: [double] },
-    log: silentLogger(),
+    log: createLogger({ level: 'warn', destination: linesTo(said) }),
     jail,
     ...(prefer ? { prefer } : {}),
   });
@@ -74,7 +84,7 @@ describe('every job is found and nothing is said twice', () => {
     ['it always fails at once', { STUMBLE: '/nonexistent/never' }],
   ])('when %s', async (_, faults: Record<string, string>) => {
     const evaluator = await evaluatorWith(faults);
-    expect(evaluator.name).toBe('nix-eval-jobs 2.33.1');
+    expect(evaluator.name).toBe('nix-eval-jobs');
     const events = await evaluateAll(evaluator, checkout, { limits: { attributeSeconds: 5 } });
     expect(sorted(jobsOf(events).map(({ path }) => path))).toEqual(['a', 'b', 's/c', 's/x.y']);
     expect(sorted(errorsOf(events).map(({ path }) => path))).toEqual(['s/e']);
@@ -87,15 +97,28 @@ describe('a dead worker costs one attribute', () => {
     ['killed', { KILL_AT: 'r._b' }, /killed by SIGKILL/],
     ['crashed', { CRASH_AT: 'r._b' }, /infinite recursion/],
     ['killed in the middle of a line', { HALF_AT: 'r._b' }, /killed by SIGKILL/],
+    ['ended after words of its own', { WORDS_AT: 'r._b' }, /^error: stack overflow/],
+    ['at an end of its stack, where newer ones end', { FATAL_AT: 'r._b' }, /^error: stack overflow/],
+    ['short of memory', { ALLOC_AT: 'r._b' }, /^error: out of memory \(.*evaluation\.memory\)/],
   ])('when it is %s', async (_, faults: Record<string, string>, words) => {
-    const events = await evaluateAll(await evaluatorWith(faults), checkout);
+    const said: string[] = [];
+    const events = await evaluateAll(await evaluatorWith(faults, undefined, 'auto', said), checkout);
     expect(sorted(jobsOf(events).map(({ path }) => path))).toEqual(['a', 's/c', 's/x.y']);
     expect(sorted(errorsOf(events).map(({ path }) => path))).toEqual(['b', 's/e']);
-    expect(errorsOf(events).find(({ path }) => path[0] === 'b')?.message).toMatch(words);
+    const message = errorsOf(events).find(({ path }) => path[0] === 'b')?.message;
+    expect(message).toMatch(words);
+    expect(message, 'where it is in the tree that is shown to nix-eval-jobs').not.toMatch(/r\._b|BUG/);
+    expect(said.join(), 'the built-in evaluator was needed').not.toMatch(/does the rest/);
   });
 
-  test('also when its name has a dot', async () => {
-    const events = await evaluateAll(await evaluatorWith({ KILL_AT: 'r._s._x%2Ey' }), checkout);
+  test.each([
+    ['the words of 2.33', {}],
+    ['those of newer ones', { NEWEST: '1' }],
+  ])('also when its name has a dot, in %s', async (_, words: Record<string, string>) => {
+    const said: string[] = [];
+    const faults = { ...words, KILL_AT: 'r._s._x%2Ey' };
+    const events = await evaluateAll(await evaluatorWith(faults, undefined, 'auto', said), checkout);
+    expect(said.join()).not.toMatch(/does the rest/);
     expect(sorted(jobsOf(events).map(({ path }) => path))).toEqual(['a', 'b', 's/c']);
     expect(sorted(errorsOf(events).map(({ path }) => path))).toEqual(['s/e', 's/x.y']);
   });

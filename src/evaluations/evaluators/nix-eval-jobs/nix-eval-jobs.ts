@@ -5,6 +5,7 @@
  *    │  looking for a job's limits failed ──> run again for these jobs, without looking
  *    │  a worker died at a named path ──> run again, there without looking for limits
  *    │  it died there again ──> error there; run again without what is answered
+ *    │  an error that was answered ended it (stack overflow, since 2.34) ──> run again without it
  *    │  it died at once and silently, the first time ──> run again (creating a store is a race)
  *    └─ anything else: silence, an unnamed crash, too many deaths
  *         ──> the built-in walker does what is left; it finds every culprit
@@ -24,9 +25,16 @@ import { restrictionArguments } from '../restrictions.ts';
 import { commitUsed } from '../traversal-rules.ts';
 import type { AttributeFinding, Finding, Walk, WalkRequest } from '../walk.ts';
 import { startWatchdog } from '../watchdog.ts';
+import { watchErrors } from './culprit-words.ts';
 import { type JobsDeath, parseJobsDeath, parseJobsLine } from './nix-eval-jobs-lines.ts';
 import type { JobsProgram } from './nix-eval-jobs-program.ts';
-import { type Exceptions, limitsFailed, unwrapPath, wrapperExpression } from './wrapper-expression.ts';
+import {
+  type Exceptions,
+  limitsFailed,
+  unwrapPath,
+  wrappedRoot,
+  wrapperExpression,
+} from './wrapper-expression.ts';
 
 export interface JobsOptions {
   readonly jobs: JobsProgram;
@@ -77,12 +85,17 @@ export function createJobsWalk(options: JobsOptions): Walk {
         crashes += 1;
         if (isNew(progress.bare, end.wrappedPath.join('.'))) continue;
         if (isNew(progress.answered, end.wrappedPath.join('.'))) {
-          yield { kind: 'error', path: culprit, text: `error: ${end.text}` };
+          yield { kind: 'error', path: culprit, text: end.text.replace(/^(?!error:)/, 'error: ') };
         }
         if (culprit.length === 0) return;
         continue;
       }
-      if (end.kind === 'failure' && run === 1 && before === progress.answered.size) continue;
+      const stuck = before === progress.answered.size;
+      if (end.kind === 'failure' && (stuck ? run === 1 : crashes < maxCrashes)) {
+        if (progress.answered.has(wrappedRoot)) return;
+        if (!stuck) crashes += 1;
+        continue;
+      }
       break;
     }
     options.log.warn('nix-eval-jobs does not get on; the built-in evaluator does the rest');
@@ -132,6 +145,7 @@ async function* runOnce(
   };
   const watchdog = startWatchdog(limits.attributeSeconds * 1000, giveUp, request.waiting);
   const lastWords = collectLastWords(limits.messageBytes);
+  const errors = watchErrors();
   const notices = collectNotices(limits.messageBytes);
   const traces: string[] = [];
   const ofCommit = `trace: ${request.nonce}${commitUsed}`;
@@ -156,6 +170,7 @@ async function* runOnce(
       const { wrappedPath, finding } = answer;
       const broken = finding.kind === 'error' && finding.text.includes(request.nonce + limitsFailed);
       const key = wrappedPath.join('.');
+      if (finding.kind === 'error') errors.answered(finding.text);
       if (broken && isNew(progress.bare, key)) again = true;
       else if (isNew(progress.answered, key)) yield finding;
       watchdog.resume();
@@ -168,7 +183,9 @@ async function* runOnce(
     if (end.startError) throw end.startError;
     if (end.exitCode === 0 && unreadable === undefined) return { kind: again ? 'bare' : 'done' };
     if (end.exitCode === 0) return { kind: 'failure', text: `a line that cannot be read: ${unreadable}` };
-    return silent ? { kind: 'silent' } : parseJobsDeath(lastWords.lines());
+    if (silent) return { kind: 'silent' };
+    const death = parseJobsDeath(lastWords.lines());
+    return { ...death, text: errors.among(lastWords.lines()) ?? death.text };
   } finally {
     watchdog.stop();
     evaluator.kill();
@@ -204,7 +221,7 @@ function readAnswer(text: string): Answer | undefined {
   if (path === undefined) return undefined;
   const finding: AttributeFinding =
     'error' in line
-      ? { kind: 'error', path, text: line.error }
+      ? { kind: 'error', path, text: line.error.replace(/^std::bad_alloc$/, 'error: out of memory') }
       : { kind: 'derivation', path, name: line.name, drvPath: line.drvPath, ...line.meta };
   return { wrappedPath: line.attrPath, finding };
 }

@@ -17,7 +17,7 @@ import { type RootExpression, traversalDepth, traversalRules } from '../traversa
 const encoded = ['%', '.', '"', "'", '\\', '$', ' ', '\n', '\r', '\t'] as const;
 
 /** The name of the root in the wrapped tree. */
-const rootName = 'r';
+export const wrappedRoot = 'r';
 
 export interface WrapperExpression extends RootExpression {
   /** Begins the failures of the rules and what they trace. */
@@ -93,7 +93,7 @@ ${traversalRules(wanted)}
 in
 {
   recurseForDerivations = true;
-  ${rootName} = tree ${traversalDepth} true ${nixString(rootName)} root;
+  ${wrappedRoot} = tree ${traversalDepth} true ${nixString(wrappedRoot)} root;
 }
 `;
 }
@@ -105,7 +105,7 @@ function percent(character: string): string {
 /** The repository's attribute path for a path of the wrapped tree, or undefined for any other path. */
 export function unwrapPath(wrapped: readonly string[]): readonly string[] | undefined {
   const [root, ...names] = wrapped;
-  if (root !== rootName || names.some((name) => !name.startsWith('_'))) return undefined;
+  if (root !== wrappedRoot || names.some((name) => !name.startsWith('_'))) return undefined;
   return names.map((name) =>
     name
       .slice(1)
