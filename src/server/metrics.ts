@@ -5,6 +5,7 @@ import type { Knex } from 'knex';
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { z } from 'zod';
 import { countTasks } from '../postgres/index.ts';
+import { registerWorkMetrics } from './work-metrics.ts';
 
 const stateCounts = z.object({ rows: z.array(z.object({ state: z.string(), count: z.number() })) });
 const unsentRow = z.object({ rows: z.array(z.object({ unsent: z.number(), given_up: z.number() })) });
@@ -13,6 +14,7 @@ const unsentRow = z.object({ rows: z.array(z.object({ unsent: z.number(), given_
 export function createMetrics(db: Knex): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
+  registerWorkMetrics(registry, db);
   gaugeByState(registry, db, {
     name: 'ringmaster_evaluations_unfinished',
     help: 'Evaluations that have not ended, by state.',
