@@ -10,6 +10,7 @@ import type {
 } from '../evaluations/index.ts';
 import type { RepositorySettings, SettingsReview } from '../projects/index.ts';
 import type { Place } from './places/match.ts';
+import type { Counts } from './plan/counts.ts';
 
 export interface LogTail {
   readonly attemptId: number;
@@ -68,6 +69,22 @@ export interface JobFacts {
   readonly build: BuildFacts | undefined;
 }
 
+/** How many jobs there are, where not all of them were read. */
+export interface JobTotals {
+  readonly counts: Counts;
+  /** Those that did not evaluate. */
+  readonly errors: number;
+}
+
+/** What several jobs failed for: an error of the evaluation, another build, or what builds them. */
+export interface SharedCause {
+  readonly attributes: number;
+  readonly error?: NonNullable<JobFacts['error']>;
+  readonly build?: Pick<BuildFacts, 'state' | 'message'>;
+  /** Name of the build that failed. */
+  readonly culprit?: string;
+}
+
 export type EvaluationState = 'queued' | 'evaluating' | 'building' | 'succeeded' | 'failed' | 'cancelled';
 
 export interface EvaluationFacts {
@@ -106,7 +123,12 @@ export interface ReportFacts {
   readonly statuses?: RepositorySettings['statuses'];
   /** The newest one. */
   readonly evaluation: EvaluationFacts | undefined;
+  /** Of thousands those that may be shown: some of each phase, failures first. */
   readonly jobs: readonly JobFacts[];
+  /** Absent: `jobs` are all. */
+  readonly totals?: JobTotals;
+  /** Those of most jobs first. */
+  readonly causes?: readonly SharedCause[];
   /** Against the base revision, once they are known. */
   readonly changes?: EvaluationChanges | undefined;
   /** Whether the App may commit hashes there, or can suggest them; undefined: GitHub was not asked. */

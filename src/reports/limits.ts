@@ -21,6 +21,13 @@ export const limits = {
   nameBytes: 200,
   /** Our own: attributes that have a check of their own. */
   ownChecks: 40,
+  /** Our own: jobs of a phase that a report is made of. More rows never fit: the shortest is longer than 65 bytes. */
+  jobsRead: 1_000,
+  /** Our own: jobs that fail for one cause, from which on they are told together. */
+  sharedCause: 3,
+  causesShown: 5,
+  /** Our own: of those that failed for one cause, so many stand before what failed for others. */
+  ofOneCause: 10,
 } as const;
 
 export function utf8Length(text: string): number {

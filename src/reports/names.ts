@@ -34,6 +34,22 @@ export function displayPath(path: AttributePath): string {
   return visibleControls(formatAttributePath(path));
 }
 
+/**
+ * What is known of the paths from the names of their checks: joined by dots where the name says that, and
+ * whether there are `others`, with quotes in it or cut.
+ */
+export function reportedPaths(names: readonly string[]): {
+  readonly joined: readonly string[];
+  readonly others: boolean;
+} {
+  const shown = names.flatMap((name) =>
+    name.startsWith(checkPrefix) && name !== evaluationCheckName ? [name.slice(checkPrefix.length)] : [],
+  );
+  const joined = shown.filter((name) => /^[A-Za-z0-9_'.-]{1,150}$/.test(name));
+  const quoted = takenNames.filter((name) => shown.includes(JSON.stringify(name)));
+  return { joined: [...joined, ...quoted], others: joined.length + quoted.length < shown.length };
+}
+
 function attributeName(prefix: string, path: AttributePath): string {
   const shown = displayPath(path);
   const name = prefix + (takenNames.includes(shown) ? JSON.stringify(shown) : shown);

@@ -1,16 +1,18 @@
 /** Loads what a report says from the database: some ten queries, and one more for each log's end. */
 import type { Knex } from 'knex';
 import { z } from 'zod';
-import { failureStates, finishedStates, unfinishedStates } from '../builds/index.ts';
+import { failureStates } from '../builds/index.ts';
 import { type EvaluationNotice, type PassedOver, readChanges } from '../evaluations/index.ts';
 import { tailLog } from '../logs/index.ts';
 import { settingsReview } from '../projects/index.ts';
-import type { BuildFacts, EvaluationFacts, JobFacts, LogTail, ReportFacts } from './facts.ts';
+import type { EvaluationFacts, JobFacts, LogTail, ReportFacts } from './facts.ts';
 import { limits } from './limits.ts';
 import { placesByAttempt } from './places/read.ts';
+import { countJobs } from './plan/counts.ts';
 import { chooseOwnChecks } from './plan/selection.ts';
 import { judgeJobs } from './plan/verdict.ts';
 import { readApplying } from './read-applying.ts';
+import { readJobs } from './read-jobs.ts';
 
 /** What is read of a log, the most that is shown: of failures, and of what was built well. */
 const tails = {
@@ -18,7 +20,6 @@ const tails = {
   good: { lines: 20, maxBytes: 8 * 1024 },
 } as const;
 
-const buildState = z.enum([...unfinishedStates, ...finishedStates]);
 /** As the evaluation stores it: its place, where it has one, beside its words. */
 const notice = z
   .object({
@@ -59,38 +60,13 @@ const evaluationRow = z.object({
   file: z.string().nullable(),
   evaluator: z.string().nullable(),
   known_from: z.string().nullable(),
+  job_count: z.number(),
+  error_count: z.number(),
   notices: z.array(z.unknown()),
   queued_at: z.date(),
   started_at: z.date().nullable(),
   evaluated_at: z.date().nullable(),
   finished_at: z.date().nullable(),
-});
-
-const jobRow = z.object({
-  path: z.array(z.string()),
-  mark: z.enum(['regular', 'may-fail', 'must-fail', 'dependencies-only', 'effect']),
-  drv_path: z.string().nullable(),
-  name: z.string().nullable(),
-  system: z.string().nullable(),
-  error: z.string().nullable(),
-  error_file: z.string().nullable(),
-  error_line: z.number().nullable(),
-  error_column: z.number().nullable(),
-  cached: z.boolean(),
-  build_id: z.number().nullable(),
-  build_state: buildState.nullable(),
-  build_message: z.string().nullable(),
-  build_started_at: z.date().nullable(),
-  build_finished_at: z.date().nullable(),
-  attempt_id: z.number().nullable(),
-  attempt_builder: z.string().nullable(),
-  attempt_status: z.string().nullable(),
-  culprit_name: z.string().nullable(),
-  culprit_state: buildState.nullable(),
-  culprit_message: z.string().nullable(),
-  culprit_attempt_id: z.number().nullable(),
-  specified_hash: z.string().nullable(),
-  got_hash: z.string().nullable(),
 });
 
 /** Undefined when there is no such revision. Call it in a transaction that holds the revision. */
@@ -104,9 +80,12 @@ export async function readReportFacts(db: Knex, revisionId: number): Promise<Rep
     .first();
   if (found === undefined) return undefined;
   const revision = revisionRow.parse(found);
-  const evaluation = await readEvaluation(db, revisionId);
+  const { evaluation, jobsAtMost } = await readEvaluation(db, revisionId);
   const sources = await readSources(db, revisionId);
-  const jobs = evaluation ? await readJobs(db, evaluation.id) : [];
+  const reportedChecks = await readReportedChecks(db, revisionId);
+  const { jobs, ...known } = evaluation
+    ? await readJobs(db, { ...evaluation, jobsAtMost }, reportedChecks)
+    : { jobs: [] };
   const facts: ReportFacts = {
     revisionId,
     installationId: revision.installation_id,
@@ -123,6 +102,7 @@ export async function readReportFacts(db: Knex, revisionId: number): Promise<Rep
     statuses: revision.statuses ?? undefined,
     evaluation,
     jobs,
+    ...known,
     ...(jobs.some(({ build }) => build?.hashes)
       ? await readApplying(db, {
           revisionId,
@@ -131,12 +111,17 @@ export async function readReportFacts(db: Knex, revisionId: number): Promise<Rep
         })
       : {}),
     changes: evaluation && (await readChanges(db, evaluation.id)),
-    reportedChecks: await readReportedChecks(db, revisionId),
+    reportedChecks,
   };
   return withLogs(db, facts);
 }
 
-async function readEvaluation(db: Knex, revisionId: number): Promise<EvaluationFacts | undefined> {
+interface FoundEvaluation {
+  readonly evaluation: EvaluationFacts | undefined;
+  readonly jobsAtMost: number;
+}
+
+async function readEvaluation(db: Knex, revisionId: number): Promise<FoundEvaluation> {
   const found: unknown = await db('evaluations')
     .select('evaluations.*')
     .select(
@@ -146,9 +131,9 @@ async function readEvaluation(db: Knex, revisionId: number): Promise<EvaluationF
     .where('revision_id', revisionId)
     .orderBy('id', 'desc')
     .first();
-  if (found === undefined) return undefined;
+  if (found === undefined) return { evaluation: undefined, jobsAtMost: 0 };
   const row = evaluationRow.parse(found);
-  return {
+  const evaluation = {
     id: row.id,
     state: row.state,
     waitingFor: row.waiting_for ?? undefined,
@@ -163,6 +148,7 @@ async function readEvaluation(db: Knex, revisionId: number): Promise<EvaluationF
     evaluatedAt: row.evaluated_at ?? undefined,
     finishedAt: row.finished_at ?? undefined,
   };
+  return { evaluation, jobsAtMost: row.job_count + row.error_count };
 }
 
 type SourceRow = z.infer<typeof sourceRow>;
@@ -193,73 +179,6 @@ async function readReportedChecks(db: Knex, revisionId: number): Promise<readonl
     .map((row) => row.name);
 }
 
-async function readJobs(db: Knex, evaluationId: number): Promise<readonly JobFacts[]> {
-  const result: unknown = await db.raw(
-    `SELECT j.path, j.mark, j.drv_path, j.name, j.system, j.error, j.error_file, j.error_line, j.error_column,
-            j.cached, b.id AS build_id, b.state AS build_state, b.message AS build_message,
-            b.started_at AS build_started_at, b.finished_at AS build_finished_at,
-            a.id AS attempt_id, a.builder AS attempt_builder, a.status AS attempt_status,
-            c.name AS culprit_name, c.state AS culprit_state, c.message AS culprit_message,
-            ca.id AS culprit_attempt_id,
-            coalesce(c.specified_hash, b.specified_hash) AS specified_hash,
-            coalesce(c.got_hash, b.got_hash) AS got_hash
-     FROM jobs j
-     LEFT JOIN builds b ON b.id = j.build_id
-     LEFT JOIN LATERAL (SELECT id, builder, status FROM attempts WHERE build_id = b.id AND check_id IS NULL
-                        ORDER BY id DESC LIMIT 1) a ON true
-     LEFT JOIN builds c ON c.id = b.culprit_build_id
-     LEFT JOIN LATERAL (SELECT id FROM attempts WHERE build_id = c.id ORDER BY id DESC LIMIT 1) ca ON true
-     WHERE j.evaluation_id = ?
-     ORDER BY j.id`,
-    [evaluationId],
-  );
-  const { rows } = z.object({ rows: z.array(jobRow) }).parse(result);
-  return rows.map(jobFacts);
-}
-
-function jobFacts(row: z.infer<typeof jobRow>): JobFacts {
-  return {
-    path: row.path,
-    mark: row.mark,
-    drvPath: row.drv_path ?? undefined,
-    name: row.name ?? undefined,
-    system: row.system ?? undefined,
-    error: row.error === null ? undefined : { message: row.error, location: locationOf(row) },
-    cached: row.cached,
-    build: buildFacts(row),
-  };
-}
-
-function locationOf(row: z.infer<typeof jobRow>) {
-  if (row.error_file === null || row.error_line === null) return undefined;
-  const column = row.error_column === null ? {} : { column: row.error_column };
-  return { file: row.error_file, line: row.error_line, ...column };
-}
-
-function buildFacts(row: z.infer<typeof jobRow>): BuildFacts | undefined {
-  if (row.build_id === null || row.build_state === null) return undefined;
-  const culprit =
-    row.culprit_name === null || row.culprit_state === null
-      ? undefined
-      : { name: row.culprit_name, state: row.culprit_state, message: row.culprit_message ?? '' };
-  return {
-    id: row.build_id,
-    state: row.build_state,
-    message: row.build_message ?? '',
-    builder: row.attempt_builder ?? undefined,
-    attemptStatus: row.attempt_status ?? undefined,
-    startedAt: row.build_started_at ?? undefined,
-    finishedAt: row.build_finished_at ?? undefined,
-    culprit,
-    hashes:
-      row.specified_hash === null || row.got_hash === null
-        ? undefined
-        : { specified: row.specified_hash, got: row.got_hash },
-    logAttemptId: (culprit ? row.culprit_attempt_id : row.attempt_id) ?? undefined,
-    log: undefined,
-  };
-}
-
 const failed: ReadonlySet<string> = new Set(failureStates);
 
 /**
@@ -278,8 +197,9 @@ async function withLogs(db: Knex, facts: ReportFacts): Promise<ReportFacts> {
   if (!facts.evaluation) return facts;
   const shown = chooseOwnChecks(facts, judgeJobs(facts.jobs, facts.evaluation));
   const logs = new Map<number, LogTail>();
+  const all = countJobs(facts);
   for (const { judged } of shown) {
-    const tail = tailOf(judged.job, facts.jobs.length);
+    const tail = tailOf(judged.job, all);
     const attemptId = judged.job.build?.logAttemptId;
     if (!tail || attemptId === undefined || logs.has(attemptId)) continue;
     logs.set(attemptId, { attemptId, ...(await tailLog(db, attemptId, tail)) });
@@ -289,7 +209,7 @@ async function withLogs(db: Knex, facts: ReportFacts): Promise<ReportFacts> {
   const jobs = facts.jobs.map((job) => {
     const attemptId = job.build?.logAttemptId;
     const log = attemptId === undefined ? undefined : logs.get(attemptId);
-    if (!job.build || attemptId === undefined || !log || !tailOf(job, facts.jobs.length)) return job;
+    if (!job.build || attemptId === undefined || !log || !tailOf(job, all)) return job;
     return { ...job, build: { ...job.build, log, places: places.get(attemptId) } };
   });
   return { ...facts, jobs };

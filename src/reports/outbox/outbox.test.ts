@@ -65,6 +65,27 @@ describe('the outbox', () => {
     expect(outbox.github.statuses).toHaveLength(1);
   });
 
+  it('says soon after its opening what a gate is about, and then the more seldom', async () => {
+    const revision = await outbox.newRevision([], { state: 'queued', started_at: null, evaluated_at: null });
+    await revision.plan();
+    await outbox.send();
+    expect(outbox.last('ringmaster')?.title).toBe('Waiting to be evaluated');
+    const evaluation = () => database.knex('evaluations').where({ id: revision.evaluation });
+    await evaluation().update({ state: 'evaluating', started_at: new Date(outbox.now()) });
+    const waits: (number | undefined)[] = [];
+    for (const jobs of [1, 2]) {
+      await database.knex('jobs').insert({ evaluation_id: revision.evaluation, path: [`a${jobs}`] });
+      await revision.plan();
+      await outbox.send();
+      const wait = (await outbox.wakesAfter()) ?? 0;
+      waits.push(wait);
+      outbox.pass(wait * second);
+      await outbox.send();
+      expect(outbox.last('ringmaster')?.title).toMatch(new RegExp(`^Evaluating ci.nix: ${jobs} attribute`));
+    }
+    expect(waits).toEqual([2, 2]);
+  });
+
   it('sends an end that was wished for while progress was being sent', async () => {
     const revision = await outbox.newRevision(['a']);
     await revision.plan();

@@ -9,7 +9,7 @@ import { chooseOwnChecks } from '../plan/selection.ts';
 import { judgeJobs } from '../plan/verdict.ts';
 import { readReportFacts } from '../read.ts';
 import type { DesiredReport } from '../types.ts';
-import { requestSending } from './tasks.ts';
+import { requestReport, requestSending } from './tasks.ts';
 
 const existingRow = z.object({
   kind: z.enum(['check', 'status']),
@@ -54,8 +54,11 @@ async function planOnce(
   complete: boolean,
 ): Promise<number | Lacking> {
   return db.transaction(async (trx) => {
-    // Of two plans at the same time the second sees what the first saw, or newer. Rows that refer
-    // to the revision can be written meanwhile.
+    if (!(await isOnlyPlan(trx, revisionId))) {
+      await requestReport(trx, revisionId, 'soon');
+      return 0;
+    }
+    // Rows that refer to the revision can be written meanwhile.
     await trx.raw('SELECT id FROM revisions WHERE id = ? FOR NO KEY UPDATE', [revisionId]);
     const facts = await readReportFacts(trx, revisionId);
     if (!facts) return 0;
@@ -70,6 +73,18 @@ async function planOnce(
     await requestSending(trx, facts.installationId);
     return changed.length;
   });
+}
+
+/**
+ * One plan of a revision at a time, so that each sees what the last one saw, or newer. Nobody waits for another:
+ * those who did held all the places for background tasks, while a large evaluation went on.
+ */
+async function isOnlyPlan(trx: Knex.Transaction, revisionId: number): Promise<boolean> {
+  const result: unknown = await trx.raw(
+    `SELECT pg_try_advisory_xact_lock(hashtextextended('ringmaster plans a report', ?)) AS locked`,
+    [revisionId],
+  );
+  return z.object({ rows: z.tuple([z.object({ locked: z.boolean() })]) }).parse(result).rows[0].locked;
 }
 
 /** Only of what is shown: attributes with checks of their own. */

@@ -46,6 +46,8 @@ export type SendOutcome =
 
 /** Milliseconds between two versions of one run's progress, at least. */
 const progressEveryMs = 10_000;
+/** Of a gate after its first version; twice as long after each further one, until it is that. */
+const gateFirstMs = 2_000;
 /** And at least this part of the time it has run: an hour of building is some 50 versions, not 360. */
 const progressShare = 1 / 12;
 
@@ -283,8 +285,10 @@ function afterRefusal(
 function nextProgress(desired: DesiredReport, now: Date): Date {
   const startedAt =
     desired.kind === 'check' && desired.startedAt ? Date.parse(desired.startedAt) : now.getTime();
-  const share = (now.getTime() - startedAt) * progressShare;
-  return new Date(now.getTime() + Math.max(progressEveryMs, share));
+  const age = Math.max(0, now.getTime() - startedAt);
+  // The first words of a gate are that it waits: what it is about is told soon after.
+  const first = desired.name === gateName ? Math.max(gateFirstMs, age) : progressEveryMs;
+  return new Date(now.getTime() + Math.max(Math.min(first, progressEveryMs), age * progressShare));
 }
 
 /** Not to be taken for sent: without its id the run could never be updated. */

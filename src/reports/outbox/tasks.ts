@@ -9,8 +9,21 @@ export const sendReportsTask = 'send-reports';
 export const planReportPayload = z.object({ revisionId: z.number() });
 export const sendReportsPayload = z.object({ installationId: z.number() });
 
-/** Milliseconds within which changes of one revision become one plan. */
-const soonMs = 1_000;
+/**
+ * Milliseconds within which changes of one revision become one plan, and more for each of its jobs: all of
+ * them are counted for a plan. 20,000 are planned every 5 s, and GitHub is told every 10 s at most.
+ */
+const soonMs = { least: 1_000, eachJob: 0.2, most: 10_000 } as const;
+
+async function soonFor(trx: Knex, revisionId: number): Promise<number> {
+  const found: unknown = await trx('evaluations')
+    .select('job_count')
+    .where({ revision_id: revisionId })
+    .orderBy('id', 'desc')
+    .first();
+  const jobs = found === undefined ? 0 : z.object({ job_count: z.number() }).parse(found).job_count;
+  return Math.min(soonMs.most, soonMs.least + jobs * soonMs.eachJob);
+}
 
 /**
  * Asks for a revision's report to be planned anew, in the transaction that changed it. `soon` is for
@@ -28,7 +41,11 @@ export async function requestReport(
     { revisionId },
     urgency === 'now'
       ? { jobKey }
-      : { jobKey, jobKeyMode: 'preserve_run_at', runAt: new Date(Date.now() + soonMs) },
+      : {
+          jobKey,
+          jobKeyMode: 'preserve_run_at',
+          runAt: new Date(Date.now() + (await soonFor(trx, revisionId))),
+        },
   );
 }
 

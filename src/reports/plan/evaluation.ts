@@ -6,12 +6,22 @@ import { revisionUrl } from '../links.ts';
 import { fenced, firstLine, inlineCode, joinWithin, plainText, present } from '../markdown.ts';
 import { displayPath, evaluationCheckName } from '../names.ts';
 import type { Annotation, DesiredCheck } from '../types.ts';
-import { attributes } from './counts.ts';
+import { errorKey } from './causes.ts';
+import { attributes, countErrors, countJobs } from './counts.ts';
 import { headline } from './headline.ts';
 import { isEvaluated } from './selection.ts';
 import { compare } from './verdict.ts';
 
 type FailedJob = JobFacts & { readonly error: NonNullable<JobFacts['error']> };
+
+/** What did not evaluate for one and the same. */
+interface Failure {
+  /** The first by path, and those that were read. */
+  readonly first: FailedJob;
+  readonly jobs: readonly FailedJob[];
+  /** All of them. */
+  readonly attributes: number;
+}
 
 export function planEvaluation(
   facts: ReportFacts,
@@ -21,12 +31,13 @@ export function planEvaluation(
   const errors = facts.jobs
     .filter((job): job is FailedJob => job.error !== undefined)
     .sort((a, b) => compare(displayPath(a.path), displayPath(b.path)));
-  const text = evaluationText(evaluation, errors, revisionUrl(publicUrl, facts));
+  const failures = together(facts, errors);
+  const text = evaluationText(evaluation, failures, countErrors(facts), revisionUrl(publicUrl, facts));
   const base = {
     kind: 'check',
     name: evaluationCheckName,
     title: cutText(title(facts, evaluation, errors), limits.title),
-    summary: evaluationSummary(facts, evaluation, errors.length, publicUrl),
+    summary: evaluationSummary(facts, evaluation, failures, publicUrl),
     ...(text === '' ? {} : { text }),
     detailsUrl: revisionUrl(publicUrl, facts),
     ...(evaluation.startedAt ? { startedAt: evaluation.startedAt.toISOString() } : {}),
@@ -37,7 +48,13 @@ export function planEvaluation(
     const conclusion =
       errors.length > 0 || failedWithoutWords(evaluation, facts.jobs) ? 'failure' : 'success';
     // Only now: GitHub appends annotations, so the list must not change once it was sent.
-    return { ...base, ...ended, status: 'completed', conclusion, annotations: annotate(evaluation, errors) };
+    return {
+      ...base,
+      ...ended,
+      status: 'completed',
+      conclusion,
+      annotations: annotate(evaluation, failures),
+    };
   }
   if (evaluation.state === 'cancelled') {
     return { ...base, ...ended, status: 'completed', conclusion: 'cancelled', annotations: [] };
@@ -45,12 +62,30 @@ export function planEvaluation(
   return { ...base, status: evaluation.state === 'queued' ? 'queued' : 'in_progress', annotations: [] };
 }
 
+/** By the path of the first. An error of the evaluation itself stands alone, and names nothing else. */
+function together({ causes = [] }: ReportFacts, errors: readonly FailedJob[]): readonly Failure[] {
+  const groups = new Map<string, FailedJob[]>();
+  for (const job of errors) {
+    const key = job.path.length === 0 ? '' : errorKey(job.error);
+    const group = groups.get(key);
+    if (group) group.push(job);
+    else groups.set(key, [job]);
+  }
+  const known = new Map(
+    causes.flatMap(({ error, attributes }) => (error ? [[errorKey(error), attributes]] : [])),
+  );
+  return [...groups].flatMap(([key, jobs]) => {
+    const [first] = jobs;
+    return first ? [{ first, jobs, attributes: Math.max(jobs.length, known.get(key) ?? 0) }] : [];
+  });
+}
+
 function failedWithoutWords(evaluation: EvaluationFacts, jobs: readonly JobFacts[]): boolean {
   return evaluation.state === 'failed' && jobs.length === 0;
 }
 
 function title(facts: ReportFacts, evaluation: EvaluationFacts, errors: readonly FailedJob[]): string {
-  const jobs = facts.jobs.length;
+  const jobs = countJobs(facts);
   if (evaluation.state === 'queued') {
     return evaluation.waitingFor ? `Waiting: ${firstLine(evaluation.waitingFor)}` : 'Waiting to be evaluated';
   }
@@ -59,7 +94,7 @@ function title(facts: ReportFacts, evaluation: EvaluationFacts, errors: readonly
   const root = errors.find((job) => job.path.length === 0);
   if (root) return headline(root.error.message);
   if (errors.length > 0)
-    return `${errors.length} of ${attributes(jobs)} did not evaluate${known(facts, evaluation)}`;
+    return `${countErrors(facts)} of ${attributes(jobs)} did not evaluate${known(facts, evaluation)}`;
   if (evaluation.state === 'failed' && jobs === 0) return 'The evaluation failed';
   const notices = evaluation.notices.length;
   const suffix = notices === 0 ? '' : notices === 1 ? ', 1 notice' : `, ${notices} notices`;
@@ -75,12 +110,13 @@ function known({ sha }: ReportFacts, { knownFrom }: EvaluationFacts): string {
 function evaluationSummary(
   facts: ReportFacts,
   evaluation: EvaluationFacts,
-  errors: number,
+  failures: readonly Failure[],
   publicUrl: string,
 ): string {
-  const jobs = facts.jobs.length;
+  const jobs = countJobs(facts);
   const { knownFrom } = evaluation;
-  const shown = Math.min(errors, limits.annotationsInAll);
+  const errors = countErrors(facts);
+  const causes = failures.length;
   const rows = present([
     evaluation.file && `- File: ${inlineCode(evaluation.file)}`,
     evaluation.evaluator && `- Evaluator: ${inlineCode(evaluation.evaluator)}`,
@@ -90,37 +126,61 @@ function evaluationSummary(
     !facts.jobs.some((job) => job.error && job.path.length === 0) &&
       `- Attributes: ${jobs - errors} evaluated, ${errors} with an error`,
     evaluation.waitingFor && !evaluation.finishedAt && `- It waits: ${inlineCode(evaluation.waitingFor)}`,
-    shown < errors && `- The first ${shown} errors are marked in the files.`,
+    causes > limits.annotationsInAll &&
+      `- The first ${limits.annotationsInAll} errors are marked in the files.`,
   ]);
   return rows.join('\n');
 }
 
-function evaluationText(evaluation: EvaluationFacts, errors: readonly FailedJob[], page: string): string {
+function evaluationText(
+  evaluation: EvaluationFacts,
+  failures: readonly Failure[],
+  errors: number,
+  page: string,
+): string {
   const blocks = [
-    ...errors.map((job) => {
-      const where = job.error.location
-        ? ` in ${inlineCode(`${job.error.location.file}:${job.error.location.line}`)}`
+    ...failures.map((failure) => {
+      const { error } = failure.first;
+      const where = error.location
+        ? ` in ${inlineCode(`${error.location.file}:${error.location.line}`)}`
         : '';
-      const what = job.path.length === 0 ? 'The whole evaluation' : inlineCode(displayPath(job.path), 300);
-      return `❌ ${what}${where}\n\n${fenced(cutBytesVisibly(job.error.message, 4096))}`;
+      return `❌ ${whoFailed(failure)}${where}\n\n${fenced(cutBytesVisibly(error.message, 4096))}`;
     }),
     ...evaluation.notices.map((notice) => `ℹ️ ${inlineCode(notice.message)}`),
   ];
-  return joinWithin('', blocks, (left) => `\n\n[${left} more](${page})`, '\n\n').trimStart();
+  const told = failures.reduce((sum, failure) => sum + failure.attributes, 0);
+  const more = (left: number) => (left === 0 ? '' : `\n\n[${left} more](${page})`);
+  const rest = Math.max(0, errors - told);
+  return joinWithin('', blocks, (left) => more(left + rest), '\n\n').trimStart();
 }
 
-function annotate(evaluation: EvaluationFacts, errors: readonly FailedJob[]): readonly Annotation[] {
-  const ofErrors = errors.flatMap((job): Annotation[] => {
+/** Names of those that failed for one and the same; more say nothing. */
+const namesShown = 10;
+
+function whoFailed({ first, jobs, attributes: count }: Failure): string {
+  if (first.path.length === 0) return 'The whole evaluation';
+  const names = jobs.slice(0, namesShown).map(({ path }) => inlineCode(displayPath(path), 300));
+  const more = count - names.length;
+  return `${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
+function annotate(evaluation: EvaluationFacts, failures: readonly Failure[]): readonly Annotation[] {
+  const ofErrors = failures.flatMap(({ first, attributes: count }): Annotation[] => {
     // GitHub wants a line for every annotation; an error with none is in the text only.
-    const location = job.error.location;
+    const { location, message } = first.error;
     if (!location) return [];
-    const name = job.path.length === 0 ? 'Evaluation failed' : `${displayPath(job.path)} does not evaluate`;
-    return [annotation(location, 'failure', job.error.message, name)];
+    const name = first.path.length === 0 ? 'Evaluation failed' : nameOf(first, count);
+    return [annotation(location, 'failure', message, name)];
   });
   const ofNotices = evaluation.notices.flatMap((notice): Annotation[] =>
     notice.location ? [annotation(notice.location, 'notice', notice.message)] : [],
   );
   return [...ofErrors, ...ofNotices].slice(0, limits.annotationsInAll);
+}
+
+function nameOf({ path }: FailedJob, count: number): string {
+  const others = count === 1 ? '' : count === 2 ? ' and 1 other' : ` and ${count - 1} others`;
+  return `${displayPath(path)}${others} ${count === 1 ? 'does' : 'do'} not evaluate`;
 }
 
 function annotation(

@@ -8,8 +8,9 @@ import { jobUrl, revisionUrl } from '../links.ts';
 import { fenced, inlineCode, joinWithin, present, safeInline, tableCell } from '../markdown.ts';
 import { gateName } from '../names.ts';
 import type { CheckAction, CheckConclusion, DesiredCheck } from '../types.ts';
+import { causesList, fewOfEachCause } from './causes.ts';
 import { changesSentence, changesTable } from './changes.ts';
-import { countPhases, countsInWords } from './counts.ts';
+import { countAll, countJobs, countsInWords } from './counts.ts';
 import type { Outcome } from './outcome.ts';
 import { settingsAnnotations, settingsBlocks } from './settings.ts';
 import { durationOf, type JudgedJob } from './verdict.ts';
@@ -129,9 +130,10 @@ function gateSummary(
   const root = judged.find(({ job }) => job.error && job.path.length === 0)?.job.error;
   const blocks = present([
     evaluation?.file && `File: ${inlineCode(evaluation.file)}`,
-    judged.length > 0 && !root && `Attributes: ${countsInWords(countPhases(judged))}.`,
+    judged.length > 0 && !root && `Attributes: ${countsInWords(countAll(facts, judged))}.`,
     // The title says what failed; that it was ended on top of that stands nowhere else.
     outcome.kind === 'bad' && evaluation?.state === 'cancelled' && safeInline(evaluation.cancelReason ?? ''),
+    causesList(facts),
     changesSentence(facts, options.publicUrl),
     root && `The evaluation failed as a whole:\n\n${fenced(cutBytesVisibly(root.message, rootBytes))}`,
     evaluation?.waitingFor && !evaluation.finishedAt && `It waits: ${inlineCode(evaluation.waitingFor)}`,
@@ -172,9 +174,6 @@ function gateText(
   return table === undefined ? changes : table + ending;
 }
 
-/** More rows than ever fit: the shortest is longer than 65 bytes, for its link alone. */
-const mostRows = 1_000;
-
 /** All attributes, failed first; as many whole rows as fit. */
 function gateTable(
   facts: ReportFacts,
@@ -185,17 +184,21 @@ function gateTable(
 ): string | undefined {
   // An error at the root is told above, whole; a table of it alone would say it again.
   if (judged.every(({ job }) => job.error && job.path.length === 0)) return undefined;
-  const rows = judged.slice(0, mostRows).map(({ job, label, verdict }) => {
+  const rows = fewOfEachCause(judged).map(({ job, label, verdict }) => {
     const name = tableCell(inlineCode(label, 300));
     const link = `[${name}](${jobUrl(publicUrl, facts, job.path)})`;
     const time = (!job.cached && job.build && durationOf(job.build)) || '';
     return `| ${verdict.shape} | ${link} | ${tableCell(safeInline(cutText(verdict.sentence, 200)))} | ${time} |`;
   });
-  return joinWithin(
+  const unread = countJobs(facts) - rows.length;
+  const more = (left: number) => (left === 0 ? '' : `\n\n[${left} more](${page})`);
+  const table = joinWithin(
     '| | Attribute | State | Time |\n|---|---|---|---|',
     rows,
-    (left) => `\n\n[${left + judged.length - rows.length} more](${page})`,
+    (left) => more(left + unread),
     '\n',
-    maxBytes,
+    maxBytes - utf8Length(more(unread)),
   );
+  // Where all rows fit, nothing has been said of those that are none.
+  return table.endsWith('|') ? table + more(unread) : table;
 }

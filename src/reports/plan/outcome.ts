@@ -10,7 +10,7 @@ import { evaluationFiles } from '../../evaluations/index.ts';
 import { settingsFilePath } from '../../projects/index.ts';
 import type { EvaluationFacts, ReportFacts } from '../facts.ts';
 import { firstLine } from '../markdown.ts';
-import { attributes, type Counts, countPhases, countsInWords } from './counts.ts';
+import { attributes, type Counts, countAll, countsInWords } from './counts.ts';
 import { headline } from './headline.ts';
 import type { JudgedJob } from './verdict.ts';
 
@@ -42,9 +42,9 @@ export function outcomeOf(facts: ReportFacts, judged: readonly JudgedJob[]): Out
         evaluation.waitingFor ? `Waiting: ${firstLine(evaluation.waitingFor)}` : 'Waiting to be evaluated',
       );
     case 'evaluating':
-      return steady('working', evaluation.file ? `Evaluating ${evaluation.file}` : 'Evaluating');
+      return evaluating(evaluation, countAll(facts, judged));
     case 'building': {
-      const counts = countPhases(judged);
+      const counts = countAll(facts, judged);
       return {
         kind: 'working',
         title: counts.all === 0 ? 'Building' : `Building: ${countsInWords(counts)}`,
@@ -52,8 +52,15 @@ export function outcomeOf(facts: ReportFacts, judged: readonly JudgedJob[]): Out
       };
     }
     default:
-      return withSettings(ended(evaluation, judged), facts);
+      return withSettings(ended(facts, evaluation, judged), facts);
   }
+}
+
+/** How far it is: a large evaluation takes minutes, in which builds fail already. */
+function evaluating({ file }: EvaluationFacts, counts: Counts): Outcome {
+  const phase = file ? `Evaluating ${file}` : 'Evaluating';
+  const found = `${attributes(counts.all)} so far${counts.bad > 0 ? `, ${counts.bad} failed` : ''}`;
+  return { kind: 'working', title: counts.all === 0 ? phase : `${phase}: ${found}`, phase };
 }
 
 /** What is good otherwise is not, when its settings do not count: nobody would notice. */
@@ -63,8 +70,8 @@ function withSettings(outcome: Outcome, { settingsReview }: ReportFacts): Outcom
   return steady('bad', `${settingsFilePath}:${problem.line}: ${firstLine(problem.message)}`);
 }
 
-function ended(evaluation: EvaluationFacts, judged: readonly JudgedJob[]): Outcome {
-  const counts = countPhases(judged);
+function ended(facts: ReportFacts, evaluation: EvaluationFacts, judged: readonly JudgedJob[]): Outcome {
+  const counts = countAll(facts, judged);
   const root = judged.find(({ job }) => job.error && job.path.length === 0)?.job.error;
   if (root) return steady('bad', rootSentence(root.message));
   if (counts.bad > 0) return steady('bad', summary(counts));

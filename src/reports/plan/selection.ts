@@ -18,7 +18,7 @@ export interface OwnCheck {
  * against the 40, so a failure that comes late never replaces one that is shown already.
  */
 export function chooseOwnChecks(
-  facts: Pick<ReportFacts, 'evaluation' | 'reportedChecks'>,
+  facts: Pick<ReportFacts, 'evaluation' | 'reportedChecks' | 'totals'>,
   judged: readonly JudgedJob[],
 ): readonly OwnCheck[] {
   // How many jobs there are is known only when the evaluation has ended.
@@ -28,7 +28,7 @@ export function chooseOwnChecks(
     .filter(({ job }) => !(job.error && job.path.length === 0))
     .map((job) => ({ name: attributeCheckName(job.job.path), judged: job }))
     .sort((a, b) => compare(a.judged.label, b.judged.label));
-  if (checks.length <= limits.ownChecks) return checks;
+  if ((facts.totals?.counts.all ?? checks.length) <= limits.ownChecks) return checks;
   const reported = new Set(facts.reportedChecks);
   const begun = checks.filter((check) => reported.has(check.name));
   const failed = checks.filter((check) => check.judged.verdict.phase === 'bad' && !reported.has(check.name));

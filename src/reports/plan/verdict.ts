@@ -39,15 +39,21 @@ const shapes = {
 } as const;
 const hollowCross = '✖️';
 
-/** Judges the jobs of an evaluation, worst first and by path within each phase. */
+/**
+ * Judges the jobs of an evaluation: worst first, of failures those that only follow from others last, and by path.
+ */
 export function judgeJobs(jobs: readonly JobFacts[], evaluation: EvaluationFacts): readonly JudgedJob[] {
   return jobs
     .map((job) => ({ job, label: displayPath(job.path), verdict: judge(job, evaluation) }))
-    .sort((a, b) => rank(a) - rank(b) || compare(a.label, b.label));
+    .sort((a, b) => rank(a) - rank(b) || follows(a) - follows(b) || compare(a.label, b.label));
 }
 
 function rank(judged: JudgedJob): number {
   return phases.indexOf(judged.verdict.phase);
+}
+
+function follows({ job, verdict }: JudgedJob): number {
+  return verdict.phase === 'bad' && job.build?.state === 'dependency-failed' ? 1 : 0;
 }
 
 /** By code unit, so that the order is the same on every machine. */
@@ -96,7 +102,8 @@ function goodSentence(build: BuildFacts): string {
   return duration === undefined ? verb : `${verb} in ${duration}`;
 }
 
-function badSentence(build: BuildFacts): string {
+/** State and cause of a build that ended badly. */
+export function badSentence(build: Pick<BuildFacts, 'state' | 'message'> & Partial<BuildFacts>): string {
   if (build.state === 'dependency-failed') {
     return build.culprit ? `Dependency failed: ${plainLine(build.culprit.name)}` : 'Dependency failed';
   }
@@ -113,7 +120,7 @@ function badSentence(build: BuildFacts): string {
 }
 
 /** How long the build took, in words; undefined while it is not over. */
-export function durationOf(build: BuildFacts): string | undefined {
+export function durationOf(build: Partial<BuildFacts>): string | undefined {
   if (!build.startedAt || !build.finishedAt) return undefined;
   return formatDuration(build.finishedAt.getTime() - build.startedAt.getTime());
 }
