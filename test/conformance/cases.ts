@@ -15,8 +15,8 @@ export type Path = readonly string[];
 
 export interface Expectation {
   readonly jobs?: readonly Path[];
-  /** Path and, where they matter, words of the message. */
-  readonly errors?: readonly (Path | readonly [Path, RegExp])[];
+  /** Path and, where they matter, words of the message, and the place. */
+  readonly errors?: readonly (Path | readonly [Path, RegExp, place?: string])[];
 }
 
 /** One value below the root of a repository; paths are relative to it. */
@@ -74,6 +74,8 @@ export const nodeCases: readonly NodeCase[] = [
   { checks: 'it may fail', value: 'd "a" // { ignoreFailure = true; requireFailure = true; }', jobs: [here], mark: 'may-fail' },
   { checks: 'it must fail', value: 'd "a" // { requireFailure = true; }', jobs: [here], mark: 'must-fail' },
   { checks: 'marks of another type than they should be are not set', value: 'd "a" // { isEffect = "true"; buildDependenciesOnly = 1; phases = "nobuildPhase"; ignoreFailure = null; requireFailure = { }; }', jobs: [here] },
+  { checks: 'an effect of which only the dependencies are wanted is an effect', value: 'd "a" // { isEffect = true; buildDependenciesOnly = true; }', jobs: [here], mark: 'effect' },
+  { checks: 'one phase of another name is no mark', value: 'd "a" // { phases = [ "buildPhase" ]; }', jobs: [here] },
   { checks: 'two phases are no mark', value: 'd "a" // { phases = [ "nobuildPhase" "x" ]; }', jobs: [here] },
   { checks: 'a mark that throws is an error', value: 'd "a" // { isEffect = throw "marked"; }', errors: [[here, /marked/]] },
   // What its meta asks of the build.
@@ -117,6 +119,7 @@ export const nodeCases: readonly NodeCase[] = [
   { checks: '_type has no meaning', value: 'walk { _type = "option"; a = d "a"; }', jobs: [['a']] },
   { checks: 'meta.hydraPlatforms is not read', value: 'd "a" // { meta.hydraPlatforms = [ ]; }', jobs: [here] },
   { checks: 'the same derivation under two names is two jobs', value: 'let a = d "a"; in walk { x = a; y = a; }', jobs: [['x'], ['y']] },
+  { checks: 'the same set under two names is walked twice', value: 'let s = walk { a = d "a"; }; in walk { x = s; y = s; }', jobs: [['x', 'a'], ['y', 'a']] },
   { checks: 'a set that holds itself is walked to the depth limit and no further', value: 'let s = walk { inherit s; }; in s' },
   // Otherwise.
   { checks: 'a string is ignored', value: '"text"' },
@@ -165,6 +168,7 @@ export const nodeCases: readonly NodeCase[] = [
   { checks: 'file:// cannot be fetched', value: 'walk { a = builtins.readFile (builtins.fetchurl "file:///etc/hostname"); }', errors: [['a']] },
   { checks: 'http:// cannot be fetched', value: 'walk { a = builtins.readFile (builtins.fetchurl "http://127.0.0.1:9/x"); }', errors: [['a']] },
   { checks: 'files of the repository can be read and copied', value: 'walk { ${builtins.readFile ./name} = derivation { name = "s"; system = "x86_64-linux"; builder = "/bin/sh"; src = ./name; }; }', jobs: [['said']] },
+  { checks: 'what an evaluation itself put into the store can be read there', value: 'walk { ${builtins.readFile (builtins.path { path = ./name; name = "put"; })} = d "a"; }', jobs: [['said']] },
   { checks: 'programs cannot be run', value: 'walk { a = builtins.exec [ "id" ]; }', errors: [['a']] },
 ];
 
@@ -202,7 +206,8 @@ export const treeCases: readonly TreeCase[] = [
   { checks: 'a derivation at the root is a job even if it is a functor', files: 'd "root" // { __functor = self: throw "called"; }', jobs: [here] },
   { checks: 'a function whose arguments have defaults is called', files: '{ n ? "x", ... }: { ${n} = d "a"; }', jobs: [['x']] },
   { checks: 'a function with an empty pattern is called', files: '{ }: { a = d "a"; }', jobs: [['a']] },
-  { checks: 'an argument without a default is an error that names it', files: '{ needed, n ? 1 }: { a = d "a"; }', errors: [[here, /needed/]] },
+  { checks: 'an argument without a default is an error that names it, and what is passed', files: '{ needed, src, n ? 1 }: { a = d "a"; }', errors: [[here, /'needed'.*help: .* nothing but src\. Give 'needed' a default/s, 'ci.nix:2:1']] },
+  { checks: 'an argument without a default of another function is an error without that advice', files: '{ }: ({ needed }: needed) { }', errors: [[here, /'needed'((?!nothing but src).)*$/s]] },
   { checks: 'the result of the function is not called again', files: '{ }: { }: { a = d "a"; }', errors: [[here, /function/]] },
   { checks: 'a function without a pattern is not called', files: 'x: { a = d "a"; }', errors: [[here, /a function/]] },
   { checks: 'a built-in function is not called', files: 'builtins.map', errors: [[here, /a function/]] },
@@ -211,31 +216,49 @@ export const treeCases: readonly TreeCase[] = [
   { checks: 'a functor that a root function returns is called', files: '{ }: { __functor = self: { a = d "a"; }; }', jobs: [['a']] },
   { checks: 'src is passed where the pattern names it', files: '{ src }: { ${src.ref + "@" + src.shortRev} = d "a"; ${builtins.readFile (src + "/name")} = d "b"; }', jobs: [['refs/heads/main@1234567'], ['said']] },
   { checks: 'src is passed where the pattern has an ellipsis', files: '{ ... }@args: { ${args.src.branch} = d "a"; }', jobs: [['main']] },
+  { checks: 'src tells what is known of the commit, and null of what is not; its files are those of the commit alone', files: { 'ci.nix': '{ src }: { ${src.rev} = d "a"; ${builtins.concatStringsSep "," (builtins.filter (name: src.${name} == null) [ "branch" "name" "owner" "remoteHttpUrl" "tag" ])} = d "b"; ${toString (builtins.attrNames (builtins.readDir src))} = d "c"; }', '.git/config': '' }, jobs: [['1234567890123456789012345678901234567890'], ['name,owner,remoteHttpUrl,tag'], ['ci.nix']] },
   { checks: 'src is not passed where nobody asks for it', files: '{ }@args: { ${if args == { } then "none" else "some"} = d "a"; }', jobs: [['none']] },
   { checks: 'a default for src gives way to src', files: '{ src ? { ref = "default"; } }: { ${src.ref} = d "a"; }', jobs: [['refs/heads/main']] },
   { checks: 'src reaches no function below the root', files: '{ f = { __functor = self: { src ? { ref = "none"; } }: { ${src.ref} = d "a"; }; }; }', jobs: [['f', 'none']] },
   { checks: 'a functor at the root whose result is a function without a pattern is an error', files: '{ __functor = self: x: { a = d "a"; }; }', errors: [[here, /a function/]] },
   { checks: 'defaults of arguments are lazy and may use each other; files may end their lines as on Windows', files: '{ a ? throw "unused", b ? "x", c ? b + "y", ... }@args:\r\n{ ${c} = d "a"; # no more\r\n  ${if args ? b then "passed" else "default"} = d "b"; }\r\n', jobs: [['xy'], ['default']] },
-  { checks: 'a list at the root is an error that says so', files: '[ (d "a") ]', errors: [[here, /a list/]] },
+  { checks: 'a list at the root is an error that says so', files: '[ (d "a") ]', errors: [[here, /a list/, 'ci.nix:1']] },
   { checks: 'a string at the root is an error that says so', files: '"text"', errors: [[here, /a string/]] },
   { checks: 'a number at the root is an error that says so', files: '1', errors: [[here, /a number/]] },
   { checks: 'null at the root is an error that says so', files: 'null', errors: [[here, /null/]] },
   { checks: 'a throw at the root is the error of the evaluation', files: 'throw "all of it"', errors: [[here, /all of it/]] },
   { checks: 'an endless recursion at the root is the error of the evaluation', files: 'let f = x: f x + 1; in f 0', errors: [[here, /stack overflow/]] },
-  { checks: 'an empty root has no jobs and no errors', files: '{ }' },
+  { checks: 'an empty root has no jobs and no errors, and it is said', files: '{ }', notice: /'ci\.nix' has nothing to build/ },
+  { checks: 'a root whose sets have no flag has no jobs, and it is said why', files: '{ x86_64-linux = { a = d "a"; }; lib = { }; }', notice: /recurseForDerivations = true/ },
   { checks: 'twenty thousand values that throw in an ignored set cost nothing', files: '{ a = d "a"; s = builtins.listToAttrs (builtins.genList (n: { name = toString n; value = throw "x"; }) 20000); }', jobs: [['a']] },
   { checks: 'twenty thousand values that throw in a thousand ignored sets are not forced', files: 'builtins.listToAttrs (builtins.genList (n: { name = "s" + toString n; value = builtins.listToAttrs (builtins.genList (m: { name = toString m; value = throw "x"; }) 20); }) 1000) // { a = d "a"; }', jobs: [['a']] },
   { checks: 'a function that gives a derivation is a job with the empty path', files: '{ }: d "root"', jobs: [here] },
   { checks: 'a functor at the root that returns itself is the error of the evaluation', files: '{ __functor = self: self; }', errors: [[here, /stack overflow/]] },
   { checks: 'an abort at the root is the error of the evaluation', files: 'abort "stopped"', errors: [[here, /stopped/]] },
-  { checks: 'the same name twice is an error of the evaluation', files: '{ a = d "a"; a = d "b"; }', errors: [[here, /already defined/]] },
+  { checks: 'the same name twice is an error of the evaluation, at the second', files: '{ a = d "a"; a = d "b"; }', errors: [[here, /already defined/, 'ci.nix:2:14']] },
   { checks: 'the whole document example: recurseIntoAttrs two layers deep', files: '{ myDrvs = walk { hello = d "hello"; more = walk { world = d "world"; }; }; }', jobs: [ ['myDrvs', 'hello'], ['myDrvs', 'more', 'world'], ] },
+  { checks: 'a build matrix: a set per platform with a set per variant in it, and none where a platform cannot', files: 'let on = system: derivation { name = "a"; inherit system; builder = "/bin/sh"; }; platform = system: walk (builtins.mapAttrs (_: _: walk ({ a = on system; } // (if system == "aarch64-linux" then { } else { b = on system; }))) { small = 1; big = 2; }); in { x86_64-linux = platform "x86_64-linux"; aarch64-linux = platform "aarch64-linux"; }', jobs: [ ['x86_64-linux', 'small', 'a'], ['x86_64-linux', 'small', 'b'], ['x86_64-linux', 'big', 'a'], ['x86_64-linux', 'big', 'b'], ['aarch64-linux', 'small', 'a'], ['aarch64-linux', 'big', 'a'], ] },
+  // Places: line 1 of a file is not its own here. Columns are those of editors, in UTF-16 units.
+  { checks: 'an error has its place, wherever in the repository it is', files: {
+    'ci.nix': 'let f = import ./lib/f.nix; stored = builtins.path { path = ./lib; name = "lib"; }; in {\r\n\ta =\t{ }.x;\r\n  b = "ü日本🦭" + { }.x;\n  c = f { };\n  d = import (./. + "/sp ace/a at b:1:2.nix");\n  e = (import (stored + "/f.nix")) { };\n  g = "one ${toString { }.x} two";\n  h = with { }; nowhere;\n  i = import ./lib/end.nix;\n}',
+    'lib/f.nix': 'args:\n  let inner = a: a.x; in\n  inner args',
+    'lib/end.nix': '{\n',
+    'sp ace/a at b:1:2.nix': '\n{ }.x',
+  }, errors: [
+    [['a'], /missing/, 'ci.nix:3:6'],
+    [['b'], /missing/, 'ci.nix:4:17'],
+    [['c'], /missing/, 'lib/f.nix:3:18'],
+    [['d'], /missing/, 'sp ace/a at b:1:2.nix:3:1'],
+    [['e'], /missing/, 'ci.nix:7:8'],
+    [['g'], /missing/, 'ci.nix:8:23'],
+    [['h'], /nowhere/, 'ci.nix:9:17'],
+    [['i'], /syntax error/],
+  ] },
   // Depth.
   { checks: 'a job may lie ten attributes deep', files: chain(10, 'd "a"'), jobs: [ten] },
-  { checks: 'the eleventh level is not even forced', files: chain(11, 'throw "forced"') },
-
+  { checks: 'the eleventh level is not even forced', files: chain(11, 'throw "forced"'), notice: /nothing to build/ },
   { checks: 'nine attributes and one functor call make ten', files: chain(9, '{ __functor = self: d "a"; }'), jobs: [ten.slice(1)] },
-  { checks: 'ten attributes and a functor call are too many', files: chain(10, '{ __functor = self: throw "called"; }') },
+  { checks: 'ten attributes and a functor call are too many', files: chain(10, '{ __functor = self: throw "called"; }'), notice: /nothing to build/ },
   { checks: 'eight attributes, a functor call and one attribute make ten', files: chain(8, '{ __functor = self: { a = d "a"; s = walk { b = d "b"; }; }; }'), jobs: [[...ten.slice(2), 'a']] },
   // Import from derivation.
   { checks: 'import from derivation works in trusted code', files: '{ ${builtins.readFile (derivation { name = "ifd"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo -n built > $out" ]; })} = d "a"; }', jobs: [['built']] },

@@ -84,7 +84,7 @@ function expectFindings(events: readonly EvaluationEvent[], expected: Expectatio
   const spelled = (path: Path) => JSON.stringify(path);
   const whole = (path: Path) => spelled([...prefix, ...path]);
   const errors = (expected.errors ?? []).map((error) =>
-    isPathOnly(error) ? { path: error } : { path: error[0], words: error[1] },
+    isPathOnly(error) ? { path: error } : { path: error[0], words: error[1], place: error[2] },
   );
   const jobs = jobsOf(events);
   const failures = errorsOf(events);
@@ -95,9 +95,12 @@ function expectFindings(events: readonly EvaluationEvent[], expected: Expectatio
     jobs: (expected.jobs ?? []).map(whole).sort(),
     errors: errors.map(({ path }) => whole(path)).sort(),
   });
-  for (const { path, words } of errors) {
-    const message = failures.find((event) => spelled(event.path) === whole(path))?.message ?? '';
+  for (const { path, words, place } of errors) {
+    const failure = failures.find((event) => spelled(event.path) === whole(path));
+    const message = failure?.message ?? '';
     expect(message).toMatch(words ?? /\S/);
+    expect(message, 'the cause is the first that is read').toMatch(/^(?:error: )?\S/);
+    if (place !== undefined) expect(Object.values(failure?.location ?? {}).join(':')).toBe(place);
     expect(message, 'absolute paths mean nothing to readers').not.toContain(folder.path);
   }
   for (const job of jobs) {
@@ -107,6 +110,6 @@ function expectFindings(events: readonly EvaluationEvent[], expected: Expectatio
   }
 }
 
-function isPathOnly(error: Path | readonly [Path, RegExp]): error is Path {
+function isPathOnly(error: Path | readonly [Path, RegExp, place?: string]): error is Path {
   return !(error[1] instanceof RegExp);
 }

@@ -32,7 +32,7 @@ export function buildLabel(drvPath: string, jobs: readonly JobFound[]): string {
 export function errorLine(error: EvaluationError): string {
   const { location, message } = error;
   const lines = message.split('\n');
-  const words = lines.findLast((line) => /^\s*error: +\S/.test(line)) ?? lines[0] ?? '';
+  const words = lines.find((line) => /^\s*error: +\S/.test(line)) ?? lines[0] ?? '';
   const place = location
     ? [location.file, location.line, location.column].filter((part) => part !== undefined)
     : [];

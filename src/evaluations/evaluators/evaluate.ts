@@ -24,7 +24,7 @@ import { explainLockFailure, type FlakeOptions, type OpenedFlake, openFlake } fr
 import { cleanError, locationInside } from './locations.ts';
 import type { OpenWalk } from './open-walk.ts';
 import { makePrivateFolder } from './private-folders.ts';
-import { explainRuleFailure } from './rule-failures.ts';
+import { explainRuleFailure, failedForWantOfAnArgument } from './rule-failures.ts';
 import { type Audit, createAudit, foreignPath } from './store-gate/audit.ts';
 import { createTrail, type Trail } from './store-gate/trail.ts';
 import { createWaiting, type Waiting } from './waiting.ts';
@@ -164,7 +164,8 @@ async function* walked(
     file: join(checkout, file),
     nonce,
   });
-  const words: Words = { checkout: source, file, nonce, limits, store: options.store, derivations, flake };
+  const { store } = options;
+  const words: Words = { checkout: source, file, trusted, nonce, limits, store, derivations, flake };
   let attributes = 0;
   let notices = 0;
   for await (const finding of findings) {
@@ -184,6 +185,7 @@ async function* walked(
     const foreign = finding.kind === 'derivation' ? await room.audit?.check(finding.drvPath) : undefined;
     yield eventOf(foreign === undefined ? finding : refused(finding, foreign), words);
   }
+  if (attributes === 0 && !flake && !room.signal.aborted) yield nothingFound(file);
   if (notices > maxNotices) {
     yield { type: 'notice', message: `${notices - maxNotices} more traces and warnings are not shown.` };
   }
@@ -208,6 +210,7 @@ function outOfTimeError({ totalSeconds }: EvaluationLimits): EvaluationError {
 interface Words {
   readonly checkout: string;
   readonly file: string;
+  readonly trusted: boolean;
   readonly nonce: string;
   readonly limits: EvaluationLimits;
   readonly store: StoreLayout;
@@ -232,16 +235,22 @@ function refused({ path }: AttributeFinding, foreign: string): AttributeFinding 
 
 function errorOf(finding: Extract<Finding, { kind: 'error' }>, words: Words): EvaluationError {
   const { path, definedAt } = finding;
+  const { checkout, file, trusted } = words;
   const text =
     (words.flake && explainLockFailure(finding.text)) ??
-    explainRuleFailure(finding.text, words.nonce, words.file) ??
+    explainRuleFailure(finding.text, words.nonce, file) ??
     atStorePath(finding.text, words);
-  const cleaned = cleanError(withMemoryLimit(text, words), words.checkout, words.limits.messageBytes);
+  const argumentMissing = failedForWantOfAnArgument(finding.text, words.nonce);
+  const { message, ...cleaned } = cleanError(withMemoryLimit(text, words), {
+    checkout,
+    maxBytes: words.limits.messageBytes,
+    advise: (shown) => adviceOn(shown, { trusted, file, argumentMissing }),
+  });
   const location =
     cleaned.location ??
-    (definedAt && locationInside({ ...definedAt, file: atStorePath(definedAt.file, words) }, words.checkout));
-  const help = adviceOn(cleaned.message);
-  const message = help === undefined ? cleaned.message : `${cleaned.message}\n\nhelp: ${help}`;
+    (definedAt && locationInside({ ...definedAt, file: atStorePath(definedAt.file, words) }, checkout)) ??
+    // What is wrong with the whole of it.
+    (path.length === 0 && !words.flake ? { file, line: 1 } : undefined);
   return { type: 'error', path, message, ...(location ? { location } : {}) };
 }
 
@@ -252,15 +261,22 @@ function withMemoryLimit(text: string, { limits }: Words): string {
 }
 
 /** Some versions of Nix tell where the files of a store are, some what they are called. */
-function atStorePath(text: string, { flake }: Words): string {
-  return flake ? text.replaceAll(flake.source.realPath, flake.source.storePath) : text;
+function atStorePath(text: string, { store }: Words): string {
+  return text.replaceAll(`${store.realStoreDir}/`, `${store.storeDir}/`);
 }
 
 function noticeOf(text: string, words: Words): EvaluationNotice {
+  const { checkout, limits } = words;
   return {
     type: 'notice',
-    ...cleanError(atStorePath(text, words), words.checkout, words.limits.messageBytes),
+    ...cleanError(atStorePath(text, words), { checkout, maxBytes: limits.messageBytes }),
   };
+}
+
+/** The most likely reason for it fails nothing, so nobody would see it. */
+function nothingFound(file: string): EvaluationNotice {
+  const message = `'${file}' has nothing to build: no derivation at its top level, nor in those attribute sets there that have 'recurseForDerivations = true' (pkgs.recurseIntoAttrs); others are not looked into.`;
+  return { type: 'notice', message, location: { file, line: 1 } };
 }
 
 function rootError(message: string): EvaluationError {

@@ -2,13 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { cleanError, cutMessage } from './locations.ts';
 
-const limit = 64 * 1024;
-const clean = (text: string) => cleanError(text, '/tmp/checkout', limit);
+const maxBytes = 64 * 1024;
+const clean = (text: string) => cleanError(text, { checkout: '/tmp/checkout', maxBytes });
 
 test('what lies beside the checkout is written as seen from it, and nothing of where checkouts lie remains', () => {
   const text =
     "error: access to absolute path '/var/lib/data/checkouts/8' is forbidden; not /srv/var/lib/data/x, not /var/lib";
-  expect(cleanError(text, '/var/lib/data/checkouts/7', limit).message).toBe(
+  expect(cleanError(text, { checkout: '/var/lib/data/checkouts/7', maxBytes }).message).toBe(
     "error: access to absolute path '../8' is forbidden; not /srv/var/lib/data/x, not /var/lib",
   );
 });
@@ -73,6 +73,18 @@ describe('where the error is', () => {
     });
   });
 
+  test('a place that the words name counts before the frames, but not where a name was defined first', () => {
+    const missing = `error: evaluation aborted with the following error message: 'required argument "x" at /tmp/checkout/pkgs/tool.nix:2'
+
+       … from call site
+       at /tmp/checkout/ci.nix:2:10:`;
+    expect(clean(missing).location).toEqual({ file: 'pkgs/tool.nix', line: 2 });
+    const twice = `error: attribute 'a' already defined at /tmp/checkout/ci.nix:2:3
+
+       at /tmp/checkout/ci.nix:4:3:`;
+    expect(clean(twice).location).toEqual({ file: 'ci.nix', line: 4, column: 3 });
+  });
+
   test('file names with spaces and colons are read whole', () => {
     expect(clean('error: x\n\n  at /tmp/checkout/a b/c:1.nix:3:4:').location).toEqual({
       file: 'a b/c:1.nix',
@@ -109,29 +121,84 @@ describe('what the message says', () => {
 
        error: b`);
     expect(message).not.toMatch(/trace|stdin|record/);
-    expect(message).toMatch(/while evaluating the attribute 'a'.*2\| {3}a = throw "b";.*error: b$/s);
+    expect(message).toMatch(/^error: b\n.*while evaluating the attribute 'a'.*2\| {3}a = throw "b";$/s);
   });
 
-  test('where frames come first, the end of a long message is kept', () => {
+  test('whatever Nix prints first, the cause leads, then what to do, then the way there from the inside out', () => {
+    const text = `error:
+       … while evaluating the attribute 'outer'
+         at /tmp/checkout/ci.nix:2:3:
+            1| {
+            2|   a = import ./lib.nix;
+             |   ^
+
+       … while calling the 'throw' builtin
+         at /tmp/checkout/lib.nix:9:51:
+       (4991 duplicate frames omitted)
+
+       error: broken
+       error: in two lines
+       at /tmp/checkout/lib.nix:9:51:`;
+    const { message } = cleanError(text, { checkout: '/tmp/checkout', maxBytes, advise: () => 'mend it' });
+    expect(message).toBe(`error: broken
+       error: in two lines
+       at lib.nix:9:51:
+
+help: mend it
+
+       … while calling the 'throw' builtin
+         at lib.nix:9:51:
+       (4991 duplicate frames omitted)
+
+       … while evaluating the attribute 'outer'
+         at ci.nix:2:3:
+            1| {
+            2|   a = import ./lib.nix;
+             |   ^`);
+  });
+
+  test('a long message keeps its cause, whatever Nix prints first', () => {
     const frames = "       … while calling 'f'\n".repeat(5000);
-    const { message } = cleanError(`error:\n${frames}\n       error: the reason`, '/tmp/checkout', 500);
-    expect(message).toMatch(/the reason$/);
-    expect(Buffer.byteLength(message)).toBeLessThanOrEqual(500);
+    for (const text of [`error:\n${frames}\n       error: the reason`, `error: the reason\n\n${frames}`]) {
+      const { message } = cleanError(text, { checkout: '/tmp/checkout', maxBytes: 500 });
+      expect(message).toMatch(/^error: the reason/);
+      expect(Buffer.byteLength(message)).toBeLessThanOrEqual(500);
+    }
   });
 
-  test('where the error comes first, the beginning is kept', () => {
-    const message = cutMessage(`error: the reason\n${'at x\n'.repeat(1000)}`, 100);
-    expect(message).toMatch(/^error: the reason/);
+  test('frames may hold words that look like an error, and marks of our own are gone', () => {
+    const { message } = clean(`error:
+       … a context
+       error: that is none
+
+       … ringmaster-0123456789abcdef0123456789abcdef:argument
+
+       error: the real one`);
+    expect(message).toBe(`error: the real one
+
+       … a context
+       error: that is none`);
+  });
+
+  test('carets stand below what they mean, also behind tabs and wide characters', () => {
+    const { message, location } = clean(`error: attribute 'c' missing
+
+       at /tmp/checkout/ci.nix:2:23:
+
+            1| {
+            2| \ta = "ü日本🦭" + { }.c;
+             |                       ^`);
+    expect(message).toMatch(/ 2\| {3}a = "ü日本🦭" \+ \{ \}\.c;\n +\| {19}\^$/);
+    expect(location).toEqual({ file: 'ci.nix', line: 2, column: 16 });
   });
 
   test('a cut message never has more bytes than it may and no torn character', () => {
     fc.assert(
       fc.property(
         fc.string({ unit: 'grapheme', minLength: 50 }),
-        fc.boolean(),
         fc.integer({ min: 40, max: 120 }),
-        (text, framesFirst, bytes) => {
-          const cut = cutMessage((framesFirst ? 'error:\n' : 'error: ') + text, bytes);
+        (text, bytes) => {
+          const cut = cutMessage(`error: ${text}`, bytes);
           expect(Buffer.byteLength(cut)).toBeLessThanOrEqual(bytes);
           expect(Buffer.from(cut).toString('utf8')).toBe(cut);
           expect(cut).not.toContain('\ufffd');

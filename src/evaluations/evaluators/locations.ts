@@ -2,44 +2,79 @@
  * From Nix's error texts to messages for people: where in the repository it went wrong, and the text
  * without what only our machinery knows (absolute paths, frames of our own expressions).
  *
- * Nix 2.8 prints the error first and then, from the inside out, `at FILE:LINE:COLUMN:` with an
- * excerpt each. Newer versions print the frames first, from the outside in, and the error last.
+ * The error comes first and then, from the inside out, frames with `at FILE:LINE:COLUMN:` and an
+ * excerpt each (`cause-first.ts`).
  */
 
 import type { SourceLocation } from '../events.ts';
+import { causeFirst, linesOfCause } from './cause-first.ts';
 import { stripAnsi } from './error-text.ts';
+import { alignCarets, columnInUnits } from './excerpts.ts';
 
 export interface CleanedError {
   readonly message: string;
   readonly location?: SourceLocation;
 }
 
+/** What an error is about, or the way to it; the rest of the line is free. */
 const position = /(?:^|\s)at (.+?):(\d+):(\d+)(?=[:\s]|$)/;
-const errorLine = /^\s*error: +\S/;
 
-/** Cleans one error text. `checkout` is the resolved absolute path. */
-export function cleanError(text: string, checkout: string, maxBytes: number): CleanedError {
-  const lines = withoutOurFrames(stripAnsi(text).replaceAll('\r\n', '\n').split('\n'));
+export interface Cleaning {
+  /** Resolved absolute path. */
+  readonly checkout: string;
+  readonly maxBytes: number;
+  /** What to do about the error, given the message. */
+  readonly advise?: (message: string) => string | undefined;
+}
+
+/** Cleans one error text. */
+export function cleanError(text: string, { checkout, maxBytes, advise }: Cleaning): CleanedError {
+  const plain = stripAnsi(text).replaceAll('\r\n', '\n').split('\n');
+  const lines = withoutOurFrames(causeFirst(plain));
   const location = findLocation(lines, checkout);
-  const message = cutMessage(relativePaths(lines.join('\n').trimEnd(), checkout), maxBytes);
+  const shown = relativePaths(alignCarets(lines).join('\n').trimEnd(), checkout);
+  const help = advise?.(shown);
+  const message = cutMessage(help === undefined ? shown : withHelp(shown, help), maxBytes);
   return location === undefined ? { message } : { message, location };
+}
+
+/** Below what is wrong: above the way there, which may be long. */
+function withHelp(message: string, help: string): string {
+  const lines = message.split('\n');
+  const count = linesOfCause(lines);
+  return [...lines.slice(0, count), '', `help: ${help}`, ...lines.slice(count)].join('\n');
 }
 
 /** The innermost place that lies in the checkout. */
 function findLocation(lines: readonly string[], checkout: string): SourceLocation | undefined {
-  const places = lines.flatMap((line, index) => {
-    const location = locationIn(line, checkout);
-    return location === undefined ? [] : [{ index, location }];
-  });
-  const error = lines.findLastIndex((line) => errorLine.test(line));
-  return (places.find(({ index }) => index >= error) ?? places.at(-1))?.location;
+  const cause = linesOfCause(lines);
+  for (const [index, line] of lines.entries()) {
+    if (alreadyDefined.test(line)) continue;
+    const location =
+      locationIn(lines, index, checkout) ?? (index < cause ? mentionIn(line, checkout) : undefined);
+    if (location !== undefined) return location;
+  }
+  return undefined;
 }
 
-function locationIn(line: string, checkout: string): SourceLocation | undefined {
-  const match = position.exec(line);
-  const [, path, row, column] = match ?? [];
+function locationIn(lines: readonly string[], index: number, checkout: string): SourceLocation | undefined {
+  const [, path, row, byte] = position.exec(lines[index] ?? '') ?? [];
   if (path === undefined) return undefined;
-  return locationInside({ file: path, line: Number(row), column: Number(column) }, checkout);
+  const line = Number(row);
+  return locationInside(
+    { file: path, line, column: columnInUnits(lines, index, line, Number(byte)) },
+    checkout,
+  );
+}
+
+/** The place that is wrong comes next: where the name is used again. */
+const alreadyDefined = /^\s*error: .* already defined at /;
+
+/** `… required argument "x" at /checkout/tool.nix:2`, as nixpkgs says it. */
+function mentionIn(line: string, checkout: string): SourceLocation | undefined {
+  const pattern = new RegExp(`(?:^|\\s)(?:at|in) ${escaped(checkout)}/(.+?):(\\d+)(?=[\\s'",;)]|$)`);
+  const [, file, row] = pattern.exec(line) ?? [];
+  return file === undefined ? undefined : { file, line: Number(row) };
 }
 
 /** A place with an absolute path as a place in the repository, if it is one. */
@@ -49,25 +84,28 @@ export function locationInside(place: SourceLocation, checkout: string): SourceL
 }
 
 const ourPlace =
-  /^\s*at (?:«(?:stdin|string)»|\((?:stdin|string)\)|«none»|\/\S*\/ringmaster-walk\.nix):\d+:\d+:?/;
+  /^\s*at (?:«(?:stdin|string)»|\((?:stdin|string)\)|«none»|<nix\/derivation-internal\.nix>|\/\S*\/ringmaster-walk\.nix):\d+:\d+:?/;
+const ourWords = /^\s*… ringmaster-[0-9a-f]{32}:/;
 const frameStart = /^\s*…/;
 const excerpt = /^\s*(?:\d+)?\|/;
 const moreOfThem = /^\s*\(\d+ duplicate frames omitted\)$/;
 
 /**
- * Drops positions in our own expressions, with their excerpts and the sentence (`… while …`) that
- * led to them.
+ * Drops positions in our own expressions, and in what Nix itself evaluates for every derivation, with
+ * their excerpts and the sentence (`… while …`) that led to them.
  */
 function withoutOurFrames(lines: readonly string[]): string[] {
   const kept: string[] = [];
+  let ofOurs = false;
   for (let index = 0; index < lines.length; index += 1) {
     const line = lines[index] ?? '';
     if (!ourPlace.test(line)) {
-      kept.push(line);
+      ofOurs = ourWords.test(line);
+      if (!ofOurs) kept.push(line);
       continue;
     }
     while (kept.at(-1)?.trim() === '') kept.pop();
-    if (frameStart.test(kept.at(-1) ?? '')) kept.pop();
+    if (!ofOurs && frameStart.test(kept.at(-1) ?? '')) kept.pop();
     while (index + 1 < lines.length && isExcerpt(lines[index + 1] ?? '')) index += 1;
     kept.push('');
   }
@@ -106,22 +144,12 @@ function ancestors(folder: string): string[] {
   return parts.flatMap((_, index) => (index < 3 ? [] : [parts.slice(0, index).join('/')])).reverse();
 }
 
-/**
- * Cuts a message to a number of UTF-8 bytes, between characters. What is kept is the part with the
- * error itself: the beginning, or, where frames come first, the end.
- */
+/** Cuts a message to a number of UTF-8 bytes, between characters. */
 export function cutMessage(message: string, maxBytes: number): string {
   const bytes = Buffer.from(message, 'utf8');
   if (bytes.length <= maxBytes) return message;
-  const framesFirst = /^error:\s*$/m.test(message.slice(0, message.indexOf('\n') + 1));
-  const mark = framesFirst ? 'error: … (beginning cut)\n' : '\n… (cut: max_message_bytes)';
-  const room = Math.max(0, maxBytes - Buffer.byteLength(mark));
-  if (framesFirst) {
-    let start = bytes.length - room;
-    while (start < bytes.length && isContinuation(bytes[start])) start += 1;
-    return mark.slice(0, maxBytes) + bytes.subarray(start).toString('utf8');
-  }
-  let end = room;
+  const mark = '\n… (cut: max_message_bytes)';
+  let end = Math.max(0, maxBytes - Buffer.byteLength(mark));
   while (end > 0 && isContinuation(bytes[end])) end -= 1;
   return bytes.subarray(0, end).toString('utf8') + mark;
 }

@@ -15,6 +15,7 @@ import type { SourceArgument } from '../events.ts';
 import { type FlakeRoot, flakeRoot } from './flakes/flake-root.ts';
 import { nameRules } from './name-rules.ts';
 import { nixOptionalString, nixString } from './nix-literals.ts';
+import { argumentMissing } from './rule-failures.ts';
 
 /** Attributes and functor calls from the root to a job, at most. */
 export const traversalDepth = 10;
@@ -119,11 +120,17 @@ const rules = `
     if builtins.isFunction value && pattern != null then value passed else value;
 
   # What Nix does with the value of a file: functors are called until none is left, then a pattern
-  # function is called once.
+  # function is called once. Nix says which argument it misses, and the mark that it was this call.
   autoCall = arguments: value:
+    let
+      defaults = builtins.removeAttrs (builtins.functionArgs value) (builtins.attrNames arguments);
+      called = callPattern arguments value;
+    in
     if builtins.isAttrs value && value ? __functor
     then autoCall arguments (value.__functor value)
-    else callPattern arguments value;
+    else if builtins.isFunction value && builtins.elem false (builtins.attrValues defaults)
+    then builtins.addErrorContext (nonce + ${nixString(argumentMissing)}) called
+    else called;
 
   # One functor call below the root: the depth counts these, so each is a step of its own.
   step = functor: callPattern { } (functor.__functor functor);
