@@ -1,10 +1,13 @@
 /**
  * Ending early. The first SIGINT or SIGTERM asks the command to end in order; a second one ends the
- * process at once, unless the command has a use for it. A reader that goes away (`ringmaster run | head`) counts as SIGPIPE would.
+ * process at once, unless the command has a use for it. So does SIGHUP, when a terminal is closed, but it
+ * may come several times: from the shell and from the system. Nothing is read again by it.
+ * A reader that goes away (`ringmaster run | head`) counts as SIGPIPE would, and so does a terminal.
  */
 import type { Interruption, Surroundings } from './context.ts';
 
-const statusOfSignal = { SIGINT: 130, SIGTERM: 143 } as const;
+const statusOfSignal = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+const signals = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const;
 const brokenPipeStatus = 141;
 const showCursor = '\u001b[?25h';
 
@@ -18,8 +21,9 @@ export function watchForInterruption(surroundings: Surroundings): Interruption &
     controller.abort(new Error('interrupted'));
   };
   const onSignal = (signal: NodeJS.Signals) => {
-    const next = signal === 'SIGTERM' ? statusOfSignal.SIGTERM : statusOfSignal.SIGINT;
+    const next = signal === 'SIGTERM' || signal === 'SIGHUP' ? statusOfSignal[signal] : statusOfSignal.SIGINT;
     if (status === undefined) return interrupt(next);
+    if (signal === 'SIGHUP') return;
     if (second) {
       second();
       second = undefined;
@@ -29,11 +33,11 @@ export function watchForInterruption(surroundings: Surroundings): Interruption &
     surroundings.exit(next);
   };
   const onStreamError = (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+    // EIO: the terminal was closed.
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
     if (status === undefined) interrupt(brokenPipeStatus);
   };
-  surroundings.on('SIGINT', onSignal);
-  surroundings.on('SIGTERM', onSignal);
+  for (const signal of signals) surroundings.on(signal, onSignal);
   surroundings.stdout.on('error', onStreamError);
   surroundings.stderr.on('error', onStreamError);
   return {
@@ -43,8 +47,7 @@ export function watchForInterruption(surroundings: Surroundings): Interruption &
       second = handler;
     },
     release() {
-      surroundings.off('SIGINT', onSignal);
-      surroundings.off('SIGTERM', onSignal);
+      for (const signal of signals) surroundings.off(signal, onSignal);
     },
   };
 }
