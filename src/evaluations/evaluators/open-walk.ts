@@ -73,8 +73,9 @@ export function createOpenWalk(options: OpenWalkOptions): OpenWalk {
   return async (wishes) => {
     const reason = options.noJail ?? 'there is no jail';
     if (buildJail === undefined && !wishes.trusted) return { kind: 'refused', reason: refusal(reason) };
-    // nix-eval-jobs reads each derivation as a file, right after it was made.
-    const ahead = takesJobs(wishes) ? writeAhead(wishes.derivations, 1) : undefined;
+    const ahead = takesJobs(wishes)
+      ? writeAhead(wishes.derivations, { atLeast: 1, onceAsked: true })
+      : undefined;
     const gate = await options.openGate({ ...wishes, derivations: ahead?.derivations ?? wishes.derivations });
     const close = async () => {
       await gate.close();

@@ -26,7 +26,7 @@ function slowStore() {
 
 test('they are written a hundred at a time, each write takes what came during the one before', async () => {
   const { batches, derivations, answer } = slowStore();
-  const ahead = writeAhead(derivations, 100);
+  const ahead = writeAhead(derivations, { atLeast: 100, onceAsked: false });
   for (const path of paths) ahead.derivations.add(path, Buffer.from('Derive'), []);
   await answer();
   await answer();
@@ -36,7 +36,7 @@ test('they are written a hundred at a time, each write takes what came during th
 
 test('the few that are left are written when somebody asks, and what failed is tried again then', async () => {
   const { batches, derivations, answer } = slowStore();
-  const ahead = writeAhead(derivations, 100);
+  const ahead = writeAhead(derivations, { atLeast: 100, onceAsked: false });
   for (const path of paths.slice(0, 120)) ahead.derivations.add(path, Buffer.from('Derive'), []);
   await answer(new Error('the store is away'));
   await ahead.end();
@@ -50,7 +50,7 @@ test('the few that are left are written when somebody asks, and what failed is t
 
 test('after its end it begins nothing more', async () => {
   const { batches, derivations, answer } = slowStore();
-  const ahead = writeAhead(derivations, 100);
+  const ahead = writeAhead(derivations, { atLeast: 100, onceAsked: false });
   for (const path of paths) ahead.derivations.add(path, Buffer.from('Derive'), []);
   const ended = ahead.end();
   await answer();
@@ -59,11 +59,16 @@ test('after its end it begins nothing more', async () => {
   expect(derivations.size).toBe(250);
 });
 
-test('where nobody is to wait for others, the first is written at once and the rest together after it', async () => {
+test('where each is asked for, nothing is written before the first, and then all that have come meanwhile', async () => {
   const { batches, derivations, answer } = slowStore();
-  const ahead = writeAhead(derivations, 1);
-  for (const path of paths) ahead.derivations.add(path, Buffer.from('Derive'), []);
+  const ahead = writeAhead(derivations, { atLeast: 1, onceAsked: true });
+  const [first = '', ...others] = paths;
+  ahead.derivations.add(first, Buffer.from('Derive'), []);
+  expect(batches).toEqual([]);
+  const asked = ahead.derivations.write([first]);
+  for (const path of others) ahead.derivations.add(path, Buffer.from('Derive'), []);
   await answer();
+  await asked;
   await answer();
   await ahead.end();
   expect(batches).toEqual([1, 249]);

@@ -12,18 +12,33 @@ export interface WritingAhead {
   end(): Promise<void>;
 }
 
-/** `atLeast`: derivations that have to have come together before they are written. */
-export function writeAhead(derivations: PendingDerivations, atLeast: number): WritingAhead {
+export interface WhenToWrite {
+  /** Derivations that have to have come together before they are written. */
+  readonly atLeast: number;
+  /**
+   * Nothing is written before the first is asked for. nix-eval-jobs up to 2.34 asks for each job's right
+   * after it was made, and reads the file; newer ones take a store behind a socket at its word.
+   */
+  readonly onceAsked: boolean;
+}
+
+export function writeAhead(derivations: PendingDerivations, when: WhenToWrite): WritingAhead {
   let waiting: string[] = [];
   let writing: Promise<void> | undefined;
+  let wanted = !when.onceAsked;
+  let ended = false;
 
   async function writeWaiting(): Promise<void> {
-    while (waiting.length >= atLeast) {
+    while (!ended && waiting.length >= when.atLeast) {
       const some = waiting;
       waiting = [];
       await derivations.write(some).catch(() => {});
     }
     writing = undefined;
+  }
+
+  function begin(): void {
+    if (wanted && !ended && waiting.length >= when.atLeast) writing ??= writeWaiting();
   }
 
   const ahead: PendingDerivations = {
@@ -37,19 +52,24 @@ export function writeAhead(derivations: PendingDerivations, atLeast: number): Wr
     has: derivations.has,
     read: derivations.read,
     references: derivations.references,
-    write: derivations.write,
     keep: derivations.keep,
     close: derivations.close,
     add: (drvPath, content, references) => {
       if (!derivations.has(drvPath)) waiting.push(drvPath);
       derivations.add(drvPath, content, references);
-      if (waiting.length >= atLeast) writing ??= writeWaiting();
+      begin();
+    },
+    write: (drvPaths) => {
+      wanted = true;
+      const asked = derivations.write(drvPaths);
+      begin();
+      return asked;
     },
   };
   return {
     derivations: ahead,
     end: async () => {
-      waiting = [];
+      ended = true;
       await writing;
     },
   };

@@ -9,12 +9,9 @@ export interface DerivationsOfEvaluation {
   letGo(): Promise<void>;
 }
 
-/** Nobody waits for a single one, so the store is spared. */
-const atLeast = 100;
-
 export function writeWhileEvaluating(writer: TextWriter): DerivationsOfEvaluation {
   const derivations = createPendingDerivations(writer);
-  const ahead = writeAhead(derivations, atLeast);
+  const ahead = writeAhead(derivations, { atLeast: 100, onceAsked: false });
   return {
     derivations: ahead.derivations,
     finish: async () => {
