@@ -25,6 +25,9 @@
         ringmaster = final.callPackage ./nix/package.nix { };
       };
 
+      # services.ringmaster: a server, or a part of one.
+      nixosModules.default = ./nix/module.nix;
+
       # Everything the set-up would install; `npm ci && npm test` works in it.
       devShells = forEachSystem (pkgs: {
         default = pkgs.mkShell {

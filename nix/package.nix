@@ -1,6 +1,7 @@
 # The program, built from source: `ringmaster` with its production dependencies.
 {
   lib,
+  stdenv,
   buildNpmPackage,
   importNpmLock,
   makeWrapper,
@@ -42,7 +43,7 @@ let
     postgresql_18
     xz
   ]
-  ++ lib.optional (lib.meta.availableOn nodejs_22.stdenv.hostPlatform bubblewrap) bubblewrap;
+  ++ lib.optional (lib.meta.availableOn stdenv.hostPlatform bubblewrap) bubblewrap;
 in
 buildNpmPackage {
   pname = "ringmaster";
