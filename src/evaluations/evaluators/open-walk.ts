@@ -70,11 +70,17 @@ export type OpenWalk = (wishes: WalkWishes) => Promise<OpenedWalk>;
 
 export function createOpenWalk(options: OpenWalkOptions): OpenWalk {
   const { jobs, buildJail, layout } = options;
+  // nix-eval-jobs up to 2.34 asks for the derivation of each job right after it was made, and reads the
+  // file; newer ones take a store behind a socket at its word. They do not tell their versions.
+  let readsFiles = false;
+  const learn = () => {
+    readsFiles = true;
+  };
   return async (wishes) => {
     const reason = options.noJail ?? 'there is no jail';
     if (buildJail === undefined && !wishes.trusted) return { kind: 'refused', reason: refusal(reason) };
     const ahead = takesJobs(wishes)
-      ? writeAhead(wishes.derivations, { atLeast: 1, onceAsked: true })
+      ? writeAhead(wishes.derivations, { atLeast: 1, onAsked: readsFiles ? undefined : learn })
       : undefined;
     const gate = await options.openGate({ ...wishes, derivations: ahead?.derivations ?? wishes.derivations });
     const close = async () => {

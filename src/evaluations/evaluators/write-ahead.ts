@@ -16,22 +16,24 @@ export interface WhenToWrite {
   /** Derivations that have to have come together before they are written. */
   readonly atLeast: number;
   /**
-   * Nothing is written before the first is asked for. nix-eval-jobs up to 2.34 asks for each job's right
-   * after it was made, and reads the file; newer ones take a store behind a socket at its word.
+   * Where it is not known whether anybody is going to ask: called when somebody does, and nothing is
+   * written before that.
    */
-  readonly onceAsked: boolean;
+  readonly onAsked?: (() => void) | undefined;
 }
 
+/** Derivations that are written at a time: whoever asks for one of them waits for all. */
+const atMost = 100;
+
 export function writeAhead(derivations: PendingDerivations, when: WhenToWrite): WritingAhead {
-  let waiting: string[] = [];
+  const waiting: string[] = [];
   let writing: Promise<void> | undefined;
-  let wanted = !when.onceAsked;
+  let wanted = when.onAsked === undefined;
   let ended = false;
 
   async function writeWaiting(): Promise<void> {
     while (!ended && waiting.length >= when.atLeast) {
-      const some = waiting;
-      waiting = [];
+      const some = waiting.splice(0, atMost);
       await derivations.write(some).catch(() => {});
     }
     writing = undefined;
@@ -60,6 +62,7 @@ export function writeAhead(derivations: PendingDerivations, when: WhenToWrite): 
       begin();
     },
     write: (drvPaths) => {
+      if (!wanted) when.onAsked?.();
       wanted = true;
       const asked = derivations.write(drvPaths);
       begin();
