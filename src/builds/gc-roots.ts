@@ -1,6 +1,6 @@
 /**
  * Garbage collector roots for what is kept: the results of the newest evaluations of each branch and
- * pull request, and all that unfinished evaluations have. One indirect root an output, in a folder of
+ * pull request, those that somebody keeps, and all that unfinished evaluations have. One indirect root an output, in a folder of
  * the data directory, named like the store path it points to; the folder is made to agree with the
  * database now and then.
  */
@@ -95,6 +95,9 @@ async function keptPaths(
      SELECT i.drv_path FROM held j JOIN builds b ON b.id = j.build_id AND b.inputs_only
      JOIN build_inputs e ON e.build_id = b.id JOIN builds i ON i.id = e.input_build_id
      WHERE NOT j.cached AND i.finished_at IS NULL
+     UNION
+     SELECT o.value FROM kept_builds k JOIN builds b ON b.id = k.build_id CROSS JOIN LATERAL jsonb_each_text(b.outputs) o
+     WHERE o.value IS NOT NULL
      UNION
      -- What says with one question that all of this is there.
      SELECT e.witness FROM kept JOIN evaluations e ON e.id = kept.id WHERE e.witness IS NOT NULL`,

@@ -50,6 +50,7 @@ export {
   type ImportWish,
   releaseImports,
 } from './imports.ts';
+export { type Keeping, keepBuild, keepRefusals, keptSince, letGoOfBuild } from './kept.ts';
 export { adoptAttempt, releaseAttempts, renewLeases } from './leases.ts';
 export {
   type LocalBuildFinished,

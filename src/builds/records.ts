@@ -23,6 +23,7 @@ const row = z.object({
   createdAt: time,
   startedAt: time.nullable(),
   finishedAt: time.nullable(),
+  keptAt: time.nullable(),
 });
 export type BuildRecord = z.infer<typeof row>;
 
@@ -44,12 +45,19 @@ const columns = {
   finishedAt: 'finished_at',
 };
 
-/** The newest builds, of one state or of all. */
+const kept = '(SELECT k.kept_at FROM kept_builds k WHERE k.build_id = builds.id) AS "keptAt"';
+
+/** The newest builds, of one state or of all, all or those that are kept. */
 export async function listBuildRecords(
   db: Knex,
-  { state, limit }: { readonly state?: BuildState; readonly limit: number },
+  {
+    state,
+    onlyKept,
+    limit,
+  }: { readonly state?: BuildState; readonly onlyKept?: boolean; readonly limit: number },
 ): Promise<readonly BuildRecord[]> {
-  const query = db('builds').select(columns).orderBy('id', 'desc').limit(limit);
+  const query = db('builds').select(columns).select(db.raw(kept)).orderBy('id', 'desc').limit(limit);
+  if (onlyKept) query.whereIn('id', db('kept_builds').select('build_id'));
   return z.array(row).parse(await (state === undefined ? query : query.where({ state })));
 }
 
@@ -75,7 +83,7 @@ export type BuildWithAttempts = BuildRecord & {
 
 /** One build with what was tried. */
 export async function findBuildRecord(db: Knex, id: number): Promise<BuildWithAttempts | undefined> {
-  const found: unknown = await db('builds').select(columns).where({ id }).first();
+  const found: unknown = await db('builds').select(columns).select(db.raw(kept)).where({ id }).first();
   if (found === undefined) return undefined;
   const attempts: unknown = await db('attempts')
     .select({

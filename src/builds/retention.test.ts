@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { nixesUnderTest, openTestNix, type TestNix } from '../nix/test-nix.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
 import { updateGcRoots } from './gc-roots.ts';
+import { keepBuild, keptSince, letGoOfBuild } from './kept.ts';
 import { removeOldHistory } from './retention.ts';
 
 const day = 24 * 3600 * 1000;
@@ -80,6 +81,49 @@ test('results of the newest evaluations of each branch have roots that Nix knows
   expect(await update()).toEqual({ added: 0, removed: 0 });
   const links = await Promise.all((await readdir(folder)).map((name) => readlink(join(folder, name))));
   expect(links.sort()).toEqual([two, three, other].sort());
+});
+
+test('what somebody keeps stays, with a root, until it is let go', async () => {
+  const { knex } = database;
+  const [path, later] = await Promise.all([inStore('release'), inStore('later')]);
+  await evaluation('v1', ago(900), ['release'], path);
+  await evaluation('v1', ago(1), ['later'], later);
+  const [id] = await knex('builds').where({ name: 'release' }).pluck('id');
+  await knex('builds')
+    .where({ id })
+    .update({ outputs: { out: path } });
+  const keep = () => knex.transaction((trx) => keepBuild(trx, id, 'ann'));
+  expect([await keep(), await keep()]).toEqual(['kept', 'kept-before']);
+  expect(await keptSince(knex, id)).toBeInstanceOf(Date);
+  await update();
+  expect(await nixRoots()).toEqual([path, later].sort());
+  expect(await removeOldHistory(knex, 400)).toEqual({ evaluations: 1, builds: 0 });
+  await update();
+  expect(await nixRoots()).toEqual([path, later].sort());
+  expect([await letGoOfBuild(knex, id), await letGoOfBuild(knex, id)]).toEqual([true, false]);
+  await update();
+  expect(await nixRoots()).toEqual([later]);
+  expect(await removeOldHistory(knex, 400)).toEqual({ evaluations: 0, builds: 1 });
+  expect(await keep()).toBe('unknown');
+});
+
+test('only results that are there can be kept', async () => {
+  const { knex } = database;
+  await evaluation('topic', null, ['open']);
+  await evaluation('topic', ago(1), ['bad', 'shell', 'unknown']);
+  await knex('builds').where({ name: 'bad' }).update({ state: 'failed' });
+  await knex('builds')
+    .where({ name: 'shell' })
+    .update({ inputs_only: true, outputs: { out: '/nix/store/x' } });
+  await knex('builds')
+    .where({ name: 'unknown' })
+    .update({ outputs: { out: null } });
+  const said: string[] = [];
+  for (const name of ['open', 'bad', 'shell', 'unknown']) {
+    const [id] = await knex('builds').where({ name }).pluck('id');
+    said.push(await knex.transaction((trx) => keepBuild(trx, id, 'ann')));
+  }
+  expect(said).toEqual(['unfinished', 'bad-end', 'nothing-to-keep', 'nothing-to-keep']);
 });
 
 function update() {

@@ -3,7 +3,7 @@
  * removed when they are old. A few at a time, so that no transaction is long; called every few
  * seconds, that keeps up with any server.
  *
- * Never removed: what is not over, what an unfinished or a kept job hangs on, and the newest
+ * Never removed: what is not over, builds that somebody keeps, what an unfinished or a kept job hangs on, and the newest
  * evaluation of each default branch, which badges and pages show however old it is.
  */
 import type { Knex } from 'knex';
@@ -44,6 +44,7 @@ export async function removeOldHistory(db: Knex, days: number): Promise<RemovedH
       AND NOT EXISTS (SELECT 1 FROM build_inputs i JOIN builds d ON d.id = i.build_id
                       WHERE i.input_build_id = b.id AND d.finished_at IS NULL)
       AND NOT EXISTS (SELECT 1 FROM builds d WHERE d.culprit_build_id = b.id)
+      AND NOT EXISTS (SELECT 1 FROM kept_builds k WHERE k.build_id = b.id)
       AND NOT EXISTS (SELECT 1 FROM build_checks c WHERE c.build_id = b.id AND c.finished_at IS NULL)
     ORDER BY b.finished_at LIMIT :batch`;
   const due: unknown = await db.raw(old, { days, batch: 1 });

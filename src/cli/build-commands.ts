@@ -50,13 +50,15 @@ function addList(build: Command, perform: Perform): void {
     .summary('print the newest builds')
     .description('Prints the newest builds, newest first.')
     .addOption(new Option('--state <state>', 'only builds in this state').choices(states))
+    .option('--kept', 'only builds whose results are kept')
     .option('--limit <n>', 'at most so many', rowCount, 50)
     .option('--json', 'print one JSON document')
-    .action((options: { state?: BuildState; limit: number; json?: boolean }) =>
+    .action((options: { state?: BuildState; kept?: boolean; limit: number; json?: boolean }) =>
       perform(async (context) => {
         const { listBuilds } = await import('./build.ts');
-        const { state, limit, json } = options;
-        return listBuilds(context, { json: json === true, limit, ...(state === undefined ? {} : { state }) });
+        const { state, kept, limit, json } = options;
+        const filter = { limit, onlyKept: kept === true, ...(state === undefined ? {} : { state }) };
+        return listBuilds(context, { json: json === true, ...filter });
       }),
     );
   examples(command, [['ringmaster build list --state failed --limit 10', 'the last ten failures']]);
@@ -100,11 +102,13 @@ const actions = {
   cancel: ['stop builds, whoever wants them, with what depends on them', 'and all that needs it'],
   bump: ['put builds, and what they wait for, before others', 'again puts it further to the front'],
   check: ['build what succeeded once more and compare', "'ringmaster build show 42' tells what came of it"],
+  keep: ['keep results until they are let go', 'of a release, whatever becomes of its branch'],
+  'let-go': ['let go results that were kept', 'they stay as long as a branch has them'],
   restart: ['try builds that ended badly again', 'the commits that wanted it are evaluated again'],
 } as const satisfies Record<BuildAction, readonly [string, string]>;
 
 function addActions(build: Command, perform: Perform): void {
-  for (const action of ['cancel', 'bump', 'restart', 'check'] as const) {
+  for (const action of ['cancel', 'bump', 'restart', 'check', 'keep', 'let-go'] as const) {
     const [summary, meaning] = actions[action];
     const command = build
       .command(action)

@@ -54,6 +54,27 @@ test('a log is followed until the build is over, every byte of it', async () => 
   await knex('builds').where({ id: ids.lib }).update({ state: 'queued', finished_at: null });
 });
 
+test('results are kept until they are let go, and listed', async () => {
+  const { knex } = database;
+  const build = { drv_path: '/nix/store/v1.drv', name: 'v1', system: 'x86_64-linux', state: 'succeeded' };
+  const [{ id }] = await knex('builds')
+    .insert({ ...build, outputs: { out: '/nix/store/v1' }, finished_at: new Date() })
+    .returning('id');
+  expect(await ringmaster('build', 'keep', `${id}`, `${ids.bad}`)).toMatchObject({
+    status: 1,
+    stdout:
+      `build ${id}: its results are kept\n` +
+      `build ${ids.bad}: it did not succeed, so that there is nothing to keep\n`,
+  });
+  const listed = async () =>
+    JSON.parse((await ringmaster('build', 'list', '--kept', '--json')).stdout).builds;
+  expect(await listed()).toMatchObject([{ id, keptAt: expect.any(String) }]);
+  expect(await ringmaster('build', 'let-go', `${id}`)).toMatchObject({ status: 0 });
+  expect(await ringmaster('build', 'let-go', `${id}`)).toMatchObject({ status: 1 });
+  expect(await listed()).toEqual([]);
+  await knex('builds').where({ id }).delete();
+});
+
 test('what succeeded is built again on demand, to compare; what came of it is shown', async () => {
   const { knex } = database;
   const build = { drv_path: '/nix/store/good.drv', name: 'good', system: 'x86_64-linux', state: 'succeeded' };

@@ -1,4 +1,4 @@
-/** `ringmaster build list|show|cancel|bump|restart|check`. */
+/** `ringmaster build list|show|cancel|bump|restart|check|keep|let-go`. */
 import { exitStatus } from '../basics/index.ts';
 import {
   askForCheck,
@@ -8,6 +8,9 @@ import {
   cancelCheck,
   checkRefusals,
   checkWords,
+  keepBuild,
+  keepRefusals,
+  letGoOfBuild,
   listBuildRecords,
 } from '../builds/index.ts';
 import { cancelBuild, restartBuild } from '../evaluations/index.ts';
@@ -26,7 +29,14 @@ export interface BuildOptions {
 
 export async function listBuilds(
   context: CommandContext,
-  { json, ...filter }: BuildOptions & { readonly state?: BuildState; readonly limit: number },
+  {
+    json,
+    ...filter
+  }: BuildOptions & {
+    readonly state?: BuildState;
+    readonly onlyKept: boolean;
+    readonly limit: number;
+  },
 ): Promise<number> {
   const { config } = await readConfiguration(context);
   return withServerDatabase(context, config, async ({ knex }) => {
@@ -80,7 +90,7 @@ export async function showBuild(
   });
 }
 
-export type BuildAction = 'cancel' | 'bump' | 'restart' | 'check';
+export type BuildAction = 'cancel' | 'bump' | 'restart' | 'check' | 'keep' | 'let-go';
 
 /** Does one thing to some builds; exit status 1 when one of them was not in a state for it. */
 export async function changeBuilds(
@@ -123,11 +133,23 @@ function act(knex: Knex, action: BuildAction, id: number): Promise<Outcome> {
       return (await cancelCheck(trx, id)) ? { done: true, message: 'its check is cancelled' } : over;
     }
     if (action === 'check') return checkAgain(trx, id);
+    if (action === 'keep') return keep(trx, id);
+    if (action === 'let-go') {
+      const gone = await letGoOfBuild(trx, id);
+      return { done: gone, message: gone ? 'is not kept any more' : 'was not kept' };
+    }
     const restart = await restartBuild(trx, id, announceRevision);
     if (restart.kind !== 'restarted') return { done: false, message: refusals[restart.kind] };
     const { evaluationIds } = restart;
     return { done: true, message: `wanted again by evaluation ${evaluationIds.join(', ')}`, evaluationIds };
   });
+}
+
+async function keep(trx: Knex.Transaction, id: number): Promise<Outcome> {
+  const keeping = await keepBuild(trx, id, 'the command line');
+  if (keeping === 'kept') return { done: true, message: 'its results are kept' };
+  if (keeping === 'kept-before') return { done: true, message: 'its results are kept already' };
+  return { done: false, message: keepRefusals[keeping] };
 }
 
 async function checkAgain(trx: Knex.Transaction, id: number): Promise<Outcome> {

@@ -27,7 +27,12 @@ afterAll(async () => {
   await database?.drop();
 });
 
-function ask(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, token?: string, body?: object) {
+function ask(
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+  path: string,
+  token?: string,
+  body?: object,
+) {
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   return app.inject({ method, url: `/api/v1${path}`, headers, ...(body ? { payload: body } : {}) });
 }
@@ -107,6 +112,24 @@ test('builds and evaluations are cancelled, bumped and tried again', async () =>
   expect(await knex('forgotten_failures').pluck('drv_path')).toEqual([failed.drv_path]);
   expect((await ask('POST', '/builds/999999/cancel', admin)).statusCode).toBe(404);
   expect((await ask('POST', '/builds/999999/restart', admin)).statusCode).toBe(404);
+});
+
+test('results are kept until they are let go', async () => {
+  const { knex } = database;
+  const [id] = await knex('builds').where({ state: 'succeeded', inputs_only: false }).pluck('id');
+  const path = '/nix/store/x';
+  await knex('builds')
+    .where({ id })
+    .update({ outputs: { out: path } });
+  expect((await ask('PUT', `/builds/${id}/keep`, reader)).statusCode).toBe(403);
+  const { keptAt } = (await ask('PUT', `/builds/${id}/keep`, admin)).json();
+  expect((await ask('PUT', `/builds/${id}/keep`, admin)).json()).toEqual({ id, keptAt });
+  expect((await ask('GET', `/builds/${id}`)).json()).toMatchObject({ keptAt });
+  expect((await ask('DELETE', `/builds/${id}/keep`, admin)).statusCode).toBe(204);
+  expect((await ask('GET', `/builds/${id}`)).json()).toMatchObject({ keptAt: null });
+  const [bad] = await knex('builds').where({ state: 'failed' }).pluck('id');
+  expect((await ask('PUT', `/builds/${bad}/keep`, admin)).json()).toMatchObject({ code: 'build-bad-end' });
+  expect((await ask('PUT', '/builds/999999/keep', admin)).statusCode).toBe(404);
 });
 
 test('what succeeded is built again on demand, to compare, and can be called off', async () => {

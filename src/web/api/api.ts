@@ -3,6 +3,7 @@ import { type ActionContext, actionRoutes } from './action-routes.ts';
 import { type BuildApiContext, buildRoutes } from './build-routes.ts';
 import { builderRoutes } from './builder-routes.ts';
 import { findingRoutes } from './finding-routes.ts';
+import { keepRoutes } from './keep-routes.ts';
 import { projectActionRoutes } from './project-routes.ts';
 import { rerunRoutes } from './rerun-routes.ts';
 import { queueRoutes, resultRoutes } from './routes.ts';
@@ -24,6 +25,7 @@ export async function registerApi(
       await api.register(queueRoutes(context));
       await api.register(actionRoutes(context));
       await api.register(rerunRoutes(context));
+      await api.register(keepRoutes(context.access));
       await api.register(projectActionRoutes(context));
       await api.register(tokenRoutes(context.access));
     },

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { listChecks } from '../../builds/index.ts';
+import { keptSince, listChecks } from '../../builds/index.ts';
 import { readLog, readPhases } from '../../logs/index.ts';
 import type { EventStreams } from '../live/event-stream.ts';
 import type { FanOut } from '../live/fan-out.ts';
@@ -57,11 +57,12 @@ export function buildRoutes({ access, streams, logs }: BuildApiContext): Fastify
         if (!build) throw notFound('build');
         const attempts = await listAttempts(reader, build.id);
         const ids = attempts.map((attempt) => attempt.id);
-        const [phases, checks] = await Promise.all([
+        const [phases, checks, keptAt] = await Promise.all([
           readPhases(reader.db, ids),
           listChecks(reader.db, build.id),
+          keptSince(reader.db, build.id),
         ]);
-        return buildShape(build, attempts, phases, checks);
+        return buildShape(build, attempts, phases, checks, keptAt);
       },
     );
 

@@ -178,6 +178,7 @@ export const buildSchema = z
     finishedAt: optionalTime,
     attempts: z.array(attemptSchema).describe('Newest first, those of checks behind them'),
     checks: z.array(checkSchema).describe('Newest first'),
+    keptAt: optionalTime.describe('Since when somebody keeps its results'),
   })
   .meta({ id: 'Build' });
 

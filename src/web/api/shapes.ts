@@ -150,6 +150,7 @@ export function buildShape(
   attempts: readonly AttemptRow[],
   phases: readonly LogPhase[],
   checks: readonly CheckRecord[],
+  keptAt: Date | undefined,
 ): z.infer<typeof buildSchema> {
   return {
     id: row.id,
@@ -171,6 +172,7 @@ export function buildShape(
     finishedAt: iso(row.finished_at),
     attempts: attempts.map((attempt) => attemptShape(attempt, phases)),
     checks: [...checks],
+    keptAt: iso(keptAt ?? null),
   };
 }
 
