@@ -16,7 +16,7 @@ type FoundJobs = Pick<ReportFacts, 'jobs' | 'totals' | 'causes'>;
 /** `reportedChecks`: names of checks, whose jobs are read whatever became of them. */
 export async function readJobs(
   db: Knex,
-  evaluation: Pick<EvaluationFacts, 'id' | 'finishedAt'> & { readonly jobsAtMost: number },
+  evaluation: Pick<EvaluationFacts, 'id' | 'finishedAt' | 'state'> & { readonly jobsAtMost: number },
   reportedChecks: readonly string[],
 ): Promise<FoundJobs> {
   const few = evaluation.jobsAtMost <= limits.jobsRead;
@@ -24,7 +24,9 @@ export async function readJobs(
   const totals = few ? undefined : await countTotals(db, evaluation);
   const jobs = await readRows(db, evaluation.id, ids);
   const failed = jobs.filter(({ error, build }) => error || (build && build.state !== 'succeeded'));
-  const causes = failed.length < limits.sharedCause ? [] : await readCauses(db, evaluation);
+  // While there are more to come each time, it is not worth looking through all of them.
+  const shared = failed.length >= limits.sharedCause && (few || evaluation.state !== 'evaluating');
+  const causes = shared ? await readCauses(db, evaluation) : [];
   return { jobs, ...(totals && { totals }), ...(causes.length > 0 && { causes }) };
 }
 

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { buildLink } from './links.ts';
 import { streamChanges } from './live/change-stream.ts';
+import { createConcern } from './live/concern.ts';
 import { logQuery, startOf, streamLines, viewLog } from './log-page.ts';
 import { type PageContext, sendPage } from './page-context.ts';
 import { buildPage } from './pages/build.tsx';
@@ -10,7 +11,7 @@ import { notFound } from './problem.ts';
 import { listAttempts, listUnfinishedInputs, readBuild } from './read/builds.ts';
 import { readEvidence } from './read/evidence.ts';
 import { listBuilders } from './read/machines.ts';
-import { listWantedBy } from './read/wanted-by.ts';
+import { listWantedBy, listWantingRevisions } from './read/wanted-by.ts';
 
 const buildersAtMost = 1_000;
 /** Attributes that are listed, and one more to know that there are more. */
@@ -38,8 +39,8 @@ export function registerBuildPage(app: FastifyInstance, context: PageContext): v
       listWantedBy(reader, build.id, wantedShown + 1),
       readEvidence(reader, firstErrors, { build, revisionId: undefined }),
     ]);
-    const attempt =
-      query.attempt === undefined ? attempts[0] : attempts.find(({ id }) => id === query.attempt);
+    // One that is not among them was typed wrong: the newest is better than no log.
+    const attempt = attempts.find(({ id }) => id === query.attempt) ?? attempts[0];
     const events = `${buildLink(build.id)}/events`;
     const log = attempt ? await viewLog(context, attempt, query.line, events) : undefined;
     const frame = { assets, ...(build.finished_at === null ? { events } : {}) };
@@ -56,7 +57,11 @@ export function registerBuildPage(app: FastifyInstance, context: PageContext): v
     const stream = context.streams.open(reply);
     const isVisible = async () => (await readBuild(reader, build.id)) !== undefined;
     await Promise.all([
-      streamChanges(stream, context.revisions, async (id) => (await context.projectOf(id)) !== undefined),
+      streamChanges(
+        stream,
+        context.revisions,
+        createConcern(() => listWantingRevisions(reader, build.id)),
+      ),
       attempt ? streamLines(context, stream, { attempt, from: startOf(request), isVisible }) : undefined,
     ]);
     return reply;

@@ -6,6 +6,7 @@ import { seedMachines } from '../../test/support/seed-machines.ts';
 import { addAttempt } from '../../test/support/seed-rows.ts';
 import { webUnderTest } from '../../test/support/web-under-test.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
+import { listWantedBy, listWantingRevisions } from './read/wanted-by.ts';
 
 let database: TestDatabase;
 let app: FastifyInstance;
@@ -180,4 +181,35 @@ test('of many evaluation errors the first are shown whole, the others as a line 
   expect(body).toMatch(
     /<summary><code>hosts\.machine-5<\/code> <span class="cause">attribute &#39;a5&#39; missing/,
   );
+});
+
+test('a build is listed with the visible attributes it is for, however many others have it', async () => {
+  const { knex } = database;
+  const [build] = await knex('builds')
+    .insert({ drv_path: '/nix/store/shared.drv', name: 'shared', system: 'x86_64-linux', state: 'queued' })
+    .returning('id');
+  const newest = (hidden: boolean) =>
+    knex('evaluations')
+      .join('revisions', 'revisions.id', 'evaluations.revision_id')
+      .join('projects', 'projects.id', 'revisions.project_id')
+      .where({ private: hidden })
+      .orderBy('evaluations.id', 'desc')
+      .first('evaluations.id', 'revisions.id as revision');
+  const [seen, secret] = [await newest(false), await newest(true)];
+  await knex('jobs').insert({ evaluation_id: seen.id, path: ['for-all'], build_id: build.id });
+  await knex.raw(
+    `INSERT INTO jobs (evaluation_id, path, build_id)
+     SELECT CAST(:evaluation AS bigint), ARRAY['secret' || n], CAST(:build AS bigint) FROM generate_series(1, 1001) n`,
+    { evaluation: secret.id, build: build.id },
+  );
+  const reader = { db: knex, showPrivate: false };
+  expect((await listWantedBy(reader, build.id, 5)).map(({ path }) => path)).toEqual([['for-all']]);
+  expect(await listWantingRevisions(reader, build.id)).toEqual(new Set([seen.revision]));
+});
+
+test('the log of an attempt that is not there is the newest one', async () => {
+  const build = await database.knex('builds').where({ state: 'failed' }).orderBy('id').first('id');
+  await addAttempt(database.knex, build.id, ['words of the only attempt']);
+  const text = await read(`/builds/${build.id}?attempt=999999999`);
+  expect(text).toContain('words of the only attempt');
 });

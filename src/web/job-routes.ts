@@ -45,10 +45,8 @@ export function registerJobPage(app: FastifyInstance, context: PageContext): voi
       findJobsOfBuilds(reader, others, job.evaluation_id),
       build?.state === 'queued' ? listBuilders(reader, { after: 0, limit: buildersAtMost }) : [],
     ]);
-    const attempt =
-      query.attempt === undefined
-        ? attempts[0]
-        : attempts.find((candidate) => candidate.id === query.attempt);
+    // One that is not among them was typed wrong: the newest is better than no log.
+    const attempt = attempts.find((candidate) => candidate.id === query.attempt) ?? attempts[0];
     const log = attempt ? await viewLog(context, attempt, query.line, `${link}/events`) : undefined;
     const evidence = build && (await readEvidence(reader, firstErrors, { build, revisionId: line.id }));
     const frame = { assets, events: `${link}/events` };

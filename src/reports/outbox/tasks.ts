@@ -15,13 +15,16 @@ export const sendReportsPayload = z.object({ installationId: z.number() });
  */
 const soonMs = { least: 1_000, eachJob: 0.2, most: 10_000 } as const;
 
+const countsRow = z.object({ job_count: z.number(), error_count: z.number() });
+
 async function soonFor(trx: Knex, revisionId: number): Promise<number> {
   const found: unknown = await trx('evaluations')
-    .select('job_count')
+    .select('job_count', 'error_count')
     .where({ revision_id: revisionId })
     .orderBy('id', 'desc')
     .first();
-  const jobs = found === undefined ? 0 : z.object({ job_count: z.number() }).parse(found).job_count;
+  const { job_count, error_count } = countsRow.parse(found ?? { job_count: 0, error_count: 0 });
+  const jobs = job_count + error_count;
   return Math.min(soonMs.most, soonMs.least + jobs * soonMs.eachJob);
 }
 

@@ -21,8 +21,29 @@ export async function listWantedBy(reader: Reader, buildId: number, limit: numbe
        UNION SELECT i.build_id FROM build_inputs i JOIN needing ON i.input_build_id = needing.id)
      SELECT ${jobColumns}, p.owner, p.name AS project, r.sha, r.title
      FROM (SELECT j.id FROM needing JOIN jobs j ON j.build_id = needing.id
-           ORDER BY j.id DESC LIMIT 1000) newest JOIN jobs j ON j.id = newest.id ${jobJoins}
-     WHERE ${visibleJobs} ORDER BY j.build_id = :buildId DESC, j.id DESC LIMIT :limit`,
+           JOIN evaluations e ON e.id = j.evaluation_id JOIN revisions r ON r.id = e.revision_id
+           JOIN projects p ON p.id = r.project_id
+           WHERE ${visibleJobs} ORDER BY j.build_id = :buildId DESC, j.id DESC LIMIT :limit) newest
+     JOIN jobs j ON j.id = newest.id ${jobJoins}
+     ORDER BY j.build_id = :buildId DESC, j.id DESC`,
     { buildId, limit },
   );
+}
+
+/** Visible revisions of which a job has the build, or something that needs it, or whose evaluation needed it. */
+export async function listWantingRevisions(reader: Reader, buildId: number): Promise<ReadonlySet<number>> {
+  const rows = await readRows(
+    reader,
+    z.object({ id: z.number() }),
+    `WITH RECURSIVE needing (id) AS (
+       SELECT CAST(:buildId AS bigint)
+       UNION SELECT i.build_id FROM build_inputs i JOIN needing ON i.input_build_id = needing.id)
+     SELECT DISTINCT r.id FROM needing
+     JOIN (SELECT build_id, evaluation_id FROM jobs
+           UNION ALL SELECT build_id, evaluation_id FROM evaluation_imports) j ON j.build_id = needing.id
+     JOIN evaluations e ON e.id = j.evaluation_id JOIN revisions r ON r.id = e.revision_id
+     JOIN projects p ON p.id = r.project_id WHERE ${visibleJobs}`,
+    { buildId },
+  );
+  return new Set(rows.map(({ id }) => id));
 }
