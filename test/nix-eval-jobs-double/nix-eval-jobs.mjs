@@ -19,6 +19,8 @@
  *   DOUBLE_WITHOUT=--select   an option to leave out of --help
  *   DOUBLE_KILL_AT=r._a       the worker is killed at that path
  *   DOUBLE_CRASH_AT=r._a      the worker exits with status 1 at that path
+ *   DOUBLE_SEGV_AT=r._a       its stack overflows
+ *   DOUBLE_UNSEEN_AT=r._a     the same, and nobody has noticed yet that it is dead
  *   DOUBLE_WORDS_AT=r._a      it says why before it dies, and nobody has noticed yet that it is dead
  *   DOUBLE_FATAL_AT=r._a      an error there ends the run after its line, as a stack overflow since 2.34
  *   DOUBLE_ALLOC_AT=r._a      it cannot allocate
@@ -293,9 +295,11 @@ function beforeAsking(path) {
     fail(
       'error: BUG: while waiting, evaluation worker pipe got closed but evaluation worker still running?\n',
     );
-  if (fault('WORDS_AT') === spelled)
+  if (fault('SEGV_AT') === spelled) die(path, 'got killed by SIGSEGV, (possible infinite recursion)');
+  const words = fault('WORDS_AT') === spelled;
+  if (words || fault('UNSEEN_AT') === spelled)
     fail(
-      'error: stack overflow (possible infinite recursion)\n' +
+      (words ? 'error: because of this\n[json.exception.type_error.316] invalid UTF-8 byte\n' : '') +
         `error: BUG: while reading result for attrPath '${spelled}', worker pipe got closed but evaluation worker still running?\n`,
     );
   const error = fault('FATAL_AT') === spelled ? 'error: stack overflow; max-call-depth exceeded' : '';

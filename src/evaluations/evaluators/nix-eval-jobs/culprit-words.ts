@@ -38,6 +38,9 @@ export function watchErrors(): CulpritWords {
 const comparable = (text: string) => text.replace(/\s+/g, ' ').trim().slice(-comparedCharacters);
 
 const ofTheRun = /evaluation worker|worker pipe/;
+
+/** That the text was no UTF-8 is nobody's business. */
+const ofTheLibrary = /^(?:error: )?\[json\.exception/;
 const leftOut = '… (some lines were left out)';
 
 /** Whole errors; what begins before a gap, or within one, is not. */
@@ -45,7 +48,8 @@ function errorsIn(lines: readonly string[]): readonly string[] {
   const errors: string[][] = [];
   let open = false;
   for (const line of lines.slice(lines.lastIndexOf(leftOut) + 1)) {
-    if (line.startsWith('error:')) {
+    if (ofTheLibrary.test(line)) open = false;
+    else if (line.startsWith('error:')) {
       open = true;
       errors.push([line]);
     } else if (/^(?:trace|warning|evaluation warning): /.test(line)) open = false;

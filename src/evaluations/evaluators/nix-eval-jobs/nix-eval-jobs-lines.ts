@@ -61,7 +61,10 @@ export function parseJobsDeath(lines: readonly string[]): JobsDeath {
 
 /** Without the path, which is of the wrapped tree, and what nix-eval-jobs takes for a mistake of its own. */
 function describeCrash(line: string): string {
-  // It looks before the kernel has told it of the death, often on a machine at work.
-  if (/worker pipe got closed|waitpid/.test(line)) return 'the evaluation worker died';
+  if (/killed by SIGSEGV|signal 11\b/.test(line)) return 'stack overflow (possible infinite recursion)';
+  // It looked before the kernel had told it of the death, as it mostly does when memory is written to disk.
+  if (/worker pipe got closed|waitpid/.test(line)) {
+    return 'the evaluation worker died: of a stack overflow (possible infinite recursion), or killed for want of memory';
+  }
   return line.slice(line.search(/evaluation worker/));
 }

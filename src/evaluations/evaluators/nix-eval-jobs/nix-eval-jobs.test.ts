@@ -97,7 +97,9 @@ describe('a dead worker costs one attribute', () => {
     ['killed', { KILL_AT: 'r._b' }, /killed by SIGKILL/],
     ['crashed', { CRASH_AT: 'r._b' }, /infinite recursion/],
     ['killed in the middle of a line', { HALF_AT: 'r._b' }, /killed by SIGKILL/],
-    ['ended after words of its own', { WORDS_AT: 'r._b' }, /^error: stack overflow/],
+    ['ended after words of its own', { WORDS_AT: 'r._b' }, /^error: because of this$/],
+    ['at the end of its stack', { SEGV_AT: 'r._b' }, /^error: stack overflow/],
+    ['dead, and nobody has noticed', { UNSEEN_AT: 'r._b' }, /stack overflow.* or killed for want of memory/],
     ['at an end of its stack, where newer ones end', { FATAL_AT: 'r._b' }, /^error: stack overflow/],
     ['short of memory', { ALLOC_AT: 'r._b' }, /^error: out of memory \(.*evaluation\.memory\)/],
   ])('when it is %s', async (_, faults: Record<string, string>, words) => {
