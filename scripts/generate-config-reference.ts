@@ -24,7 +24,7 @@ The file is the one named by \`--config\`, else by \`RINGMASTER_CONFIG\`, else t
 and \`/etc/ringmaster/config.toml\`. It is [TOML](https://toml.io): \`server.port\` is \`port\` in the section
 \`[server]\`. Unknown keys and unusable values stop the program with exit status 3.
 
-Lists are separated by commas in environment variables. A secret can be put into a file: set the variable
+Lists are separated by commas in environment variables, and lists of tables are written as JSON. A secret can be put into a file: set the variable
 with \`_FILE\` at its end to the file's name, or let systemd load it (\`LoadCredential=\`) under the setting's
 key, for example \`github.webhook_secret\`.
 

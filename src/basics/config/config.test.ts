@@ -181,6 +181,27 @@ describe('the configuration', () => {
     expect(error.message).not.toContain('hunter2');
   });
 
+  it('takes tables from the environment as JSON, and what is true or false', async () => {
+    const machine = { name: 'mars', uri: 'ssh-ng://mars', systems: ['x86_64-linux'] };
+    const { config } = await load({ RINGMASTER_BUILDERS: JSON.stringify([machine]) });
+    expect(config.builders).toMatchObject([{ ...machine, slots: 1 }]);
+    expect((await load({ RINGMASTER_CACHE_PUBLIC: 'true' })).config.cache.public).toBe(true);
+    await expect(load({ RINGMASTER_BUILDERS: '[{"name":"mars"}' })).rejects.toThrow(/builders = /);
+  });
+
+  it('refuses blanks and NUL bytes where a name belongs', async () => {
+    for (const text of ['  ', 'a\\u0000b']) {
+      await write(`[server]\nhost = "${text}"`);
+      await expect(load()).rejects.toThrow(/server\.host.*ringmaster\.toml:2:1/);
+    }
+  });
+
+  it('warns of an address with a path, at which pages do not find each other', async () => {
+    const { warnings } = await load({ RINGMASTER_SERVER_PUBLIC_URL: 'https://example.org/ci/' });
+    expect(warnings).toEqual([expect.stringContaining('(/ci)')]);
+    expect((await load({ RINGMASTER_SERVER_PUBLIC_URL: 'https://ci.example.org/' })).warnings).toEqual([]);
+  });
+
   it('warns of variables that name no setting', async () => {
     const { warnings } = await load({ RINGMASTER_SERVER_PROT: '1', RINGMASTER_TOKEN: 'x' });
     expect(warnings).toEqual([

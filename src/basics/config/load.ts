@@ -57,8 +57,16 @@ export async function loadConfig(request: ConfigRequest): Promise<LoadedConfig> 
     config: { ...config, dataDir: resolve(request.workingDirectory, config.dataDir) },
     file: file?.path,
     values: settings.map((setting) => show(setting, found.get(setting.key))),
-    warnings: strayVariables(request.env),
+    warnings: [...strayVariables(request.env), ...pathOfPublicUrl(config.server.publicUrl)],
   };
+}
+
+/** Pages, assets and the API link to each other from the top of a host. */
+function pathOfPublicUrl(url: string | undefined): string[] {
+  if (url === undefined || new URL(url).pathname === '/') return [];
+  return [
+    `server.public_url has a path (${new URL(url).pathname}): pages work only at the top of a host name.`,
+  ];
 }
 
 async function find(
@@ -96,12 +104,12 @@ function machineDefault(key: string, request: ConfigRequest): unknown {
   }
 }
 
-/** Text from flags and environment is taken for what the setting wants: text, number or list. */
+/** Text from flags, environment and credentials is taken for what the setting wants: text, number or list; tables are JSON. */
 function check(setting: Setting, found: Found): Found {
   const { value } = found;
   const readings: unknown[] =
     typeof value === 'string' && !found.typed
-      ? [value, /^-?\d+$/.test(value) ? Number(value) : value, splitList(value)]
+      ? [value, /^-?\d+$/.test(value) ? Number(value) : value, splitList(value), fromJson(value)]
       : [value];
   let problem: z.core.$ZodError | undefined;
   for (const reading of readings) {
@@ -116,6 +124,15 @@ function check(setting: Setting, found: Found): Found {
     sourceOf: (path) => found.locate?.(path) ?? found.source,
     exitStatus: found.source.startsWith('flag ') ? exitStatus.usage : exitStatus.configuration,
   });
+}
+
+/** What is no JSON is left as it is: it was meant as something else. */
+function fromJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
 }
 
 function splitList(text: string): string[] {

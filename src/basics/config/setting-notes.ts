@@ -17,7 +17,8 @@ export interface SettingNotes {
 /** What is known of each setting; read by the loader and by the reference's generator. */
 export const settingNotes = z.registry<SettingNotes>();
 
-export const text = z.string().min(1);
+/** Blanks alone are no name and no word, and no system takes a NUL in one. */
+export const text = z.string().refine((value) => value.trim() !== '' && !value.includes('\0'));
 /** A new one each time: notes belong to one schema object. */
 export const optionalText = () => text.optional();
 export const wholeNumber = (from: number, to: number) => z.number().int().min(from).max(to);

@@ -55,6 +55,14 @@ export const evaluation = z.object({
       about: 'Bytes of one error message or notice; longer ones are cut.',
       expects: 'a whole number of bytes from 1024',
     }),
+  checkoutLimit: wholeNumber(1024, 2 ** 50)
+    .default(16 * 2 ** 30)
+    .register(settingNotes, {
+      about:
+        'Bytes that the files of one commit may have together, submodules included; one with more is not evaluated.',
+      expects: 'a whole number of bytes from 1024',
+      defaultText: '16 GiB',
+    }),
   jail: z.enum(['auto', 'required', 'off']).default('auto').register(settingNotes, {
     about:
       'Whether evaluations are locked in with bubblewrap. `auto`: where that works; elsewhere trusted code is evaluated with a notice, and untrusted code is refused. `required`: nothing is evaluated without. `off`: trusted code only, and never locked in.',
