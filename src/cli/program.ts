@@ -88,8 +88,10 @@ function addRun(program: Command, perform: Perform): void {
     .command('run')
     .summary('evaluate and build a checkout here, as the server would')
     .description(
-      'Evaluates nix/ci.nix, ci.nix or default.nix of a checkout and builds every attribute, as the\n' +
-        'server would, without a server, a database or GitHub. Builds all that can be built, whatever fails.\n\n' +
+      'Evaluates nix/ci.nix, ci.nix or default.nix of a checkout, or flake.nix where there is none of them, and\n' +
+        'builds every attribute, as the server would, without a server, a database or GitHub. One that fails\n' +
+        'stops no other: what failed is told again at the end, with the end of its log.\n\n' +
+        'Every derivation at the top is an attribute, and so are those in sets with recurseForDerivations = true.\n\n' +
         'In a git checkout it sees what a commit of everything would hold: uncommitted changes and new files,\n' +
         'but nothing that git ignores. Any other folder is taken as it is.',
     )
@@ -125,6 +127,11 @@ function addRun(program: Command, perform: Perform): void {
     ["ringmaster run -A 'checks.*'", 'a part of it'],
     ['ringmaster run --json | jq \'select(.type == "build" and .status == "failed")\'', 'for programs'],
   ]);
+  command.addHelpText(
+    'after',
+    '\nExit status: 0 all good, 1 an evaluation error or a failed build, 2 wrong usage,\n' +
+      "3 something is missing or misconfigured: 'ringmaster doctor' says what to do.",
+  );
 }
 
 function addServe(program: Command, perform: Perform): void {
