@@ -1,7 +1,15 @@
 /** One claimed evaluation, from its commit to what is to be built; or the earlier one it stands on. */
 import type { Logger } from '../basics/index.ts';
 import type { Secrets } from '../logs/index.ts';
-import { type CheckoutResult, type CommitResult, flakeSystemsOf, type NotHad } from '../projects/index.ts';
+import {
+  type Checkout,
+  type CheckoutResult,
+  type CommitResult,
+  evaluationWishesOf,
+  type NotHad,
+  type ReadAccess,
+} from '../projects/index.ts';
+import { withAbsent } from './absent.ts';
 import type { Provenance } from './audit/provenance.ts';
 import { ProvenanceUnavailable } from './audit/watch-provenance.ts';
 import { readInBatches } from './batches.ts';
@@ -37,7 +45,12 @@ export interface EvaluateCommitOptions extends StoreOptions {
   readonly evaluator: () => Promise<EvaluatorInUse>;
   /** Says what a commit is, without its files. */
   readonly look: (evaluation: ClaimedEvaluation, signal: AbortSignal) => Promise<CommitResult>;
-  readonly checkOut: (evaluation: ClaimedEvaluation, signal: AbortSignal) => Promise<CheckoutResult>;
+  /** With `submodules`, those are fetched too. */
+  readonly checkOut: (
+    evaluation: ClaimedEvaluation,
+    signal: AbortSignal,
+    submodules?: { readonly access: ReadAccess | undefined },
+  ) => Promise<CheckoutResult>;
   readonly openPlanning: OpenPlanning;
   /** Where builds of evaluations are known, so that they can be cancelled. */
   readonly running?: RunningImports;
@@ -61,9 +74,9 @@ export async function evaluateCommit(
   evaluation: ClaimedEvaluation,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  const [evaluator, systems] = await Promise.all([
+  const [evaluator, { systems, submodules }] = await Promise.all([
     options.evaluator(),
-    flakeSystemsOf(options.db, evaluation.projectId),
+    evaluationWishesOf(options.db, evaluation.projectId),
   ]);
   const tree = await treeOf(options, evaluation, signal);
   if (typeof tree !== 'string') return withoutCommit(tree, evaluation);
@@ -73,7 +86,11 @@ export async function evaluateCommit(
     tree,
     source,
     trusted: evaluation.trust === 'trusted',
-    evaluator: systems ? [...evaluator.identity, `systems: ${systems.join(' ')}`] : evaluator.identity,
+    evaluator: [
+      ...evaluator.identity,
+      ...(systems ? [`systems: ${systems.join(' ')}`] : []),
+      ...(submodules ? ['submodules'] : []),
+    ],
   });
   const known = await knownResult(options.db, options.openPlanning, keys);
   if (known) return held(options, known);
@@ -82,20 +99,22 @@ export async function evaluateCommit(
   // Whoever evaluated the same files may have ended just before that.
   const knownNow = await knownResult(options.db, options.openPlanning, keys);
   if (knownNow) return held(options, knownNow);
-  const checkedOut = await options.checkOut(evaluation, signal);
-  if (checkedOut.kind !== 'ready') return withoutCommit(checkedOut, evaluation);
-  const { checkout } = checkedOut;
   let pins: Pins | undefined;
+  let checkout: Checkout | undefined;
   try {
     pins = mayHavePins(evaluation) ? await options.openPins?.(evaluation) : undefined;
     if (pins && pins.kind !== 'ready') return withoutCommit(pins, evaluation);
+    const wanted = submodules ? { access: readAccess(pins) } : undefined;
+    const checkedOut = await options.checkOut(evaluation, signal, wanted);
+    if (checkedOut.kind !== 'ready') return withoutCommit(checkedOut, evaluation);
+    checkout = checkedOut.checkout;
     const planning = await options.openPlanning();
     const provenance = await options.openProvenance?.(evaluation);
     const running = options.running ?? createRunningImports();
     const imports = createImportBuilds({ ...options, evaluation, running, signal });
     return await evaluateCheckout(
       { ...options, evaluator, evaluation, planning, provenance, imports, source, systems, keys, pins },
-      checkout.path,
+      checkout,
       signal,
     );
   } catch (error) {
@@ -103,7 +122,7 @@ export async function evaluateCommit(
     throw error;
   } finally {
     if (pins?.kind === 'ready') await pins.close();
-    await checkout.release();
+    await checkout?.release();
   }
 }
 
@@ -119,12 +138,12 @@ interface Evaluating extends Omit<EvaluateCommitOptions, 'evaluator'> {
   readonly pins: OpenedPins | undefined;
 }
 
-async function evaluateCheckout(work: Evaluating, checkout: string, signal: AbortSignal): Promise<Outcome> {
+async function evaluateCheckout(work: Evaluating, checkout: Checkout, signal: AbortSignal): Promise<Outcome> {
   const { evaluator, evaluation, planning, source, keys, pins } = work;
   const given = new AbortController();
   let key = keys.ofTree;
   const events = evaluator.evaluate({
-    checkout,
+    checkout: checkout.path,
     source,
     trusted: evaluation.trust !== 'needs-approval',
     limits: work.limits,
@@ -138,14 +157,14 @@ async function evaluateCheckout(work: Evaluating, checkout: string, signal: Abor
     ...(pins?.access && { fetchAccess: pins.access }),
     signal: AbortSignal.any([signal, given.signal]),
   });
-  const reader = readInBatches(withPins(events, pins, work.secrets));
+  const reader = readInBatches(withAbsent(withPins(events, pins, work.secrets), checkout.absent));
   try {
     const { file, lasting } = await storeEvents(work, evaluation, planning, reader);
     // A flake is told its commit without asking.
     if (file === 'flake.nix') key = keys.ofCommit;
     // What could not be fetched may be shared tomorrow.
     const had = !pins || pins.notices.length === 0;
-    const purity = had && lasting && file !== undefined ? await purityOf(checkout, file) : 'open';
+    const purity = had && lasting && file !== undefined ? await purityOf(checkout.path, file) : 'open';
     const reuse = purity === 'open' ? undefined : ({ key, until: validity[purity] } as const);
     return { kind: 'stored', reuse };
   } finally {
@@ -159,6 +178,13 @@ async function evaluateCheckout(work: Evaluating, checkout: string, signal: Abor
 
 function unavailable({ message }: ProvenanceUnavailable, evaluation: ClaimedEvaluation): Outcome {
   return withoutCommit({ kind: 'later', reason: message }, evaluation);
+}
+
+/** With what private submodules are fetched. */
+function readAccess(pins: OpenedPins | undefined): ReadAccess | undefined {
+  if (!pins?.access) return undefined;
+  const { repositories, username, token } = pins.access;
+  return { repositories, credentials: { username, password: token } };
 }
 
 const validity = { closed: 'infinity', pinned: '1 day' } as const;

@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { makeTestFolder, type TestFolder, writeCheckout } from './evaluators/test-evaluation.ts';
 import { purityOf, purityOfText } from './reuse-purity.ts';
@@ -45,4 +46,10 @@ test('a flake is pinned by its lock file alone', async () => {
   expect(await purityOf(await writeCheckout(folder.path, flake), 'flake.nix')).toBe('open');
   const locked = { ...flake, 'flake.lock': '{ }' };
   expect(await purityOf(await writeCheckout(folder.path, locked), 'flake.nix')).toBe('pinned');
+});
+
+test('a folder whose name is not UTF-8 is not looked into, and stops nothing', async () => {
+  const checkout = await writeCheckout(folder.path, '{ }', '');
+  await mkdir(Buffer.concat([Buffer.from(`${checkout}/`), Buffer.from([0x64, 0xff])]));
+  expect(await purityOf(checkout, 'ci.nix')).toBe('open');
 });

@@ -29,6 +29,16 @@ const computedBuiltin = /builtins\s*\.\s*(?:\$\{|")|getAttr[^;]*\bbuiltins\b/;
 
 /** Judges a checkout of which this file is evaluated. */
 export async function purityOf(checkout: string, file: string): Promise<Purity> {
+  try {
+    return await judge(checkout, file);
+  } catch (error) {
+    // A name that is not UTF-8 is there and cannot be asked for.
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return 'open';
+    throw error;
+  }
+}
+
+async function judge(checkout: string, file: string): Promise<Purity> {
   const entries = await readdir(checkout, { recursive: true, withFileTypes: true });
   const isFlake = file === 'flake.nix';
   // The inputs of a flake are pinned by its lock file alone.

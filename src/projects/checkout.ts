@@ -4,19 +4,21 @@
  */
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { identifySelf, isAlive, type Logger, messageOf } from '../basics/index.ts';
+import { identifySelf, isAlive, type Logger } from '../basics/index.ts';
+import { createAttempts, type WantedFrom } from './attempts.ts';
 import { type CommitFiles, GitUnanswered, openCommitFiles } from './commit-files.ts';
-import { failureOf, type GitFailure, runGit } from './git.ts';
-import { createMirrors, type Mirror } from './mirror.ts';
+import { fetchSubmodules } from './fetch-submodules.ts';
+import { createMirrors } from './mirror.ts';
 import type {
-  Checkout,
   CheckoutResult,
-  Commit,
   CommitResult,
+  GitAccess,
   NotHad,
   OpenGitAccess,
   Project,
+  ReadAccess,
 } from './types.ts';
+import { localFailure, readCommit, type Written, writeOut } from './write-out.ts';
 
 export interface CheckoutsOptions {
   /** Mirrors and checkouts live below it. */
@@ -27,6 +29,8 @@ export interface CheckoutsOptions {
   readonly log: Logger;
   /** Milliseconds for one fetch. Default ten minutes. */
   readonly fetchTimeoutMs?: number;
+  /** Bytes that the files of a checkout may have together. Default 16 GiB. */
+  readonly limitBytes?: number;
 }
 
 export interface CheckoutRequest {
@@ -34,6 +38,8 @@ export interface CheckoutRequest {
   readonly sha: string;
   /** Where the commit was seen, for example `refs/pull/7/head`. */
   readonly gitRef: string;
+  /** Also fetches submodules, private ones with this access. Absent: their folders are empty. */
+  readonly submodules?: { readonly access: ReadAccess | undefined };
   readonly signal?: AbortSignal;
 }
 
@@ -50,57 +56,78 @@ export interface Checkouts {
     request: CheckoutRequest,
     questions: (files: CommitFiles) => Promise<T>,
   ): Promise<{ readonly kind: 'ready'; readonly value: T } | NotHad>;
-  /** Removes what processes that died have left. For the start, when this process has none yet. */
+  /**
+   * Removes checkouts that processes have left which died, and mirrors that nobody used for a month. For
+   * the start, and now and then.
+   */
   clean(): Promise<void>;
 }
 
-/** Milliseconds for writing out a tree. */
-const writeTimeoutMs = 5 * 60_000;
+const defaultLimitBytes = 16 * 1024 ** 3;
 
 /** Checkouts below one data directory. */
 export function createCheckouts(options: CheckoutsOptions): Checkouts {
+  const { environment, limitBytes = defaultLimitBytes } = options;
   const root = join(options.dataDir, 'checkouts');
   const mirrors = createMirrors({ fetchTimeoutMs: 10 * 60_000, ...options });
-
-  async function work<T extends Ready>(
-    request: CheckoutRequest,
-    step: (mirror: Mirror) => Promise<Attempt<T>>,
-  ): Promise<T | NotHad> {
-    if (!/^[0-9a-f]{40}([0-9a-f]{24})?$/.test(request.sha)) {
-      return { kind: 'failed', reason: `'${request.sha.slice(0, 80)}' is not a commit's hash.` };
-    }
-    try {
-      const result = await mirrors.use(
-        request.project.id,
-        (mirror) => onMirror(mirror, request, options, step),
-        request.signal,
-      );
-      return result === 'busy' ? { kind: 'later', reason: 'Another process works on this mirror.' } : result;
-    } catch (error) {
-      options.log.warn({ err: error, project: request.project.id }, 'a checkout failed');
-      return { kind: 'later', reason: `The checkout failed: ${messageOf(error)}` };
-    }
-  }
+  const onCommit = createAttempts(mirrors, options.log);
+  const of = (request: CheckoutRequest) => ({ sha: request.sha, environment, signal: request.signal });
 
   async function checkout(request: CheckoutRequest): Promise<CheckoutResult> {
     let directory: string | undefined;
-    const result = await work(request, async (mirror) => {
+    const release = async () => {
+      if (directory !== undefined) await rm(directory, { recursive: true, force: true });
+    };
+    const written = await onCommit(wanted(request, options), async (mirror) => {
       directory ??= await newDirectory(root);
-      return writeOut(mirror, request, directory, options);
+      const indexFile = join(directory, 'index');
+      return writeOut(mirror, { ...of(request), folder: join(directory, 'source'), indexFile, limitBytes });
     });
-    if (result.kind !== 'ready' && directory !== undefined) {
-      await rm(directory, { recursive: true, force: true }).catch(() => {});
+    const completed =
+      written.kind === 'ready' && directory !== undefined && request.submodules
+        ? await complete(request, written, directory)
+        : written;
+    if (completed.kind !== 'ready' || directory === undefined || written.kind !== 'ready') {
+      await release().catch(() => {});
+      return completed.kind === 'ready' ? { kind: 'later', reason: 'No folder was made.' } : completed;
     }
-    return result;
+    const submodules = request.submodules ? [] : written.submodules.map(({ path }) => path);
+    const absent = { submodules, pointers: completed.pointerFiles };
+    return {
+      kind: 'ready',
+      checkout: { path: join(directory, 'source'), absent, ...written.commit, release },
+    };
+  }
+
+  async function complete(request: CheckoutRequest, written: Written, directory: string) {
+    const { submodules, pointerFiles } = written;
+    if (submodules.length === 0) return written;
+    const opened = await options.openAccess(request.project);
+    if (opened.kind !== 'ready') return opened;
+    try {
+      const more = await fetchSubmodules(onCommit, {
+        project: request.project,
+        own: opened.source,
+        access: request.submodules?.access,
+        root: join(directory, 'source'),
+        submodules,
+        limitBytes: limitBytes - written.bytes,
+        write: { indexFile: join(directory, 'index'), environment, signal: request.signal },
+      });
+      return more.kind === 'ready'
+        ? { ...more, pointerFiles: [...pointerFiles, ...more.pointerFiles] }
+        : more;
+    } finally {
+      await opened.close();
+    }
   }
 
   return {
     checkout,
-    look: (request) => work(request, (mirror) => readCommit(mirror, request, options)),
+    look: (request) => onCommit(wanted(request, options), (mirror) => readCommit(mirror, of(request))),
     ask: (request, questions) =>
-      work(request, async (mirror) => {
-        const { environment } = options;
-        const files = openCommitFiles(mirror.path, request.sha, { environment, signal: request.signal });
+      onCommit(wanted(request, options), async (mirror) => {
+        const files = openCommitFiles(mirror.path, request.sha, of(request));
         try {
           return { kind: 'ready', value: await questions(files) };
         } catch (error) {
@@ -108,131 +135,25 @@ export function createCheckouts(options: CheckoutsOptions): Checkouts {
           throw error;
         }
       }),
-    clean: () => removeLeftOvers(root),
+    async clean() {
+      await removeLeftOvers(root);
+      await mirrors.prune();
+    },
   };
 }
 
-/** A fetch where needed, and the step. A mirror that turns out to be damaged is replaced once. */
-async function onMirror<T extends Ready>(
-  mirror: Mirror,
-  request: CheckoutRequest,
-  options: CheckoutsOptions,
-  step: (mirror: Mirror) => Promise<Attempt<T>>,
-): Promise<T | NotHad> {
-  const attempt = async () => (await fetched(mirror, request, options)) ?? (await step(mirror));
-  const first = await attempt();
-  if (first.kind !== 'unknown') return first;
-  options.log.warn(
-    { project: request.project.id, reason: first.reason },
-    'the mirror of a repository is damaged and made anew',
-  );
-  await mirror.recreate();
-  const second = await attempt();
-  if (second.kind !== 'unknown') return second;
-  // Fresh from the server and still not to be written: that is the commit's own fault.
-  return second.during === 'fetching'
-    ? { kind: 'later', reason: `git: ${second.reason}` }
-    : { kind: 'failed', reason: `git cannot check out the commit ${request.sha}: ${second.reason}` };
-}
-
-interface Ready {
-  readonly kind: 'ready';
-}
-
-type Failed =
-  | NotHad
-  | { readonly kind: 'unknown'; readonly during: 'fetching' | 'writing'; readonly reason: string };
-
-type Attempt<T> = T | Failed;
-
-/** Makes sure that the mirror has the commit; undefined when it has. */
-async function fetched(
-  mirror: Mirror,
-  request: CheckoutRequest,
-  options: CheckoutsOptions,
-): Promise<Failed | undefined> {
-  if (await mirror.has(request.sha)) return undefined;
-  const access = await options.openAccess(request.project);
-  if (access.kind !== 'ready') return access;
-  try {
-    const failure = await mirror.fetch({
-      source: access.source,
-      sha: request.sha,
-      gitRef: request.gitRef,
-      signal: request.signal,
-    });
-    return failure && explain(failure, request);
-  } finally {
-    await access.close();
-  }
-}
-
-function explain(failure: GitFailure, { project, sha }: CheckoutRequest): Failed {
-  const repository = `${project.owner}/${project.name}`;
-  if (failure.kind === 'no-commit') {
-    const reason = `The commit ${sha} is not in ${repository} any more (${failure.reason}).`;
-    return { kind: 'failed', reason };
-  }
-  if (failure.kind === 'refused') {
-    return { kind: 'failed', reason: `${repository} cannot be read: ${failure.reason}.` };
-  }
-  if (failure.kind === 'later') {
-    return { kind: 'later', reason: `${repository} could not be fetched: ${failure.reason}.` };
-  }
-  return { kind: 'unknown', during: 'fetching', reason: failure.reason };
-}
-
-async function writeOut(
-  mirror: Mirror,
-  request: CheckoutRequest,
-  directory: string,
-  options: CheckoutsOptions,
-): Promise<Attempt<{ readonly kind: 'ready'; readonly checkout: Checkout }>> {
-  const path = join(directory, 'source');
-  const indexFile = join(directory, 'index');
-  await rm(path, { recursive: true, force: true });
-  await mkdir(path);
-  const written = await runGit(
-    [`--git-dir=${mirror.path}`, `--work-tree=${path}`, 'read-tree', '--reset', '-u', request.sha],
-    { ...localRun(path, request, options), indexFile },
-  );
-  await rm(indexFile, { force: true });
-  if (written.exitCode !== 0) return localFailure(failureOf(written, writeTimeoutMs));
-  const about = await readCommit(mirror, request, options);
-  if (about.kind !== 'ready') return about;
-  const release = () => rm(directory, { recursive: true, force: true });
-  return { kind: 'ready', checkout: { path, ...about.commit, release } };
-}
-
-async function readCommit(
-  mirror: Mirror,
-  request: CheckoutRequest,
-  options: CheckoutsOptions,
-): Promise<Attempt<{ readonly kind: 'ready'; readonly commit: Commit }>> {
-  const format = '--format=%T%x00%s%x00%an';
-  const shown = await runGit(
-    [`--git-dir=${mirror.path}`, 'show', '--no-patch', '--no-color', format, request.sha],
-    localRun(mirror.path, request, options),
-  );
-  if (shown.exitCode !== 0) return localFailure(failureOf(shown, writeTimeoutMs));
-  const [tree = '', title = '', author = ''] = shown.stdout.split('\0');
-  return { kind: 'ready', commit: { tree, title: oneLine(title), author: oneLine(author) } };
-}
-
-function localRun(cwd: string, { signal }: CheckoutRequest, { environment }: CheckoutsOptions) {
-  return { cwd, environment, timeoutMs: writeTimeoutMs, signal };
-}
-
-function localFailure({ kind, reason }: GitFailure): Failed {
-  return kind === 'later' ? { kind, reason } : { kind: 'unknown', during: 'writing', reason };
-}
-
-/** Text of a commit for pages and reports: no control characters, not endless. */
-function oneLine(text: string): string {
-  return text
-    .replaceAll(/\p{Cc}+/gu, ' ')
-    .trim()
-    .slice(0, 300);
+function wanted(
+  { project, sha, gitRef, signal }: CheckoutRequest,
+  { openAccess }: CheckoutsOptions,
+): WantedFrom {
+  return {
+    mirror: `${project.id}`,
+    repository: `${project.owner}/${project.name}`,
+    sha,
+    gitRef,
+    signal,
+    open: (): Promise<GitAccess> => openAccess(project),
+  };
 }
 
 /** The name says whose it is, so that others can tell when it is left over. */

@@ -2,7 +2,7 @@
  * Running git where nothing of the machine's or the user's configuration applies, and reading from
  * its words what went wrong.
  */
-import { type RunResult, runProcess } from '../basics/index.ts';
+import { killGroup, type RunResult, runProcess, startFailure, startProcess } from '../basics/index.ts';
 import type { GitSource } from './types.ts';
 
 export interface GitRun {
@@ -47,6 +47,55 @@ export function runGit(args: readonly string[], run: GitRun): Promise<RunResult>
     ...(run.signal ? { signal: run.signal } : {}),
   });
 }
+
+/**
+ * Runs git to its end and hands over what it prints, record by record (`-z`), each character a byte. Ends
+ * git when `take` wants no more.
+ */
+export async function readGit(
+  args: readonly string[],
+  run: GitRun,
+  take: (record: string) => boolean,
+): Promise<RunResult> {
+  const child = startProcess('git', args, {
+    cwd: run.cwd,
+    env: gitEnvironment(run),
+    ...(run.signal ? { signal: run.signal } : {}),
+  });
+  child.stdin.end();
+  let endedBy: RunResult['endedBy'] = 'itself';
+  const end = (reason: RunResult['endedBy']) => {
+    endedBy = reason;
+    killGroup(child);
+  };
+  const timer = setTimeout(() => end('timeout'), run.timeoutMs);
+  let rest = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    if (endedBy !== 'itself') return;
+    const records = (rest + chunk.toString('latin1')).split('\0');
+    rest = records.pop() ?? '';
+    if (!records.every(take)) end('output-limit');
+  });
+  let stderr = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    if (stderr.length < mostWords) stderr += chunk.toString('utf8');
+  });
+  try {
+    const [exitCode, signal] = await new Promise<[number | null, NodeJS.Signals | null]>(
+      (resolve, reject) => {
+        child.once('error', (error) => reject(startFailure('git', error)));
+        child.once('close', (code, by) => resolve([code, by]));
+      },
+    );
+    if (run.signal?.aborted) endedBy = 'cancel';
+    return { exitCode, signal, stdout: '', stderr, endedBy };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Characters of git's complaints that are kept. */
+const mostWords = 64 * 1024;
 
 /**
  * Answers git's question for credentials from two variables of the same child. Git asks only for
@@ -121,6 +170,7 @@ export interface GitFailure {
 }
 
 const patterns: readonly (readonly [GitFailure['kind'], RegExp])[] = [
+  ['refused', /mismatched algorithms/i],
   ['no-commit', /not our ref|couldn't find remote ref|unadvertised object|no such remote ref/i],
   [
     'later',

@@ -38,13 +38,15 @@ export {
   settingsFilePath,
 } from './settings-schema.ts';
 export {
+  type EvaluationWishes,
+  evaluationWishesOf,
   findProjectSettings,
-  flakeSystemsOf,
   type ProjectSettings,
   recordSettings,
   recordSettingsUnchanged,
 } from './settings-store.ts';
 export type {
+  Absent,
   Checkout,
   CheckoutResult,
   Commit,
@@ -55,4 +57,5 @@ export type {
   NotHad,
   OpenGitAccess,
   Project,
+  ReadAccess,
 } from './types.ts';

@@ -5,7 +5,7 @@
  * Every fetched commit has a ref of its own. Git writes that ref last, so a commit with a ref is
  * there whole, whatever was killed in between.
  */
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Logger, messageOf } from '../basics/index.ts';
 import { failureOf, type GitFailure, type GitRun, runGit } from './git.ts';
@@ -40,7 +40,9 @@ export interface WantedCommit {
 
 export interface Mirrors {
   /** Works on a mirror while nobody else does. 'busy' when another process keeps it too long. */
-  use<T>(projectId: number, work: (mirror: Mirror) => Promise<T>, signal?: AbortSignal): Promise<T | 'busy'>;
+  use<T>(name: string, work: (mirror: Mirror) => Promise<T>, signal?: AbortSignal): Promise<T | 'busy'>;
+  /** Removes mirrors that nobody has used for a month. */
+  prune(): Promise<void>;
 }
 
 /** Milliseconds for what needs no network. */
@@ -49,17 +51,21 @@ const localTimeoutMs = 60_000;
 const fallbackDepth = 100;
 /** Commits after which a mirror starts anew: its packs and refs are never collected otherwise. */
 const maxCommits = 250;
+/** The same by size: a mirror that is so many times its largest pack has mostly what nobody wants. */
+const most = { timesLargest: 4, spareBytes: 512 * 1024 * 1024 };
+/** Milliseconds without use after which a mirror is removed. */
+const unusedFor = 30 * 24 * 3600 * 1000;
 const refPrefix = 'refs/ringmaster/';
 
 /** The mirrors below one data directory. */
 export function createMirrors(options: MirrorsOptions): Mirrors {
   const root = join(options.dataDir, 'mirrors');
   /** The last piece of work per mirror in this process; the next one starts when it has ended. */
-  const queues = new Map<number, Promise<unknown>>();
+  const queues = new Map<string, Promise<unknown>>();
   /** Mirrors that this process has found or put in order. */
-  const orderly = new Set<number>();
+  const orderly = new Set<string>();
 
-  async function exclusively<T>(id: number, work: () => Promise<T>): Promise<T> {
+  async function exclusively<T>(id: string, work: () => Promise<T>): Promise<T> {
     const previous = queues.get(id) ?? Promise.resolve();
     const turn = previous.then(work, work);
     queues.set(id, turn);
@@ -70,7 +76,7 @@ export function createMirrors(options: MirrorsOptions): Mirrors {
     }
   }
 
-  async function locked<T>(id: number, work: (mirror: Mirror) => Promise<T>, signal?: AbortSignal) {
+  async function locked<T>(id: string, work: (mirror: Mirror) => Promise<T>, signal?: AbortSignal) {
     await mkdir(root, { recursive: true, mode: 0o700 });
     const path = join(root, `${id}.git`);
     const lock = await acquireLock(join(root, `${id}.lock`), {
@@ -84,18 +90,38 @@ export function createMirrors(options: MirrorsOptions): Mirrors {
         await removeLocks(path);
         orderly.add(id);
       }
-      const mirror = openMirror(path, options, () => orderly.delete(id));
+      const mirror = openMirror(path, options);
       if (!(await isRepository(path))) await mirror.recreate();
+      const now = new Date();
+      await utimes(path, now, now);
       return await work(mirror);
     } finally {
       await lock.release();
     }
   }
 
-  return { use: (id, work, signal) => exclusively(id, () => locked(id, work, signal)) };
+  async function prune(): Promise<void> {
+    for (const name of await readdir(root).catch(() => [])) {
+      const [, id] = /^(.*)\.git$/.exec(name) ?? [];
+      const path = join(root, name);
+      if (id === undefined || !(await isUnused(path))) continue;
+      await exclusively(id, async () => {
+        const lock = await acquireLock(join(root, `${id}.lock`), { waitMs: 0 });
+        if (lock && (await isUnused(path))) await rm(path, { recursive: true, force: true });
+        await lock?.release();
+      });
+    }
+  }
+
+  return { use: (id, work, signal) => exclusively(id, () => locked(id, work, signal)), prune };
 }
 
-function openMirror(path: string, options: MirrorsOptions, onKilled: () => void): Mirror {
+async function isUnused(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined);
+  return found !== undefined && Date.now() - found.mtimeMs > unusedFor;
+}
+
+function openMirror(path: string, options: MirrorsOptions): Mirror {
   const git = (args: readonly string[], more: Partial<GitRun> = {}) =>
     runGit([`--git-dir=${path}`, ...args], {
       cwd: path,
@@ -130,12 +156,14 @@ function openMirror(path: string, options: MirrorsOptions, onKilled: () => void)
       ],
       { source: wanted.source, timeoutMs: options.fetchTimeoutMs, signal: wanted.signal },
     );
-    if (result.endedBy !== 'itself' || result.signal) onKilled();
-    return result.exitCode === 0 ? undefined : failureOf(result, options.fetchTimeoutMs);
+    if (result.exitCode === 0) return undefined;
+    // Half of a pack stays behind, and a full disk would stay full.
+    await removeLocks(path);
+    return failureOf(result, options.fetchTimeoutMs);
   }
 
   async function fetch(wanted: WantedCommit): Promise<GitFailure | undefined> {
-    if ((await countRefs(git)) >= maxCommits) await recreate();
+    if ((await countRefs(git)) >= maxCommits || (await isBloated(path))) await recreate();
     const failure = await fetchOnce(wanted, wanted.sha, 1);
     if (failure?.kind !== 'no-commit') return failure;
     const onRef = await fetchOnce(wanted, wanted.gitRef, fallbackDepth);
@@ -157,6 +185,19 @@ function openMirror(path: string, options: MirrorsOptions, onKilled: () => void)
 async function countRefs(git: (args: readonly string[]) => ReturnType<typeof runGit>): Promise<number> {
   const refs = await git(['for-each-ref', '--format=%(refname)', refPrefix]);
   return refs.exitCode === 0 ? refs.stdout.split('\n').length - 1 : 0;
+}
+
+async function isBloated(path: string): Promise<boolean> {
+  let total = 0;
+  let largest = 0;
+  const objects = join(path, 'objects');
+  for (const entry of await readdir(objects, { recursive: true }).catch(() => [])) {
+    const found = await stat(join(objects, entry)).catch(() => undefined);
+    if (!found?.isFile()) continue;
+    total += found.size;
+    largest = Math.max(largest, found.size);
+  }
+  return total > most.timesLargest * largest + most.spareBytes;
 }
 
 async function isRepository(path: string): Promise<boolean> {
@@ -186,6 +227,7 @@ async function endOrphans(path: string): Promise<void> {
 async function removeLocks(path: string): Promise<void> {
   const entries = await readdir(path, { recursive: true }).catch(() => []);
   for (const entry of entries) {
-    if (/\.lock$|(^|\/)tmp_[^/]*$/.test(entry)) await rm(join(path, entry), { recursive: true, force: true });
+    if (/\.lock$|(^|\/)(?:tmp_|shallow_)[^/]*$/.test(entry))
+      await rm(join(path, entry), { recursive: true, force: true });
   }
 }

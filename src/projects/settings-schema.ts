@@ -60,6 +60,11 @@ const top = z.object({
       expects: 'a list of 1 to 20 systems, for example ["x86_64-linux", "aarch64-linux"]',
       defaultText: 'the one of the server',
     }),
+  submodules: z.boolean().default(false).register(notes, {
+    about:
+      'Whether submodules are fetched, and theirs. Only those on the same server are, whatever protocol their address names; private ones have to be among `pins`. One that cannot be had fails the evaluation. Otherwise their folders are empty, which evaluations say.',
+    expects: 'true or false',
+  }),
   statuses: z.enum(['summary', 'per-attribute']).optional().register(notes, {
     about: 'Commit statuses besides the checks: one for the commit, or one more for every attribute.',
     expects: '"summary" or "per-attribute"',

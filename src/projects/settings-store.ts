@@ -78,7 +78,15 @@ export async function recordSettingsUnchanged(
     .update({ sha: after, read_at: asOf });
 }
 
-/** Systems that the repository wants its flake's outputs of; undefined: the server's own. */
-export async function flakeSystemsOf(db: Knex, projectId: number): Promise<readonly string[] | undefined> {
-  return (await findProjectSettings(db, projectId))?.settings.systems;
+/** What a repository's settings say of how its commits are evaluated. */
+export interface EvaluationWishes {
+  /** Systems of which a flake's outputs are jobs; undefined: the server's own. */
+  readonly systems: readonly string[] | undefined;
+  /** Whether submodules are fetched. */
+  readonly submodules: boolean;
+}
+
+export async function evaluationWishesOf(db: Knex, projectId: number): Promise<EvaluationWishes> {
+  const settings = (await findProjectSettings(db, projectId))?.settings;
+  return { systems: settings?.systems, submodules: settings?.submodules ?? false };
 }

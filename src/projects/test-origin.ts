@@ -45,7 +45,7 @@ export interface TestOrigin {
   /** Writes files, commits everything and returns the commit's hash. */
   commit(files: Readonly<Record<string, string>>, message?: string): Promise<string>;
   freshDataDir(): Promise<string>;
-  checkoutsOf(dataDir: string, source?: GitSource): TestCheckouts;
+  checkoutsOf(dataDir: string, source?: GitSource, more?: { readonly limitBytes?: number }): TestCheckouts;
   /** Starts a server and returns its address; it is closed after the test. */
   listen(handler: RequestListener): Promise<string>;
   afterTest(): Promise<void>;
@@ -79,6 +79,7 @@ export async function createTestOrigin(): Promise<TestOrigin> {
   function checkoutsOf(
     dataDir: string,
     source: GitSource = { url: `file://${path}`, credentials: undefined },
+    more: { readonly limitBytes?: number } = {},
   ): TestCheckouts {
     const opened = { count: 0, closed: 0 };
     const close = async () => {
@@ -88,6 +89,7 @@ export async function createTestOrigin(): Promise<TestOrigin> {
       dataDir,
       environment,
       log: silentLogger(),
+      ...more,
       openAccess: async () => {
         opened.count += 1;
         return { kind: 'ready', source, close };

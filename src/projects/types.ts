@@ -19,6 +19,13 @@ export interface GitCredentials {
   readonly password: string;
 }
 
+/** What repositories besides its own a project may read, and with what. */
+export interface ReadAccess {
+  /** `owner/name` on the server of the project's own repository. */
+  readonly repositories: readonly string[];
+  readonly credentials: GitCredentials;
+}
+
 /** Where a commit is fetched from. */
 export interface GitSource {
   /** URL without credentials. */
@@ -50,10 +57,19 @@ export interface Commit {
   readonly author: string;
 }
 
+/** What a checkout lacks of what a person's clone may have. */
+export interface Absent {
+  /** Folders of submodules, which are empty. */
+  readonly submodules: readonly string[];
+  /** Files of which only a pointer is there, because Git LFS keeps what they hold. */
+  readonly pointers: readonly string[];
+}
+
 /** A checked-out commit on disk. */
 export interface Checkout extends Commit {
   /** Absolute path; its last component is always `source`, so that `./.` has one name everywhere. */
   readonly path: string;
+  readonly absent?: Absent;
   /** Removes it from disk. */
   release(): Promise<void>;
 }

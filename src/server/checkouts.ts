@@ -10,5 +10,6 @@ export function openCheckouts(
   log: Logger,
 ): Checkouts {
   const openAccess = createGitAccess(github, log);
-  return createCheckouts({ dataDir: config.dataDir, openAccess, environment, log });
+  const limitBytes = config.evaluation.checkoutLimit;
+  return createCheckouts({ dataDir: config.dataDir, openAccess, environment, log, limitBytes });
 }

@@ -176,10 +176,10 @@ function startEvaluating(options: WorkersOptions, getNix: () => Promise<WorkingN
       const request = await requestOf(evaluation, signal);
       return request ? checkouts.look(request) : removed;
     },
-    checkOut: async (evaluation, signal) => {
+    checkOut: async (evaluation, signal, submodules) => {
       await cleaned;
       const request = await requestOf(evaluation, signal);
-      return request ? checkouts.checkout(request) : removed;
+      return request ? checkouts.checkout({ ...request, ...(submodules && { submodules }) }) : removed;
     },
     secrets: serverSecrets(settings.config, options.github),
     onRevisionChanged: announceRevision,

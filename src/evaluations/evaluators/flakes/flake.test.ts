@@ -10,12 +10,11 @@ import {
   errorsOf,
   evaluateAll,
   jobsOf,
+  jobsUnderTest,
   makeTestFolder,
   type TestFolder,
   writeCheckout,
 } from '../test-evaluation.ts';
-
-const jobsDouble = join(import.meta.dirname, '../../../../test/nix-eval-jobs-double/nix-eval-jobs.mjs');
 
 const drv = 'name: system: derivation { inherit name system; builder = "/bin/sh"; }';
 
@@ -42,7 +41,7 @@ describe.each(nixesUnderTest)('with $name', (under) => {
   describe.each(['built-in', 'nix-eval-jobs'] as const)('%s', (prefer) => {
     const createWith = (options: Partial<EvaluatorOptions> = {}): Promise<Evaluator> =>
       createEvaluator({
-        nix: { env: testNix.nix.environment, store: testNix.nix.layout, nixEvalJobs: jobsDouble },
+        nix: { env: testNix.nix.environment, store: testNix.nix.layout, ...jobsUnderTest(under) },
         log: silentLogger(),
         prefer,
         systems: ['x86_64-linux'],
@@ -190,22 +189,51 @@ describe.each(nixesUnderTest)('with $name', (under) => {
       ]);
     });
 
-    test.each([
-      [{ type: 'path', path: '/etc' }, /outside the repository/],
-      [
-        { type: 'git', url: 'file:///srv/x', rev: '0'.repeat(40), narHash: 'sha256-x' },
-        /git\+file:\/\/\/srv\/x/,
-      ],
-      [{ type: 'tarball', url: 'http://127.0.0.1/x', narHash: 'sha256-x' }, /http:\/\/127\.0\.0\.1/],
-      [{ type: 'github', owner: 'a', repo: 'b' }, /no narHash/],
-      [{ type: 'indirect', id: 'nixpkgs' }, /'indirect'/],
-    ])('an input that must not be fetched is refused before Nix sees it: %j', async (locked, words) => {
-      const lock = { nodes: { root: { inputs: { x: 'x' } }, x: { locked } }, root: 'root', version: 7 };
+    test('an input that must not be fetched is refused before Nix sees it', async () => {
+      const x = { locked: { type: 'tarball', url: 'http://127.0.0.1/x', narHash: 'sha256-x' } };
       const events = await evaluate({
         'flake.nix': flake('{ }', 'inputs.x.url = "github:a/b";'),
-        'flake.lock': JSON.stringify(lock),
+        'flake.lock': JSON.stringify({
+          nodes: { root: { inputs: { x: 'x' } }, x },
+          root: 'root',
+          version: 7,
+        }),
       });
-      expect(errorsOf(events)).toMatchObject([{ path: [], message: expect.stringMatching(words) }]);
+      expect(errorsOf(events)).toMatchObject([
+        { path: [], message: expect.stringMatching(/http:\/\/127\.0\.0\.1/) },
+      ]);
+    });
+
+    test('outputs that fail as a whole are one error, and the others are jobs', async () => {
+      const events = await evaluate(
+        flake(
+          '{ packages.x86_64-linux = throw "none"; checks.x86_64-linux.a = d "a" "x86_64-linux"; }',
+          'nixConfig.accept-flake-config = true;',
+        ),
+      );
+      expect(pathsOf(events)).toEqual(['checks.x86_64-linux.a']);
+      expect(errorsOf(events)).toMatchObject([
+        { path: ['packages', 'x86_64-linux'], message: expect.stringContaining('none') },
+      ]);
+    });
+
+    test('a relative path locked by a later Nix is read, or the error says what this one cannot', async () => {
+      const lib = { locked: { path: './lib', type: 'path' }, original: { path: './lib', type: 'path' } };
+      const lock = { nodes: { root: { inputs: { lib: 'lib' } }, lib: { ...lib, parent: [] } } };
+      const events = await evaluate({
+        'flake.nix': flake(
+          '{ packages.x86_64-linux.a = d inputs.lib.word "x86_64-linux"; }',
+          'inputs.lib.url = "path:./lib";',
+        ),
+        'lib/flake.nix': '{ outputs = _: { word = "from-lib"; }; }',
+        'flake.lock': JSON.stringify({ ...lock, root: 'root', version: 7 }),
+      });
+      const names = jobsOf(events).map(({ name }) => name);
+      const problems = errorsOf(events).map(({ message }) => message.includes("'./lib', a relative path"));
+      expect([
+        [['from-lib'], []],
+        [[], [true]],
+      ]).toContainEqual([names, problems]);
     });
 
     test('nixConfig is not taken', async () => {

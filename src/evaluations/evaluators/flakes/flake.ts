@@ -65,5 +65,9 @@ const notLocked = [
 export function explainLockFailure(text: string): string | undefined {
   const [input] = notLocked.flatMap((pattern) => pattern.exec(text)?.[1] ?? []);
   if (input === undefined) return undefined;
+  const [, path] = /^\{.*"path":"([^"]*)".*"type":"path"/.exec(input) ?? [];
+  if (path !== undefined) {
+    return `error: 'flake.lock' has the input '${path}', a relative path, as Nix from 2.26 on locks it. The older Nix of this server cannot read that: it wants an input of that kind fetched from elsewhere, or files imported without making them a flake.`;
+  }
   return `error: 'flake.lock' is missing or stale: it does not lock the input '${input}' as 'flake.nix' asks for it. It is never written here; run 'nix flake lock' and commit the file.`;
 }
