@@ -5,7 +5,7 @@ export {
   missingGitHubSettings,
   openGitHubApp,
 } from './app.ts';
-export { applyHashTask } from './apply-hash/applications.ts';
+export { applyHashTask, endForsakenApplications } from './apply-hash/applications.ts';
 export { createHashApplier } from './apply-hash/apply.ts';
 export { createAnswerTeller, tellAnswersTask } from './commands/answers.ts';
 export { createCommitPermission } from './commit-permission.ts';

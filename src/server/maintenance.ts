@@ -17,7 +17,7 @@ import {
   releaseEvaluations,
   settleAfterBuilds,
 } from '../evaluations/index.ts';
-import { removeOldDeliveries } from '../github/index.ts';
+import { endForsakenApplications, removeOldDeliveries } from '../github/index.ts';
 import { packLogs } from '../logs/index.ts';
 import {
   type Database,
@@ -103,6 +103,7 @@ async function maintain(options: MaintenanceOptions, silenceIsDeath: boolean): P
       await settleAfterBuilds(trx, refused, onRevisionChanged);
     });
   }
+  await database.knex.transaction((trx) => endForsakenApplications(trx, onRevisionChanged));
   await sweepReports(database.knex);
   await removeOldDeliveries(database.knex);
   await packLogs(database.knex, logsAtOnce);

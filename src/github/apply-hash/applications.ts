@@ -2,6 +2,7 @@
 import type { Knex } from 'knex';
 import { z } from 'zod';
 import { failureStates } from '../../builds/index.ts';
+import type { OnRevisionChanged } from '../../evaluations/index.ts';
 import { addTask } from '../../postgres/index.ts';
 import { attributeCheckName } from '../../reports/index.ts';
 import type { DeliveryContext } from '../deliveries/context.ts';
@@ -85,6 +86,30 @@ async function mismatchOf(
   const { rows } = z.object({ rows: z.array(wishRow) }).parse(result);
   const wish = rows.find(({ path }) => attributeCheckName(path) === checkName);
   return wish && spellingsOf(wish.specified, wish.got) ? wish : undefined;
+}
+
+const forsakenRows = z.object({ rows: z.array(z.object({ revision_id: z.number() })) });
+
+/**
+ * Ends those that nobody works on any more: the server ended during the last try. To be asked regularly; who
+ * pressed is told, and can press again.
+ */
+export async function endForsakenApplications(
+  trx: Knex.Transaction,
+  onRevisionChanged: OnRevisionChanged,
+): Promise<void> {
+  const result: unknown = await trx.raw(
+    `UPDATE hash_applications SET ended_at = now(), applied = false, outcome = :outcome
+     WHERE id IN (SELECT id FROM hash_applications a
+                  WHERE ended_at IS NULL AND asked_at < now() - interval '1 minute'
+                    AND NOT EXISTS (SELECT FROM graphile_worker.jobs t WHERE t.key = :task || ':' || a.id
+                                    AND (t.attempts < t.max_attempts OR t.locked_at IS NOT NULL))
+                  ORDER BY id FOR UPDATE SKIP LOCKED)
+     RETURNING revision_id`,
+    { task: applyHashTask, outcome: 'The server ended while it was being done. Press again.' },
+  );
+  const revisions = new Set(forsakenRows.parse(result).rows.map(({ revision_id }) => revision_id));
+  for (const id of [...revisions].sort((a, b) => a - b)) await onRevisionChanged(trx, id, 'now');
 }
 
 const applicationRow = z.object({

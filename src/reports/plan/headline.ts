@@ -5,8 +5,13 @@ import { firstLine, plainText } from '../markdown.ts';
  * and the error itself last, older ones begin with it; both write `error:` before it.
  */
 export function headline(message: string): string {
-  const errors = plainText(message)
-    .split('\n')
-    .flatMap((line) => /^\s*error:\s*(\S.*)$/.exec(line)?.[1] ?? []);
-  return errors.at(-1)?.trim() ?? firstLine(message);
+  const lines = message.split('\n');
+  for (let index = lines.length - 1; index >= 0; index -= 1) {
+    const line = lines[index] ?? '';
+    // Before anything costly: of thousands of messages all lines would be made plain.
+    if (!line.includes('error:')) continue;
+    const error = /^\s*error:\s*(\S.*)$/.exec(plainText(line))?.[1];
+    if (error !== undefined) return error.trim();
+  }
+  return firstLine(message);
 }
