@@ -160,16 +160,17 @@ export const nodeCases: readonly NodeCase[] = [
   { checks: 'an error in a nested set has the whole path', value: 'walk { s = walk { t = throw "far down"; a = d "a"; }; }', jobs: [['s', 'a']], errors: [[['s', 't'], /far down/]] },
   { checks: 'text that looks like a record of ours stays a message', value: 'walk { a = throw "trace: ringmaster-0:J{}"; b = builtins.trace "error: not one" (d "b"); }', jobs: [['b']], errors: [['a']] },
   // Purity.
-  { checks: 'files outside the repository cannot be read', value: 'walk { a = builtins.readFile /etc/hostname; b = d "b"; }', jobs: [['b']], errors: [['a']] },
-  { checks: 'files outside cannot be read through ..', value: 'walk { a = builtins.readFile (./. + "/../../../../../../etc/hostname"); }', errors: [['a']] },
-  { checks: 'directories outside cannot be listed', value: 'walk { a = builtins.readDir /etc; }', errors: [['a']] },
+  { checks: 'files outside the repository cannot be read', value: 'walk { a = builtins.readFile /etc/hostname; b = d "b"; }', jobs: [['b']], errors: [[['a'], /forbidden/]] },
+  { checks: 'files outside cannot be read through ..', value: 'walk { a = builtins.readFile (./. + "/../../../../../../etc/hostname"); }', errors: [[['a'], /forbidden/]] },
+  { checks: 'directories outside cannot be listed', value: 'walk { a = builtins.readDir /etc; }', errors: [[['a'], /forbidden/]] },
   { checks: 'environment variables are empty', value: 'walk { ${"home" + builtins.getEnv "HOME" + builtins.getEnv "PATH"} = d "a"; }', jobs: [['home']] },
   { checks: 'the current system and time are known', value: 'walk { ${if builtins.currentTime > 0 then builtins.substring 0 0 builtins.currentSystem + "known" else "no"} = d "a"; }', jobs: [['known']] },
-  { checks: 'file:// cannot be fetched', value: 'walk { a = builtins.readFile (builtins.fetchurl "file:///etc/hostname"); }', errors: [['a']] },
-  { checks: 'http:// cannot be fetched', value: 'walk { a = builtins.readFile (builtins.fetchurl "http://127.0.0.1:9/x"); }', errors: [['a']] },
+  { checks: 'file:// cannot be fetched', value: 'walk { a = builtins.readFile (builtins.fetchurl "file:///etc/hostname"); }', errors: [[['a'], /forbidden/]] },
+  { checks: 'http:// cannot be fetched', value: 'walk { a = builtins.readFile (builtins.fetchurl "http://127.0.0.1:9/x"); }', errors: [[['a'], /forbidden/]] },
+  { checks: 'https:// can be fetched', value: 'walk { a = builtins.readFile (builtins.fetchurl "https://127.0.0.1:99999/x"); }', errors: [[['a'], /unable to download/]] },
   { checks: 'files of the repository can be read and copied', value: 'walk { ${builtins.readFile ./name} = derivation { name = "s"; system = "x86_64-linux"; builder = "/bin/sh"; src = ./name; }; }', jobs: [['said']] },
   { checks: 'what an evaluation itself put into the store can be read there', value: 'walk { ${builtins.readFile (builtins.path { path = ./name; name = "put"; })} = d "a"; }', jobs: [['said']] },
-  { checks: 'programs cannot be run', value: 'walk { a = builtins.exec [ "id" ]; }', errors: [['a']] },
+  { checks: 'programs cannot be run', value: 'walk { a = builtins.exec [ "id" ]; ${if builtins ? exec || builtins ? importNative then "can" else "cannot"} = d "b"; }', jobs: [['cannot']], errors: [[['a'], /exec/]] },
 ];
 
 /** A flagged chain of the given length around a value, as source text. */
@@ -185,6 +186,7 @@ export const treeCases: readonly TreeCase[] = [
   { checks: 'nix/ci.nix hides ci.nix, and it is said', files: { 'nix/ci.nix': '{ a = d "a"; }', 'ci.nix': 'throw "no"' }, file: 'nix/ci.nix', jobs: [['a']], notice: /nix\/ci\.nix.*ci\.nix/ },
   { checks: 'ci.nix is before default.nix', files: { 'ci.nix': '{ a = d "a"; }', 'default.nix': 'throw "no"' }, jobs: [['a']] },
   { checks: 'default.nix is last', files: { 'default.nix': '{ a = d "a"; }' }, file: 'default.nix', jobs: [['a']] },
+  { checks: 'flake.nix does not count where one of the three exists', files: { 'default.nix': '{ a = d "a"; }', 'flake.nix': 'throw "no"' }, file: 'default.nix', jobs: [['a']] },
   { checks: 'a directory of that name does not count', files: { 'ci.nix/default.nix': 'throw "no"', 'default.nix': '{ a = d "a"; }' }, file: 'default.nix', jobs: [['a']] },
   { checks: 'a dangling link does not count', files: { 'ci.nix': '-> nowhere', 'default.nix': '{ a = d "a"; }' }, file: 'default.nix', jobs: [['a']] },
   { checks: 'a link to a file of the repository counts, and relative paths start at its target', files: { 'ci.nix': '-> sub/real.nix', 'sub/real.nix': '{ a = import ./a.nix; }', 'sub/a.nix': 'd "a"' }, jobs: [['a']] },
