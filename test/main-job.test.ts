@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { nixesUnderTest } from '../src/nix/test-nix.ts';
 import type { GitHubDouble } from './github-double/index.ts';
 import { bodyLine, ciNix } from './support/nix-files.ts';
+import { type Notified, openNotified } from './support/notified.ts';
 import type { Product } from './support/product.ts';
 import { openStory, type Story } from './support/story.ts';
 import { conclusions, verdictOn } from './support/verdict.ts';
@@ -17,10 +18,12 @@ describe.each(nixesUnderTest)('with $name', (under) => {
   let story: Story;
   let double: GitHubDouble;
   let product: Product;
+  let notified: Notified;
 
   beforeAll(async () => {
+    notified = await openNotified();
     story = await openStory({
-      env: () => ({ PATH: under.env.PATH ?? '' }),
+      env: () => ({ PATH: under.env.PATH ?? '', RINGMASTER_CONFIG: notified.configuration }),
       ...(under === nixesUnderTest[0] && { database: 'built-in' }),
     });
     double = story.double;
@@ -31,6 +34,7 @@ describe.each(nixesUnderTest)('with $name', (under) => {
     // Nothing was asked of GitHub that it does not have, and no finished check was opened again.
     expect(double.journal.calls.filter((call) => call.unexpected || call.regression)).toEqual([]);
     await story?.end();
+    await notified?.close();
   });
 
   describe('a push of good work', () => {
@@ -163,6 +167,8 @@ describe.each(nixesUnderTest)('with $name', (under) => {
       expect(checks.get('ringmaster / bad')?.text).toContain('about to fail');
       expect(checks.get('ringmaster / needs-bad')?.title).toContain('bad');
       expect(double.latestStatuses(sha).get('ringmaster/ci')?.state).toBe('failure');
+      // Nobody has to look at GitHub to know.
+      expect(await notified.of(sha)).toMatchObject({ event: 'broken', project: 'red/acme' });
     });
 
     test.each([
