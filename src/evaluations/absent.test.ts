@@ -25,12 +25,14 @@ test('what is not in a checkout is said once, however much it is', async () => {
 test('an error of reading in a submodule says what to do instead of what others need', async () => {
   const [, inside, outside] = await said(
     [
-      error("error: path 'lib/default.nix' does not exist\n\nhelp: is it ignored?"),
+      error("error: path 'lib/default.nix' does not exist\n\nhelp: is it ignored?\n\n  | where"),
       error("error: path 'library/default.nix' does not exist\n\nhelp: is it ignored?"),
     ],
     ['lib'],
   );
-  expect(inside).toMatch(/does not exist\n\nhelp: 'lib' is a submodule, .*submodules = true/);
+  expect(inside).toMatch(
+    /does not exist\n\nhelp: 'lib' is a submodule, .*submodules = true.*\n\n {2}\| where$/,
+  );
   expect(outside).toMatch(/help: is it ignored\?$/);
 });
 

@@ -16,7 +16,7 @@ export async function* withAbsent(
   for await (const event of events) {
     const help = event.type === 'error' ? adviceOn(event.message, absent) : undefined;
     if (event.type !== 'error' || help === undefined) yield event;
-    else yield { ...event, message: `${withoutHelp(event.message)}\n\nhelp: ${help}` };
+    else yield { ...event, message: withHelp(event.message, help) };
   }
 }
 
@@ -45,10 +45,11 @@ function adviceOn(message: string, absent: Absent | undefined): string | undefin
   return `'${missing}' is a submodule, and those are not fetched: ${howToFetch}, or fetch it with builtins.fetchGit`;
 }
 
-/** The general advice on a file that is not there says less. */
-function withoutHelp(message: string): string {
-  const end = message.lastIndexOf('\n\nhelp: ');
-  return end === -1 ? message : message.slice(0, end);
+/** In the place of the general advice on a file that is not there, which says less. */
+function withHelp(message: string, help: string): string {
+  const general = /\n\nhelp: .*/;
+  const words = `\n\nhelp: ${help}`;
+  return general.test(message) ? message.replace(general, () => words) : message + words;
 }
 
 /** The first few, for one line. */

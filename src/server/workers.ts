@@ -109,9 +109,12 @@ function startEvaluating(options: WorkersOptions, getNix: () => Promise<WorkingN
   const { settings, database, checkouts, log } = options;
   const { evaluation } = settings.config;
   const isSigned = createVerifier(evaluation.publicKeys);
-  const cleaned = checkouts.clean().catch((error: unknown) => {
-    log.warn({ err: error }, 'old checkouts could not be removed');
-  });
+  const clean = () =>
+    checkouts.clean().catch((error: unknown) => {
+      log.warn({ err: error }, 'old checkouts could not be removed');
+    });
+  const cleaned = clean();
+  setInterval(clean, 24 * 3600 * 1000).unref();
   const requestOf = async (evaluation: ClaimedEvaluation, signal: AbortSignal) => {
     const project = await findProject(database.knex, evaluation.projectId);
     const gitRef = evaluation.sources[0]?.gitRef ?? evaluation.sha;
