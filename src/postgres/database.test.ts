@@ -99,3 +99,14 @@ describe('opening a database', () => {
     expect(parseBigint('-5')).toBe(-5);
   });
 });
+
+describe('a statement that fails', () => {
+  it('does not repeat the values it was given, which may be secret, in the words that are logged', async () => {
+    const database = await createTestDatabase();
+    const failing = database.knex('processes').insert({ hostname: 'hunter2', nonsense: 'hunter3' });
+    const error = await failing.catch((thrown) => thrown);
+    expect(error.message).toContain('nonsense');
+    expect(`${error.message} ${error.stack}`).not.toMatch(/hunter/);
+    await database.drop();
+  });
+});

@@ -56,6 +56,8 @@ export async function openDatabase(
       : connection,
     pool: { min: 0, max },
     acquireConnectionTimeout: 30_000,
+    // Otherwise errors would have values in the place of operators like `?`.
+    compileSqlOnError: false,
     log: {
       debug: (message: unknown) => log.debug({ knex: message }, 'knex'),
       warn: (message: unknown) => log.debug({ knex: message }, 'knex'),
