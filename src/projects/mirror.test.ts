@@ -3,7 +3,7 @@ import { chmod, lstat, mkdir, readdir, readFile, truncate, writeFile } from 'nod
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { startProcess } from '../basics/index.ts';
-import { createTestOrigin, gitEnvironment, type TestOrigin } from './test-origin.ts';
+import { createTestOrigin, gitEnvironment, project, type TestOrigin } from './test-origin.ts';
 
 let origin: TestOrigin;
 beforeAll(async () => {
@@ -88,4 +88,23 @@ describe('after a kill -9', () => {
     expect(existsSync(leftOver)).toBe(false);
     expect(existsSync(own.path)).toBe(true);
   });
+});
+
+test('a fetch that breaks off leaves no half of a pack', async () => {
+  const dataDir = await origin.freshDataDir();
+  const sha = await origin.commit(
+    Object.fromEntries(Array.from({ length: 150 }, (_, index) => [`many/${index}`, `${index}`])),
+  );
+  // The last object that is sent cannot be read, when the others are on their way.
+  const blob = await origin.git(['rev-parse', `${sha}:many/99`]);
+  const file = join(origin.path, '.git/objects', blob.slice(0, 2), blob.slice(2));
+  const content = await readFile(file);
+  await chmod(file, 0o644);
+  await writeFile(file, content.subarray(0, 5));
+  const request = { project, sha, gitRef: 'refs/heads/main' };
+  expect(await origin.checkoutsOf(dataDir).checkout(request)).toMatchObject({ kind: 'later' });
+  const left = await readdir(join(dataDir, 'mirrors/7.git'), { recursive: true });
+  expect(left.filter((name) => /tmp_|\.lock$/.test(name))).toEqual([]);
+  await writeFile(file, content);
+  expect(await origin.checkoutsOf(dataDir).ready({ sha })).toMatchObject({ author: 'Ada' });
 });

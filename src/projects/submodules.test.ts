@@ -1,72 +1,27 @@
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { runProcess } from '../basics/index.ts';
 import { folderFor, sourceOf } from './submodules.ts';
-import { createTestOrigin, environment, gitEnvironment, project, type TestOrigin } from './test-origin.ts';
+import { serveRepositories, type TestGitServer } from './test-git-server.ts';
+import { createTestOrigin, gitEnvironment, project, type TestOrigin } from './test-origin.ts';
 
-const token = Buffer.from('x-access-token:sesame').toString('base64');
 const access = {
   repositories: ['acme/secret'],
   credentials: { username: 'x-access-token', password: 'sesame' },
 };
 
-/** Serves what lies below a folder, as GitHub does; `secret` only to those with the token. */
-async function serve(root: string): Promise<Server> {
-  const server = createServer((request, response) => {
-    const url = new URL(request.url ?? '/', 'http://localhost');
-    if (url.pathname.includes('/secret.git') && request.headers.authorization !== `Basic ${token}`) {
-      response.writeHead(401, { 'www-authenticate': 'Basic realm="git"' }).end();
-      return;
-    }
-    const asked: Buffer[] = [];
-    request.on('data', (chunk: Buffer) => asked.push(chunk));
-    request.on('end', async () => {
-      const input = Buffer.concat(asked);
-      const { stdout } = await runProcess('sh', ['-c', 'git http-backend | base64'], {
-        env: {
-          ...environment,
-          GIT_PROJECT_ROOT: root,
-          GIT_HTTP_EXPORT_ALL: '1',
-          GIT_CONFIG_COUNT: '1',
-          GIT_CONFIG_KEY_0: 'safe.directory',
-          GIT_CONFIG_VALUE_0: '*',
-          PATH_INFO: url.pathname,
-          QUERY_STRING: url.search.slice(1),
-          REQUEST_METHOD: request.method ?? 'GET',
-          CONTENT_TYPE: request.headers['content-type'] ?? '',
-          CONTENT_LENGTH: String(input.length),
-          HTTP_CONTENT_ENCODING: request.headers['content-encoding'] ?? '',
-          GIT_PROTOCOL: String(request.headers['git-protocol'] ?? ''),
-        },
-        input,
-      });
-      const answer = Buffer.from(stdout, 'base64');
-      const end = answer.indexOf('\r\n\r\n');
-      const head = answer.subarray(0, end).toString('latin1');
-      const type = /^Content-Type: (.*)$/im.exec(head)?.[1]?.trim() ?? 'text/plain';
-      const status = Number(/^Status: (\d+)/im.exec(head)?.[1] ?? 200);
-      response.writeHead(status, { 'content-type': type }).end(answer.subarray(end + 4));
-    });
-  });
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  return server;
-}
-
 let origin: TestOrigin;
-let server: Server;
+let server: TestGitServer;
 let base: string;
 beforeAll(async () => {
   origin = await createTestOrigin();
-  server = await serve(join(origin.base, 'served'));
-  const address = server.address();
-  base = `http://127.0.0.1:${address !== null && typeof address === 'object' ? address.port : 0}`;
+  server = await serveRepositories(join(origin.base, 'served'));
+  base = server.url;
 });
 afterEach(() => origin.afterTest());
 afterAll(async () => {
-  server.closeAllConnections();
-  await new Promise((closed) => server.close(closed));
+  await server.close();
   await origin.remove();
 });
 
