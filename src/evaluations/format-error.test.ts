@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -26,6 +26,19 @@ test('the place comes first, as editors expect it, and the line is shown where N
       '\n',
     ),
   );
+});
+
+test('no file is read that is none of the repository, and the caret stands behind tabs', async () => {
+  await symlink('/dev/zero', join(checkout, 'endless.nix'));
+  await writeFile(join(checkout, 'tabs.nix'), '\ta =\tb;\n');
+  const shown = (file: string) =>
+    formatEvaluationError(
+      { type: 'error', path: ['a'], message: 'error: odd', location: { file, line: 1, column: 6 } },
+      { checkout },
+    );
+  expect(await shown('endless.nix')).toBe('endless.nix:1:6: error: odd\n  in attribute a');
+  expect(await shown('../../etc/passwd')).not.toContain('root');
+  expect(await shown('tabs.nix')).toMatch(/ 1\| {3}a = {2}b;\n {6}\| {8}\^$/);
 });
 
 test('an error of the whole evaluation says so and needs no place', async () => {

@@ -16,9 +16,6 @@ export interface CleanedError {
   readonly location?: SourceLocation;
 }
 
-/** What an error is about, or the way to it; the rest of the line is free. */
-const position = /(?:^|\s)at (.+?):(\d+):(\d+)(?=[:\s]|$)/;
-
 export interface Cleaning {
   /** Resolved absolute path. */
   readonly checkout: string;
@@ -47,34 +44,31 @@ function withHelp(message: string, help: string): string {
 
 /** The innermost place that lies in the checkout. */
 function findLocation(lines: readonly string[], checkout: string): SourceLocation | undefined {
+  const patterns = placePatterns(checkout);
   const cause = linesOfCause(lines);
-  for (const [index, line] of lines.entries()) {
-    if (alreadyDefined.test(line)) continue;
-    const location =
-      locationIn(lines, index, checkout) ?? (index < cause ? mentionIn(line, checkout) : undefined);
-    if (location !== undefined) return location;
+  for (const [index, text] of lines.entries()) {
+    if (alreadyDefined.test(text)) continue;
+    const [, file, row, byte] =
+      patterns.place.exec(text) ?? (index < cause ? patterns.mention.exec(text) : undefined) ?? [];
+    if (file === undefined) continue;
+    const line = Number(row);
+    if (byte === undefined) return { file, line };
+    return { file, line, column: columnInUnits(lines, index, line, Number(byte)) };
   }
   return undefined;
-}
-
-function locationIn(lines: readonly string[], index: number, checkout: string): SourceLocation | undefined {
-  const [, path, row, byte] = position.exec(lines[index] ?? '') ?? [];
-  if (path === undefined) return undefined;
-  const line = Number(row);
-  return locationInside(
-    { file: path, line, column: columnInUnits(lines, index, line, Number(byte)) },
-    checkout,
-  );
 }
 
 /** The place that is wrong comes next: where the name is used again. */
 const alreadyDefined = /^\s*error: .* already defined at /;
 
-/** `… required argument "x" at /checkout/tool.nix:2`, as nixpkgs says it. */
-function mentionIn(line: string, checkout: string): SourceLocation | undefined {
-  const pattern = new RegExp(`(?:^|\\s)(?:at|in) ${escaped(checkout)}/(.+?):(\\d+)(?=[\\s'",;)]|$)`);
-  const [, file, row] = pattern.exec(line) ?? [];
-  return file === undefined ? undefined : { file, line: Number(row) };
+/** Names end somewhere, so that words full of beginnings are searched in time. */
+function placePatterns(checkout: string) {
+  const file = `${escaped(checkout)}/(.{1,4096}?)`;
+  return {
+    place: new RegExp(`(?:^|\\s)at ${file}:(\\d+):(\\d+)(?=[:\\s]|$)`),
+    // `… required argument "x" at /checkout/tool.nix:2`, as nixpkgs says it.
+    mention: new RegExp(`(?:^|\\s)(?:at|in) ${file}:(\\d+)(?=[\\s'",;)]|$)`),
+  };
 }
 
 /** A place with an absolute path as a place in the repository, if it is one. */
