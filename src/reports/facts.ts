@@ -10,7 +10,6 @@ import type {
 } from '../evaluations/index.ts';
 import type { RepositorySettings, SettingsReview } from '../projects/index.ts';
 import type { Place } from './places/match.ts';
-import type { Counts } from './plan/counts.ts';
 
 export interface LogTail {
   readonly attemptId: number;
@@ -69,9 +68,20 @@ export interface JobFacts {
   readonly build: BuildFacts | undefined;
 }
 
+/** How many jobs are in which phase. */
+export interface JobCounts {
+  readonly bad: number;
+  readonly cancelled: number;
+  readonly building: number;
+  readonly queued: number;
+  readonly tolerated: number;
+  readonly good: number;
+  readonly all: number;
+}
+
 /** How many jobs there are, where not all of them were read. */
 export interface JobTotals {
-  readonly counts: Counts;
+  readonly counts: JobCounts;
   /** Those that did not evaluate. */
   readonly errors: number;
 }

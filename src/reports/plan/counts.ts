@@ -1,8 +1,8 @@
 /** How many attributes are in which phase, in numbers and in words. */
-import type { ReportFacts } from '../facts.ts';
+import type { JobCounts, ReportFacts } from '../facts.ts';
 import { type JudgedJob, type Phase, phases } from './verdict.ts';
 
-export type Counts = Readonly<Record<Phase, number>> & { readonly all: number };
+export type Counts = JobCounts;
 
 function countPhases(judged: readonly JudgedJob[]): Counts {
   const counts = { bad: 0, cancelled: 0, building: 0, queued: 0, tolerated: 0, good: 0, all: judged.length };
