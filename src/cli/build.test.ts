@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { silentLogger } from '../basics/index.ts';
 import { openLogWriter } from '../logs/index.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
+import { upsertInstallation, upsertProject } from '../projects/index.ts';
 import { runInProcess, startCommandLine } from './test-command-line.ts';
 
 let database: TestDatabase;
@@ -73,6 +74,37 @@ test('results are kept until they are let go, and listed', async () => {
   expect(await ringmaster('build', 'let-go', `${id}`)).toMatchObject({ status: 1 });
   expect(await listed()).toEqual([]);
   await knex('builds').where({ id }).delete();
+});
+
+test('the head of a branch or a commit is evaluated again, once at a time', async () => {
+  const { knex } = database;
+  await upsertInstallation(knex, 1, 'acme');
+  const facts = { githubRepositoryId: 7, installationId: 1, owner: 'acme', name: 'hello' };
+  const about = { private: false, defaultBranch: 'main', asOf: new Date() };
+  const { id: project_id } = await upsertProject(knex, { ...facts, ...about });
+  const sha = 'abcd'.repeat(10);
+  const [{ id }] = await knex('revisions').insert({ project_id, sha, trust: 'trusted' }).returning('id');
+  const source = { revision_id: id, kind: 'branch', name: 'main', git_ref: 'refs/heads/main' };
+  await knex('revision_sources').insert(source);
+  const first = await ringmaster('project', 'rerun', 'acme/hello');
+  expect(first).toMatchObject({
+    status: 0,
+    stdout: expect.stringMatching(/^acme\/hello abcdabcdabcd: evaluation \d+ is queued\n$/),
+  });
+  expect(await knex('evaluations').where({ revision_id: id })).toMatchObject([{ state: 'queued' }]);
+  const again = await ringmaster('project', 'rerun', 'acme/hello', 'ABCDab', '--json');
+  expect(again.status).toBe(1);
+  expect(JSON.parse(again.stdout)).toMatchObject({ revisionId: id, sha, kind: 'under-way' });
+  await knex('evaluations').update({ state: 'succeeded', finished_at: new Date() });
+  const good = await ringmaster('project', 'rerun', 'acme/hello', '--failed');
+  expect(good.stdout).toContain('nothing of it failed');
+  await knex('revisions').insert({ project_id, sha: `abcd${'0'.repeat(36)}`, trust: 'trusted' });
+  for (const [commit, words] of [
+    ['abcd', 'Several commits'],
+    ['topic', "No branch 'topic'"],
+  ] as const) {
+    expect((await ringmaster('project', 'rerun', 'acme/hello', commit)).stderr).toContain(words);
+  }
 });
 
 test('what succeeded is built again on demand, to compare; what came of it is shown', async () => {

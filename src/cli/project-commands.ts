@@ -35,9 +35,41 @@ export function addProjectCommands(program: Command, perform: Perform): void {
     description:
       'Lets a paused project go on, with the next push: what was pushed meanwhile is not made up for.',
   });
+  addRerun(project, perform);
   examples(project, [
     ['ringmaster project list', 'all of them, and which are paused'],
     ['ringmaster project disable acme/hello', 'while somebody finds out what it does to the builders'],
+  ]);
+}
+
+function addRerun(project: Command, perform: Perform): void {
+  const command = project
+    .command('rerun')
+    .summary('evaluate a commit again')
+    .description(
+      'Evaluates a commit again and builds what failed once more, as Re-run on GitHub does. What evaluated\n' +
+        'well is known, and what was built is there.',
+    )
+    .argument('<owner/name>', 'its name on GitHub')
+    .argument('[commit]', 'a branch, or the beginning of a SHA; the default branch without it')
+    .option('--failed', 'only where something failed')
+    .option('-A, --attribute <pattern>', 'of what failed, only attributes that fit')
+    .option('--json', 'print one JSON document')
+    .action(
+      (
+        name: string,
+        commit: string | undefined,
+        { failed, attribute, json }: { failed?: boolean; attribute?: string; json?: boolean },
+      ) =>
+        perform(async (context) => {
+          const { rerunProject } = await import('./project-rerun.ts');
+          const options = { commit, onlyFailed: failed === true, pattern: attribute, json: json === true };
+          return rerunProject(context, name, options);
+        }),
+    );
+  examples(command, [
+    ['ringmaster project rerun acme/hello', 'the head of the default branch'],
+    ["ringmaster project rerun acme/hello 3f2a91c --failed -A 'checks.*'", 'a part of a commit'],
   ]);
 }
 

@@ -1,5 +1,6 @@
 /** `ringmaster project list|enable|disable`. */
 import { exitStatus, OperatorError } from '../basics/index.ts';
+import type { Knex } from '../postgres/index.ts';
 import {
   findProjectByName,
   listProjects as list,
@@ -43,11 +44,9 @@ export async function changeProject(
   { enabled, json }: Options & { readonly enabled: boolean },
 ): Promise<number> {
   const { config } = await readConfiguration(context);
-  const parts = name.split('/');
   return withServerDatabase(context, config, async ({ knex }) => {
-    const [owner = '', repository = ''] = parts;
-    const known = parts.length === 2 ? await findProjectByName(knex, owner, repository) : undefined;
-    if (!known || !(await setProjectEnabled(knex, known.id, enabled))) throw unknownProject(name);
+    const known = await needProject(knex, name);
+    if (!(await setProjectEnabled(knex, known.id, enabled))) throw unknownProject(name);
     const whole = nameOf(known);
     if (json) context.stdout.write(`${JSON.stringify({ id: known.id, name: whole, enabled })}\n`);
     else if (!context.options.quiet) {
@@ -56,6 +55,15 @@ export async function changeProject(
     }
     return exitStatus.ok;
   });
+}
+
+/** By its name on GitHub; a name that is none is told what there is. */
+export async function needProject(knex: Knex, name: string): Promise<Project> {
+  const parts = name.split('/');
+  const [owner = '', repository = ''] = parts;
+  const known = parts.length === 2 ? await findProjectByName(knex, owner, repository) : undefined;
+  if (!known) throw unknownProject(name);
+  return known;
 }
 
 function unknownProject(name: string): OperatorError {
