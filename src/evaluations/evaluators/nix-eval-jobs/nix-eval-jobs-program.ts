@@ -1,4 +1,5 @@
 /** What the installed nix-eval-jobs can do. */
+import { realpath } from 'node:fs/promises';
 import type { Logger } from '../../../basics/index.ts';
 import { runProcess } from '../../../basics/index.ts';
 
@@ -31,11 +32,17 @@ export async function probeJobsProgram(
   if (help.exitCode !== 0) return `'${program} --help' failed: ${help.stderr.trim()}`;
   const missing = needed.filter((option) => !help.stdout.includes(option));
   if (missing.length > 0) return `it has no ${missing.join(', ')}`;
-  // Not every version knows the option.
+  // No version has the option so far. In a store, the folder tells.
   const answer = await runProcess(program, ['--version'], options);
-  const version = answer.exitCode === 0 ? (answer.stdout.match(/\d+\.\d+(?:\.\d+)?/)?.[0] ?? '') : '';
+  const tells = answer.exitCode === 0 ? answer.stdout : nameInStore(await realpath(program).catch(() => ''));
+  const version = tells.match(/\d+\.\d+(?:\.\d+)?/)?.[0] ?? '';
   log.debug({ program, version }, 'found nix-eval-jobs');
   return { program, version, unrestricted: whyUnrestricted(version, help.stdout) };
+}
+
+/** `nix-eval-jobs-2.33.1` of the package that the program is in. */
+function nameInStore(file: string): string {
+  return /\/[a-z0-9]{32}-nix-eval-jobs-([^/]*)\//.exec(file)?.[1] ?? '';
 }
 
 function whyUnrestricted(version: string, help: string): string | undefined {

@@ -1,6 +1,6 @@
 /** The evaluator over nix-eval-jobs when nix-eval-jobs misbehaves. It is the double in test/. */
-import { chmod, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLogger } from '../../../basics/index.ts';
@@ -42,7 +42,8 @@ let programs = 0;
 /** The double with faults, as a program of its own: evaluators do not inherit an environment. */
 async function faulty(faults: Readonly<Record<string, string>>): Promise<string> {
   programs += 1;
-  const program = join(folder.path, `nix-eval-jobs-${programs}`);
+  const program = join(folder.path, faults.FOLDER ?? '', `nix-eval-jobs-${programs}`);
+  await mkdir(dirname(program), { recursive: true });
   const settings = Object.entries(faults).map(([name, value]) => `export DOUBLE_${name}='${value}'\n`);
   await writeFile(program, `#!/bin/sh\n${settings.join('')}exec '${double}' "$@"\n`);
   await chmod(program, 0o755);
@@ -172,6 +173,11 @@ describe('a nix-eval-jobs that cannot hold code in', () => {
     const events = await evaluateAll(await evaluatorWith(faults), checkout, { trusted: false });
     expect(sorted(jobsOf(events).map(({ path }) => path))).toEqual(['a', 'b', 's/c', 's/x.y']);
     expect(noticesOf(events)).toEqual([expect.stringMatching(/built-in evaluator was used/)]);
+  });
+
+  test('the package that it comes from tells its age', async () => {
+    const aged = { WITHOUT: '--select', FOLDER: `${'0'.repeat(32)}-nix-eval-jobs-2.29.0` };
+    expect((await evaluatorWith(aged, undefined, 'off')).name).toBe('nix-eval-jobs 2.29.0');
   });
 
   test('the first one that can is used, and one that only shows by its options that it is new', async () => {
