@@ -1,8 +1,10 @@
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, lstat, mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { startProcess } from '../basics/index.ts';
+import { serveRepositories } from './test-git-server.ts';
 import { createTestOrigin, gitEnvironment, project, type TestOrigin } from './test-origin.ts';
 
 let origin: TestOrigin;
@@ -92,19 +94,22 @@ describe('after a kill -9', () => {
 
 test('a fetch that breaks off leaves no half of a pack', async () => {
   const dataDir = await origin.freshDataDir();
-  const sha = await origin.commit(
-    Object.fromEntries(Array.from({ length: 150 }, (_, index) => [`many/${index}`, `${index}`])),
-  );
-  // The last object that is sent cannot be read, when the others are on their way.
-  const blob = await origin.git(['rev-parse', `${sha}:many/99`]);
-  const file = join(origin.path, '.git/objects', blob.slice(0, 2), blob.slice(2));
-  const content = await readFile(file);
-  await chmod(file, 0o644);
-  await writeFile(file, content.subarray(0, 5));
-  const request = { project, sha, gitRef: 'refs/heads/main' };
-  expect(await origin.checkoutsOf(dataDir).checkout(request)).toMatchObject({ kind: 'later' });
-  const left = await readdir(join(dataDir, 'mirrors/7.git'), { recursive: true });
-  expect(left.filter((name) => /tmp_|\.lock$/.test(name))).toEqual([]);
-  await writeFile(file, content);
-  expect(await origin.checkoutsOf(dataDir).ready({ sha })).toMatchObject({ author: 'Ada' });
+  const files = Array.from({ length: 150 }, (_, index) => [
+    `many/${index}`,
+    randomBytes(2000).toString('hex'),
+  ]);
+  const sha = await origin.commit(Object.fromEntries(files));
+  const network: { breaksOffAfter: number | undefined } = { breaksOffAfter: 100_000 };
+  const server = await serveRepositories(origin.base, network);
+  try {
+    const source = { url: `${server.url}/origin/.git`, credentials: undefined };
+    const request = { project, sha, gitRef: 'refs/heads/main' };
+    expect(await origin.checkoutsOf(dataDir, source).checkout(request)).toMatchObject({ kind: 'later' });
+    const left = await readdir(join(dataDir, 'mirrors/7.git'), { recursive: true });
+    expect(left.filter((name) => /tmp_|\.lock$/.test(name))).toEqual([]);
+    network.breaksOffAfter = undefined;
+    expect(await origin.checkoutsOf(dataDir, source).ready({ sha })).toMatchObject({ author: 'Ada' });
+  } finally {
+    await server.close();
+  }
 });

@@ -9,8 +9,14 @@ export interface TestGitServer {
   close(): Promise<void>;
 }
 
-/** A repository called `secret` is only for those with the password `sesame`. */
-export async function serveRepositories(root: string): Promise<TestGitServer> {
+/**
+ * A repository called `secret` is only for those with the password `sesame`. An answer breaks off after
+ * `breaksOffAfter` bytes, while that is a number.
+ */
+export async function serveRepositories(
+  root: string,
+  network: { breaksOffAfter?: number | undefined } = {},
+): Promise<TestGitServer> {
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '/', 'http://localhost');
     if (url.pathname.includes('/secret.git') && request.headers.authorization !== `Basic ${token}`) {
@@ -44,7 +50,11 @@ export async function serveRepositories(root: string): Promise<TestGitServer> {
       const head = answer.subarray(0, end).toString('latin1');
       const type = /^Content-Type: (.*)$/im.exec(head)?.[1]?.trim() ?? 'text/plain';
       const status = Number(/^Status: (\d+)/im.exec(head)?.[1] ?? 200);
-      response.writeHead(status, { 'content-type': type }).end(answer.subarray(end + 4));
+      const body = answer.subarray(end + 4);
+      response.writeHead(status, { 'content-type': type, 'content-length': body.length });
+      const cut = network.breaksOffAfter ?? body.length;
+      if (cut >= body.length) response.end(body);
+      else response.write(body.subarray(0, cut), () => response.destroy());
     });
   });
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
