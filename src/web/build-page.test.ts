@@ -6,6 +6,7 @@ import { seedMachines } from '../../test/support/seed-machines.ts';
 import { addAttempt } from '../../test/support/seed-rows.ts';
 import { webUnderTest } from '../../test/support/web-under-test.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
+import { countJobs } from './read/job-counts.ts';
 import { listWantedBy, listWantingRevisions } from './read/wanted-by.ts';
 
 let database: TestDatabase;
@@ -212,4 +213,23 @@ test('the log of an attempt that is not there is the newest one', async () => {
   await addAttempt(database.knex, build.id, ['words of the only attempt']);
   const text = await read(`/builds/${build.id}?attempt=999999999`);
   expect(text).toContain('words of the only attempt');
+});
+
+test('what others still build of a cancelled evaluation is counted as it ends', async () => {
+  const { knex } = database;
+  const { id: revision } = await knex('revisions').orderBy('id').first('id');
+  const finished_at = new Date();
+  const [evaluation] = await knex('evaluations')
+    .insert({ revision_id: revision, state: 'cancelled', finished_at })
+    .returning('id');
+  const [build] = await knex('builds')
+    .insert({ drv_path: '/nix/store/going-on.drv', name: 'going-on', system: 'x', state: 'building' })
+    .returning('id');
+  await knex('jobs').insert({ evaluation_id: evaluation.id, path: ['a'], build_id: build.id });
+  const reader = { db: knex, showPrivate: true };
+  const counts = async () =>
+    (await countJobs(reader, [{ id: evaluation.id, finished_at }])).get(evaluation.id);
+  expect(await counts()).toMatchObject({ running: 1, good: 0 });
+  await knex('builds').where({ id: build.id }).update({ state: 'succeeded', finished_at });
+  expect(await counts()).toMatchObject({ running: 0, good: 1 });
 });

@@ -24,7 +24,10 @@ export const jobGroupSql = `CASE
 
 const countShape = z.object({ evaluation_id: z.number(), job_group: z.enum(jobGroups), number: z.number() });
 
-/** Finished evaluations never change again, so their counts are remembered, up to so many. */
+/**
+ * Finished evaluations never change again once their builds have ended, which others may still want after a
+ * cancellation; so their counts are remembered, up to so many.
+ */
 const rememberedEvaluations = 10_000;
 const remembered = new WeakMap<Reader, Map<number, JobCounts>>();
 
@@ -56,7 +59,8 @@ export async function countJobs(
   }
   for (const { id, finished_at } of unknown) {
     if (memory.size >= rememberedEvaluations) memory.clear();
-    if (finished_at) memory.set(id, counts.get(id) ?? noJobs);
+    const found = counts.get(id) ?? noJobs;
+    if (finished_at && found.running + found.queued === 0) memory.set(id, found);
   }
   return counts;
 }
