@@ -258,6 +258,14 @@ describe('the configuration', () => {
       });
     });
 
+    it("say that one of systemd's credentials cannot be read, instead of going without", async () => {
+      await mkdir(join(directory, 'github.webhook_secret'));
+      await expect(load({ CREDENTIALS_DIRECTORY: directory })).rejects.toMatchObject({
+        code: 'secret-file-unreadable',
+        message: expect.stringContaining('the systemd credential github.webhook_secret'),
+      });
+    });
+
     it("come from systemd's credentials", async () => {
       await write('s3cret', 'github.webhook_secret');
       const loading = load({ CREDENTIALS_DIRECTORY: directory });

@@ -3,7 +3,7 @@
  * A secret can also come from a file: named by the same variable with _FILE at its end, or lying
  * under the setting's key in systemd's credentials directory.
  */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exitStatus, messageOf, OperatorError } from '../errors.ts';
 import { nearest } from './nearest.ts';
@@ -33,8 +33,13 @@ export async function fromEnvironment(setting: Setting, env: Environment): Promi
   const credentials = env.CREDENTIALS_DIRECTORY;
   if (!credentials || !setting.notes.secret) return undefined;
   const file = join(credentials, setting.key);
-  const value = await readFile(file, 'utf8').catch(() => '');
-  return value === '' ? undefined : { value: value.trimEnd(), source: `systemd credential ${setting.key}` };
+  // Only what is not there was not given: a secret that cannot be read must not look like none.
+  const given = await stat(file).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code !== 'ENOENT',
+  );
+  const value = given ? await readSecret(file, `the systemd credential ${setting.key}`) : '';
+  return value === '' ? undefined : { value, source: `systemd credential ${setting.key}` };
 }
 
 /** Warnings about variables that look like settings and are none. */
