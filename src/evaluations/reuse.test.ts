@@ -1,7 +1,11 @@
 /** A commit whose files were evaluated before is not evaluated again. */
+import { mkdir, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { nixesUnderTest, openTestNix, type TestNix } from '../nix/test-nix.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
+import { parseSettingsFile, recordSettings } from '../projects/index.ts';
+import { serveRepositories } from '../projects/test-git-server.ts';
 import { createTestOrigin, type TestOrigin } from '../projects/test-origin.ts';
 import { startTestCoordinator, type TestCoordinator } from './test-coordinator.ts';
 
@@ -65,6 +69,40 @@ describe.each(nixesUnderTest)('with $name', (under) => {
     const nowhere = 'f'.repeat(39) + (number % 10);
     expect((await coordinator.push(nowhere, { tree })).reused_from).toBe(first.id);
     expect(coordinator.started.count).toBe(1);
+  });
+
+  test('the same files with submodules are others, which the settings decide', async () => {
+    await coordinator.close();
+    const server = await serveRepositories(origin.base);
+    const source = { url: `${server.url}/acme/rockets.git`, credentials: undefined };
+    const served = { ...origin, checkoutsOf: (dataDir: string) => origin.checkoutsOf(dataDir, source) };
+    coordinator = await startTestCoordinator(database, served, testNix);
+    try {
+      await mkdir(join(origin.base, 'acme'), { recursive: true });
+      await symlink(join(origin.path, '.git'), join(origin.base, 'acme/rockets.git')).catch(() => {});
+      const part = await origin.commit({ 'part.nix': '"a-part"' });
+      await origin.commit({
+        ...ciNix('{ a = d (import ./sub/part.nix); }'),
+        '.gitmodules': '[submodule "s"]\n\tpath = sub\n\turl = ../rockets\n',
+      });
+      await origin.git(['update-index', '--add', '--cacheinfo', `160000,${part},sub`]);
+      await origin.git(['commit', '--quiet', '--message', 'With a submodule']);
+      const sha = await origin.git(['rev-parse', 'HEAD']);
+      await origin.git(['rm', '--quiet', '--cached', 'sub']);
+      const without = await coordinator.push(sha);
+      expect(without).toMatchObject({ job_count: 0, error_count: 1 });
+      expect(JSON.stringify(without.notices)).toContain('Submodules are not fetched');
+      const wish = (text: string) =>
+        recordSettings(database.knex, 1, {
+          ...{ sha: undefined, text, parsed: parseSettingsFile(text), asOf: new Date() },
+        });
+      await wish('submodules = true');
+      const jobs = await coordinator.jobs((await coordinator.rerun(sha)).id);
+      expect(jobs.map(({ drv_path: path }) => path)).toEqual([expect.stringMatching(/-a-part\.drv$/)]);
+      await wish('');
+    } finally {
+      await server.close();
+    }
   });
 
   test('other files, another branch that the code asks for and another project are evaluated', async () => {

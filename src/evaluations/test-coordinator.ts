@@ -126,7 +126,8 @@ export async function startTestCoordinator(
       },
     }),
     look: (evaluation) => checkouts.look(requestOf(evaluation)),
-    checkOut: (evaluation) => checkouts.checkout(requestOf(evaluation)),
+    checkOut: (evaluation, _signal, submodules) =>
+      checkouts.checkout({ ...requestOf(evaluation), ...(submodules && { submodules }) }),
     openPlanning: async () => {
       const derivations = createPendingDerivations(texts);
       const planner = createMissingPlanner({
