@@ -131,3 +131,13 @@ describe('projects', () => {
     }
   });
 });
+
+test('a database that no server has used is told from one of another version', async () => {
+  const name = `empty_${crypto.randomUUID().replaceAll('-', '')}`;
+  await database.knex.raw('create database ??', [name]);
+  const env = { DATABASE_URL: database.url.replace(/\/test_[0-9a-f]+/, `/${name}`) };
+  const { status, stdout, stderr } = await runInProcess(['builder', 'list'], env);
+  expect({ status, stdout }).toEqual({ status: 3, stdout: '' });
+  expect(stderr).toMatch(/The database is empty[\s\S]*migrate up/);
+  await database.knex.raw('drop database ??', [name]);
+});
