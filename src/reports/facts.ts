@@ -137,7 +137,7 @@ export interface ReportFacts {
   readonly jobs: readonly JobFacts[];
   /** Absent: `jobs` are all. */
   readonly totals?: JobTotals;
-  /** Those of most jobs first. */
+  /** Those of most jobs first; of errors as many as of builds, so that builds do not change what is known of errors. */
   readonly causes?: readonly SharedCause[];
   /** Against the base revision, once they are known. */
   readonly changes?: EvaluationChanges | undefined;

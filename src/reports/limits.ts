@@ -25,6 +25,7 @@ export const limits = {
   jobsRead: 1_000,
   /** Our own: jobs that fail for one cause, from which on they are told together. */
   sharedCause: 3,
+  /** Our own: causes that are read of errors, and again of builds; so many of all are shown. */
   causesShown: 5,
   /** Our own: of those that failed for one cause, so many stand before what failed for others. */
   ofOneCause: 10,

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { finishedStates, unfinishedStates } from '../builds/index.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
 import { judgedJobs } from './job-phases.ts';
-import { createTestOutbox } from './outbox/test-outbox.ts';
+import { createTestOutbox, second } from './outbox/test-outbox.ts';
 import { judgeJobs } from './plan/verdict.ts';
 import { readReportFacts } from './read.ts';
 
@@ -70,10 +70,13 @@ describe('an evaluation of thousands of attributes', () => {
          FROM c, generate_series(1, 1500) n RETURNING id, name)
        INSERT INTO jobs (evaluation_id, path, build_id, cached, error, error_file, error_line)
        SELECT CAST(:evaluation AS bigint), ARRAY[name], id, false, NULL, NULL, CAST(NULL AS int) FROM f
-       UNION ALL SELECT CAST(:evaluation AS bigint), ARRAY['e' || n], NULL, false, CAST(:error AS text) || n || E'''\n\nerror: attribute ''foo'' missing',
-                        'ci.nix', 12 FROM generate_series(1, 1500) n
+       UNION ALL SELECT CAST(:evaluation AS bigint), ARRAY['e' || n], NULL, false, CAST(:error AS text) || n || '''', 'ci.nix', 12 FROM generate_series(1, 1500) n
        UNION ALL SELECT CAST(:evaluation AS bigint), ARRAY['good' || n], NULL, true, NULL, NULL, NULL FROM generate_series(1, 1500) n`,
-      { evaluation, error: "error: while evaluating the attribute 'e" },
+      {
+        evaluation,
+        error:
+          "error: attribute 'foo' missing\n\n       at ci.nix:12:3:\n\n       … while evaluating the attribute 'e",
+      },
     );
     for (const job of more) await db('jobs').insert({ evaluation_id: evaluation, ...job });
     return revision;
@@ -99,6 +102,40 @@ describe('an evaluation of thousands of attributes', () => {
       ['ci.nix', 'e1 and 1499 others do not evaluate'],
       ['b.nix', 'zzz-alone does not evaluate'],
     ]);
+  });
+
+  test('says the same of what did not evaluate, however much does not build later', async () => {
+    const db = database.knex;
+    const dozen = Array.from({ length: 12 }, (_, n) => ({
+      path: [`zz${n}`],
+      error: "error: attribute 'bar' missing",
+      error_file: 'b.nix',
+      error_line: 3,
+    }));
+    const revision = await newLarge(dozen);
+    await revision.plan();
+    await outbox.send();
+    const before = outbox.last('ringmaster / evaluation');
+    expect(before?.annotations.map(({ title }) => title)).toContain('zz0 and 11 others do not evaluate');
+    await db.raw(
+      `WITH c AS (INSERT INTO builds (drv_path, name, system, state, finished_at)
+         SELECT '/nix/store/a' || n || '.drv', 'a' || n, 'x86_64-linux', 'failed', now() FROM generate_series(1, 1100) n
+         RETURNING id, name), f AS (
+         INSERT INTO builds (drv_path, name, system, state, culprit_build_id, finished_at)
+         SELECT '/nix/store/' || name || n || '.drv', name || '-' || n, 'x86_64-linux', 'dependency-failed', id, now()
+         FROM c, generate_series(1, 13) n WHERE name IN ('a1', 'a2', 'a3', 'a4') RETURNING id, name)
+       INSERT INTO jobs (evaluation_id, path, build_id)
+       SELECT CAST(:evaluation AS bigint), ARRAY[name], id FROM (SELECT * FROM c UNION ALL SELECT * FROM f) built`,
+      { evaluation: revision.evaluation },
+    );
+    outbox.pass(60 * second);
+    await revision.plan();
+    await outbox.send();
+    const after = outbox.last('ringmaster / evaluation');
+    expect(after?.conclusion).toBe('failure');
+    expect(after?.annotations).toEqual(before?.annotations);
+    expect(after?.text).toBe(before?.text);
+    expect(outbox.last('ringmaster')?.summary).toContain('- 13 attributes: `a1` did not build');
   });
 
   test('ends the checks that were begun, whatever their names are', async () => {

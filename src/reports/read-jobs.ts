@@ -58,8 +58,9 @@ async function countTotals(db: Knex, evaluation: Pick<EvaluationFacts, 'id' | 'f
 const idRow = z.object({ id: z.number() });
 
 /**
- * What failed, few of each cause before the rest, since the one among thousands is looked for; then the others,
- * worst first; and those with a check.
+ * What did not evaluate, and what did not build, few of each cause before the rest, since the one among thousands
+ * is looked for; then the others, worst first; and those with a check. Errors have places of their own: their check
+ * is over when builds begin to fail, and GitHub only ever adds to its annotations.
  */
 async function chooseJobs(
   db: Knex,
@@ -69,10 +70,11 @@ async function chooseJobs(
   const { joined, others } = reportedPaths(reportedChecks);
   const result: unknown = await db.raw(
     `WITH judged AS MATERIALIZED (${judgedJobs(evaluation)}),
-     bad AS (SELECT id, path, follows,
+     bad AS (SELECT id, path, error, follows,
                row_number() OVER (PARTITION BY coalesce(cause, id::text) ORDER BY path COLLATE "C") AS nth
              FROM judged WHERE phase = 'bad')
-     (SELECT id FROM bad ORDER BY nth > :few, follows, path COLLATE "C" LIMIT :most)
+     (SELECT id FROM bad WHERE error ORDER BY nth > :few, path COLLATE "C" LIMIT :most)
+     UNION (SELECT id FROM bad WHERE NOT error ORDER BY nth > :few, follows, path COLLATE "C" LIMIT :most)
      UNION (SELECT id FROM judged WHERE phase <> 'bad' ORDER BY ${rankSql}, path COLLATE "C" LIMIT :most)
      UNION (SELECT id FROM judged WHERE array_to_string(path, '.') = ANY (:joined)
               OR (:others AND (length(array_to_string(path, '.')) > 150 OR EXISTS (
@@ -101,15 +103,17 @@ const causeRow = z.object({
   culprit: z.string().nullable(),
 });
 
-/** What more than a few jobs failed for, those of most jobs first. */
+/** What more than a few jobs failed for, those of most jobs first: so many errors, and so many builds. */
 async function readCauses(db: Knex, evaluation: Pick<EvaluationFacts, 'id' | 'finishedAt'>) {
   const result: unknown = await db.raw(
     `SELECT shared.attributes, j.error, j.error_file, j.error_line, b.state, b.message, c.name AS culprit
-     FROM (SELECT cause, count(*) AS attributes, min(id) AS example FROM (${judgedJobs(evaluation)}) judged
-           WHERE phase = 'bad' AND cause IS NOT NULL GROUP BY cause HAVING count(*) >= :least
-           ORDER BY count(*) DESC, min(id) LIMIT :most) shared
+     FROM (SELECT count(*) AS attributes, min(id) AS example,
+                  row_number() OVER (PARTITION BY error ORDER BY count(*) DESC, min(id)) AS nth
+           FROM (${judgedJobs(evaluation)}) judged
+           WHERE phase = 'bad' AND cause IS NOT NULL GROUP BY error, cause HAVING count(*) >= :least) shared
      JOIN jobs j ON j.id = shared.example LEFT JOIN builds b ON b.id = j.build_id
-     LEFT JOIN builds c ON c.id = b.culprit_build_id ORDER BY shared.attributes DESC, j.id`,
+     LEFT JOIN builds c ON c.id = b.culprit_build_id
+     WHERE nth <= :most ORDER BY shared.attributes DESC, j.id`,
     { evaluationId: evaluation.id, least: limits.sharedCause, most: limits.causesShown },
   );
   const { rows } = z.object({ rows: z.array(causeRow) }).parse(result);

@@ -9,7 +9,9 @@ import { badSentence, type JudgedJob } from './verdict.ts';
 /** `4812 attributes: attribute 'foo' missing, in ci.nix:12`, a line each; undefined where each failed alone. */
 export function causesList({ causes, jobs }: Pick<ReportFacts, 'causes' | 'jobs'>): string | undefined {
   if (!causes || jobs.length < 2) return undefined;
-  const lines = causes.map((cause) => `- ${attributes(cause.attributes)}: ${causeInWords(cause)}`);
+  const lines = causes
+    .slice(0, limits.causesShown)
+    .map((cause) => `- ${attributes(cause.attributes)}: ${causeInWords(cause)}`);
   return `Failed together:\n\n${lines.join('\n')}`;
 }
 
