@@ -1,14 +1,15 @@
 /** What is known of the machine: an id that stays, and how busy it is. */
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, statfs, writeFile } from 'node:fs/promises';
+import { readFile, statfs, writeFile } from 'node:fs/promises';
 import { availableParallelism, freemem, loadavg, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { LoadSchema } from '../agent-protocol/index.ts';
+import { makeFolder } from '../basics/index.ts';
 
 /** The id in the agent's folder, made when there is none. */
 export async function machineId(stateDir: string): Promise<string> {
-  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  await makeFolder(stateDir, 0o700);
   const file = join(stateDir, 'machine-id');
   const known = (await readFile(file, 'utf8').catch(() => '')).trim();
   if (/^[\w-]{1,64}$/.test(known)) return known;

@@ -1,8 +1,8 @@
 /** The secret key of this server's cache, made when it is needed first. */
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf, OperatorError } from '../basics/index.ts';
+import { makeFolder, messageOf, OperatorError } from '../basics/index.ts';
 import { generateSecretKey, parseSecretKey, type SigningKey } from './signing.ts';
 
 export interface CacheKeyOptions {
@@ -37,7 +37,7 @@ export async function openCacheKey(options: CacheKeyOptions): Promise<SigningKey
       exitStatus: 3,
     });
   }
-  await mkdir(join(options.dataDir, 'cache'), { recursive: true, mode: 0o700 });
+  await makeFolder(join(options.dataDir, 'cache'), 0o700);
   const draft = `${file}.${randomBytes(6).toString('hex')}`;
   try {
     await writeFile(draft, `${generateSecretKey(options.name)}\n`, { mode: 0o600, flag: 'wx' });

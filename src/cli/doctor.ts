@@ -37,7 +37,7 @@ async function runChecks(context: CommandContext): Promise<readonly CheckResult[
   } catch (error) {
     configuration = broken('configuration', error);
   }
-  const nix = { home: nixHome(context.env), sandbox: config?.builds.sandbox ?? ('required' as const) };
+  const nix = { home: await nixHome(context.env), sandbox: config?.builds.sandbox ?? ('required' as const) };
   // Without a configuration, what depends on it is not judged by guesses.
   const ofServer =
     config === undefined

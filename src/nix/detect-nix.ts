@@ -1,6 +1,5 @@
 /** Finds the Nix of this machine, what it can build, and what it needs to be told. */
-import { mkdirSync } from 'node:fs';
-import { messageOf, silentLogger } from '../basics/index.ts';
+import { makeFolder, messageOf, silentLogger } from '../basics/index.ts';
 import { chooseAccess, isTrusted, layoutOf, ownStore } from './access.ts';
 import { chooseBuildHook } from './build-hook.ts';
 import { type Environment, nixEnvironment } from './environment.ts';
@@ -41,7 +40,7 @@ export async function findNix(
   },
 ): Promise<FoundNix> {
   const programs = findPrograms(env.PATH ?? '');
-  mkdirSync(options.home, { recursive: true, mode: 0o700 });
+  await makeFolder(options.home, 0o700);
   const own = options.store === undefined ? ownStore(env, options.home) : undefined;
   const store = options.store ?? own;
   const environmentWith = (defaults: string) =>

@@ -61,6 +61,13 @@ describe('the lock of a data directory', () => {
     await lock.release();
   });
 
+  it.runIf(process.platform === 'linux')('is refused at once where nothing can be made', async () => {
+    await expect(lockDataDirectory('/proc/ringmaster')).rejects.toMatchObject({
+      code: 'data-directory-unusable',
+      exitStatus: 3,
+    });
+  });
+
   it('is taken over when a crash left it empty', async () => {
     await writeFile(file, '');
     const lock = await lockDataDirectory(dataDir);

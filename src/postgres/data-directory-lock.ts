@@ -10,10 +10,17 @@
  * numbered files, the highest is the lock, and taking it means creating the next number, which
  * only one can. The highest is never removed, only marked as free; who holds it removes the others.
  */
-import { link, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { link, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { canJudge, identifySelf, isAlive, OperatorError, type ProcessIdentity } from '../basics/index.ts';
+import {
+  canJudge,
+  identifySelf,
+  isAlive,
+  makeFolder,
+  OperatorError,
+  type ProcessIdentity,
+} from '../basics/index.ts';
 
 export interface DataDirectoryLock {
   readonly dataDir: string;
@@ -57,12 +64,12 @@ export async function lockDataDirectory(dataDir: string): Promise<DataDirectoryL
 }
 
 async function makeFolders(dataDir: string, directory: string): Promise<void> {
-  await mkdir(dataDir, { recursive: true, mode: 0o750 });
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makeFolder(dataDir, 0o750);
+  await makeFolder(directory, 0o700);
 }
 
 const fileErrors = new Map([
-  ['EEXIST', 'a file has that name'],
+  ['EEXIST', 'a file has that name, or a link that leads nowhere'],
   ['ENOTDIR', 'a file stands where a folder of its path should be'],
   ['EACCES', 'this user may not write there'],
   ['EPERM', 'this user may not write there'],

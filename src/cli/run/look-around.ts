@@ -23,7 +23,7 @@ export async function lookAround(
   context: CommandContext,
   { path }: { readonly path: string },
 ): Promise<Surroundings> {
-  const home = nixHome(context.env);
+  const home = await nixHome(context.env);
   const nix = findNix(context.env, {
     home,
     sandbox: async () => (await settings).sandbox,

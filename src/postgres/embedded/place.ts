@@ -11,7 +11,7 @@
 import { createHash } from 'node:crypto';
 import { chmod, chown, lstat, mkdir, realpath, stat, symlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { type Logger, OperatorError, runProcess, type UserIds } from '../../basics/index.ts';
+import { type Logger, makeFolder, OperatorError, runProcess, type UserIds } from '../../basics/index.ts';
 
 export interface ClusterPlace {
   /** Holds everything of the server: `data`, `log`, `run`. Real path. */
@@ -29,7 +29,7 @@ export async function choosePlace(
   log: Logger,
   sharedPlace = systemPlace,
 ): Promise<ClusterPlace> {
-  await mkdir(dataDir, { recursive: true, mode: 0o750 });
+  await makeFolder(dataDir, 0o750);
   const wanted = join(dataDir, 'postgres');
   const existing = await ownerOf(join(wanted, 'data'));
   const self = process.getuid?.();
@@ -61,8 +61,8 @@ async function createRoot(dataDir: string, sharedPlace: string, user: UserIds, l
   const real = await realpath(dataDir);
   const hash = createHash('sha256').update(real).digest('hex').slice(0, 8);
   const elsewhere = join(sharedPlace, `postgres-${basename(real)}-${hash}`);
-  await mkdir(sharedPlace, { recursive: true, mode: 0o755 });
-  await mkdir(elsewhere, { recursive: true, mode: 0o700 });
+  await makeFolder(sharedPlace, 0o755);
+  await makeFolder(elsewhere, 0o700);
   await symlink(elsewhere, wanted);
   log.warn(
     { dataDir, database: elsewhere },
