@@ -109,6 +109,30 @@ export function createPendingDerivations(options: PendingDerivationsOptions): Pe
     if (batch.length > 0) await options.addTexts(batch);
   }
 
+  async function write(drvPaths: readonly string[]): Promise<void> {
+    const { ordered, others } = unwritten(drvPaths);
+    try {
+      await (ordered.length === 0 ? Promise.all(others) : begin(ordered, others));
+    } catch (error) {
+      // Others may have failed for what nobody asked for here.
+      if (others.size === 0) throw error;
+      await write(drvPaths);
+    }
+  }
+
+  async function begin(paths: readonly string[], others: ReadonlySet<Promise<void>>): Promise<void> {
+    const written = writeInBatches(paths, others);
+    const mine = paths.flatMap((path) => entries.get(path) ?? []);
+    for (const entry of mine) entry.written = written;
+    try {
+      await written;
+      for (const entry of mine) entry.written = true;
+    } catch (error) {
+      for (const entry of mine) if (entry.written === written) entry.written = undefined;
+      throw error;
+    }
+  }
+
   return {
     get size() {
       return entries.size;
@@ -134,23 +158,7 @@ export function createPendingDerivations(options: PendingDerivationsOptions): Pe
       const entry = entries.get(drvPath);
       return entry && referencesOf(entry);
     },
-    write: async (drvPaths) => {
-      const { ordered, others } = unwritten(drvPaths);
-      if (ordered.length === 0) {
-        await Promise.all(others);
-        return;
-      }
-      const written = writeInBatches(ordered, others);
-      const mine = ordered.flatMap((path) => entries.get(path) ?? []);
-      for (const entry of mine) entry.written = written;
-      try {
-        await written;
-        for (const entry of mine) entry.written = true;
-      } catch (error) {
-        for (const entry of mine) if (entry.written === written) entry.written = undefined;
-        throw error;
-      }
-    },
+    write,
     keep: async (paths) => options.keep?.(paths),
     close: () => spool.close(),
   };

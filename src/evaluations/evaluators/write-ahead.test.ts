@@ -79,3 +79,22 @@ test('where nobody may ask, nothing is written before somebody does, and then wh
   await ahead.end();
   expect([batches, asks]).toEqual([[1, 30], 1]);
 });
+
+test('a failure is told to who asks for what failed, and to nobody whose derivations were beside it', async () => {
+  const { batches, derivations, answer } = slowStore();
+  const ahead = writeAhead(derivations, { atLeast: 1 });
+  const [first = '', refused = '', good = ''] = paths;
+  for (const path of [first, refused, good]) ahead.derivations.add(path, Buffer.from('Derive'), []);
+  await answer();
+  await expect.poll(() => batches).toEqual([1, 2]);
+  const asked = ahead.derivations.write([good]);
+  await answer(new Error('one of the two is refused'));
+  await answer();
+  await asked;
+  const askedForIt = ahead.derivations.write([refused]);
+  await Promise.all([
+    expect(askedForIt).rejects.toThrow('it is refused'),
+    answer(new Error('it is refused')),
+  ]);
+  expect(batches).toEqual([1, 2, 1, 1]);
+});
