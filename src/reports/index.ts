@@ -17,6 +17,7 @@ export { planReportTask, requestReport, sendReportsTask } from './outbox/tasks.t
 export { createPlaceFinder, findPlacesTask, type PlaceFinder } from './places/find-places.ts';
 export { applyHashButton } from './plan/apply-hash.ts';
 export { gateButtons } from './plan/gate.ts';
+export { headline } from './plan/headline.ts';
 export { type PlanOptions, planReports } from './plan/plan.ts';
 export { reproductionLines } from './plan/reproduce.ts';
 export { saysMore, shortCause } from './plan/short-cause.ts';

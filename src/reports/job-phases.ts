@@ -12,10 +12,11 @@ const list = (texts: readonly string[]) => texts.map((text) => `'${text}'`).join
 export const rankSql = `array_position(ARRAY[${list(phases)}], phase)`;
 
 /**
- * Nix's line that says what is wrong, as `headline` finds it: the rest of the last line with `error:`. Without
- * a regular expression, which takes a hundred times as long for messages of some kilobytes.
+ * All that the error itself says: the first line alone may be the same for different ones, and how the evaluation
+ * came there differs from attribute to attribute. It stands behind, but in texts that were kept long ago. Without a
+ * regular expression, which takes a hundred times as long for messages of some kilobytes.
  */
-const errorLine = `split_part(right(j.error, coalesce(nullif(strpos(reverse(j.error), ':rorre'), 0), 1 + length(j.error)) - 1), E'\\n', 1)`;
+const errorWords = `coalesce(nullif(btrim(split_part(j.error, E'\\n       …', 1), E' \\n'), 'error:'), j.error)`;
 
 /**
  * Jobs of the evaluation `:evaluationId` as rows `id, path, error, phase, follows, cause`. `cause` is equal for
@@ -32,7 +33,7 @@ export function judgedJobs({ finishedAt }: Pick<EvaluationFacts, 'finishedAt'>):
           WHEN b.state IN (${list(failureStates)}) THEN
             CASE j.mark WHEN 'must-fail' THEN 'good' WHEN 'may-fail' THEN 'tolerated' ELSE 'bad' END
           ELSE ${open} END AS phase,
-     CASE WHEN j.error IS NOT NULL THEN md5(concat_ws(':', j.error_file, j.error_line, trim(${errorLine})))
+     CASE WHEN j.error IS NOT NULL THEN md5(concat_ws(':', j.error_file, j.error_line, ${errorWords}))
           WHEN b.state IN (${list(sharedStates)})
           THEN concat_ws(':', b.state, coalesce(b.culprit_build_id::text, md5(b.message))) END AS cause
    FROM jobs j LEFT JOIN builds b ON b.id = j.build_id AND NOT j.cached WHERE j.evaluation_id = :evaluationId`;

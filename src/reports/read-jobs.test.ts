@@ -165,6 +165,29 @@ describe('an evaluation of thousands of attributes', () => {
   });
 });
 
+test('errors at one place that begin alike are told apart, and are one whatever led to them', async () => {
+  const revision = await outbox.newRevision([]);
+  const failed = (assertion: string) => `error:\n       Failed assertions:\n       - ${assertion}`;
+  const causes = [failed('no root file system'), failed('no boot loader')];
+  await database.knex('jobs').insert(
+    Array.from({ length: 6 }, (_, n) => ({
+      evaluation_id: revision.evaluation,
+      path: [`host${n}`],
+      error: `${causes[n % 2]}\n\n       … while evaluating the attribute 'host${n}'`,
+      error_file: 'lib.nix',
+      error_line: 7,
+    })),
+  );
+  await revision.plan();
+  await outbox.send();
+  const { summary } = outbox.last('ringmaster') ?? {};
+  expect(summary).toContain('- 3 attributes: `Failed assertions: no root file system`, in `lib.nix:7`');
+  expect(summary).toContain('- 3 attributes: `Failed assertions: no boot loader`, in `lib.nix:7`');
+  const { text } = outbox.last('ringmaster / evaluation') ?? {};
+  expect(text).toContain('`host0`, `host2`, `host4` in `lib.nix:7`');
+  expect(text).toContain('`host1`, `host3`, `host5` in `lib.nix:7`');
+});
+
 test('two plans of a revision at once are one after the other, and none waits', async () => {
   const revision = await outbox.newRevision(['a']);
   const db = database.knex;

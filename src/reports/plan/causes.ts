@@ -25,15 +25,18 @@ function causeInWords({ error, build, culprit }: SharedCause): string {
   return build ? safeInline(badSentence(build)) : 'no cause is known';
 }
 
-/** Equal for those that did not evaluate for one and the same. */
+/** Equal for those that did not evaluate for one and the same, as `judgedJobs` has it. */
 export function errorKey({ message, location }: NonNullable<JobFacts['error']>): string {
-  return JSON.stringify([headline(message), location?.file, location?.line]);
+  const [words = ''] = message.split('\n       …', 1);
+  return JSON.stringify([words.trim() === 'error:' ? message : words, location?.file, location?.line]);
 }
 
 /** The same, of those that failed only because of another build; undefined for all that failed by themselves. */
 function causeKey({ error, build }: JobFacts): string | undefined {
   if (error) return errorKey(error);
-  return build?.culprit ? `${build.logAttemptId} ${build.culprit.name}` : undefined;
+  return build?.culprit
+    ? JSON.stringify([build.logAttemptId, build.culprit.name, build.culprit.message])
+    : undefined;
 }
 
 /** The first of those that failed for one cause; of a few, all. */

@@ -1,6 +1,6 @@
 import type { FC } from 'hono/jsx';
 import { formatAttributePath } from '../../evaluations/index.ts';
-import { shortCause } from '../../reports/index.ts';
+import { headline } from '../../reports/index.ts';
 import { countOf, formatNumber } from '../format.ts';
 import { buildLink, type ForgeLinks, jobLink } from '../links.ts';
 import type { ImportRow } from '../read/imports.ts';
@@ -35,7 +35,7 @@ export const EvaluationErrors: FC<{ page: ErrorsOfRevision }> = ({ page }) => {
                   <code>
                     {job.path.length === 0 ? 'the whole evaluation' : formatAttributePath(job.path)}
                   </code>{' '}
-                  <span class="cause">{shortCause(job.error ?? '')}</span>
+                  <span class="cause">{headline(job.error ?? '')}</span>
                 </summary>
                 <EvaluationError job={job} line={page.line} forge={page.forge} imports={page.imports} />
               </details>

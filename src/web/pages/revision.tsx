@@ -1,5 +1,6 @@
 import type { FC } from 'hono/jsx';
 import type { EvaluationChanges } from '../../evaluations/index.ts';
+import { headline } from '../../reports/index.ts';
 import { formatNumber } from '../format.ts';
 import { type ForgeLinks, jobLink, pullRequestLink, revisionLink } from '../links.ts';
 import type { ImportRow } from '../read/imports.ts';
@@ -192,7 +193,7 @@ const PageLink: FC<{ page: RevisionPage; to: number; label: string; possible: bo
 
 /** The rest of the sentence that a job's word begins. */
 export function causeOf(job: JobRow): string {
-  if (job.state === 'evaluation-error') return firstLine(job.error ?? '');
+  if (job.state === 'evaluation-error') return cutLine(headline(job.error ?? ''));
   if (job.state === 'dependency-failed') return job.culprit_name ?? '';
   if (job.state === 'building') return job.builder ? `on ${job.builder}` : '';
   if (job.state === 'succeeded' || job.state === 'cached') return '';
@@ -205,7 +206,10 @@ export function causeOf(job: JobRow): string {
 const preamble = /^(?:error:\s*)?(?:builder for '[^']*' failed(?: due to| with)?\s*)?/;
 
 function firstLine(text: string): string {
-  const line = text.replace(preamble, '').split('\n', 1)[0] ?? '';
+  return cutLine(text.replace(preamble, '').split('\n', 1)[0] ?? '');
+}
+
+function cutLine(line: string): string {
   return line.length > 160 ? `${line.slice(0, 159)}…` : line;
 }
 
