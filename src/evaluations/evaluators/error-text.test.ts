@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { findErrorText } from './error-text.ts';
+import { findErrorText, withMemoryLimit } from './error-text.ts';
 
 test('the error is what begins behind the last trace, without what Nix says to people at a terminal', () => {
   const lines = [
@@ -31,4 +31,11 @@ test('what git said is told with the error that only has its exit code, on every
 
 test('what others said before an error is left out', () => {
   expect(findErrorText(['fatal: not about this', 'error: the reason'])).toBe('error: the reason');
+});
+
+test('want of memory names the limit, also in megabytes of blank lines', () => {
+  const blank = ' \n'.repeat(1_000_000);
+  expect(withMemoryLimit(`error:${blank}       error: out of memory`, 512)).toMatch(
+    / error: out of memory \(an evaluator process may use 512 MB: evaluation\.memory\)$/,
+  );
 });

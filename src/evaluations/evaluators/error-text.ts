@@ -31,3 +31,12 @@ function wordsOfGit(lines: readonly string[]): readonly string[] {
 
 const saidByGit = /^(?:fatal|remote|ssh|ERROR|git@\S+): |^Host key verification failed/;
 const gitLines = 5;
+
+/** Nix's own words do not say how much there was, nor who decides that. */
+export function withMemoryLimit(text: string, megabytes: number): string {
+  return text.replace(
+    // Blanks alone: lines upon lines of nothing would be read again for each.
+    /^( *error: out of memory)$/m,
+    `$1 (an evaluator process may use ${megabytes} MB: evaluation.memory)`,
+  );
+}

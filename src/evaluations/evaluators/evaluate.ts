@@ -19,6 +19,7 @@ import type {
 } from '../events.ts';
 import { adviceOn } from './advice.ts';
 import { readDerivationFacts } from './derivation-file.ts';
+import { withMemoryLimit } from './error-text.ts';
 import { findEvaluationFile, flakeFile } from './find-file.ts';
 import { explainLockFailure, type FlakeOptions, type OpenedFlake, openFlake } from './flakes/flake.ts';
 import { cleanError, locationInside } from './locations.ts';
@@ -241,7 +242,7 @@ function errorOf(finding: Extract<Finding, { kind: 'error' }>, words: Words): Ev
     explainRuleFailure(finding.text, words.nonce, file) ??
     atStorePath(finding.text, words);
   const argumentMissing = failedForWantOfAnArgument(finding.text, words.nonce);
-  const { message, ...cleaned } = cleanError(withMemoryLimit(text, words), {
+  const { message, ...cleaned } = cleanError(withMemoryLimit(text, words.limits.memoryMegabytes), {
     checkout,
     maxBytes: words.limits.messageBytes,
     advise: (shown) => adviceOn(shown, { trusted, file, argumentMissing }),
@@ -252,12 +253,6 @@ function errorOf(finding: Extract<Finding, { kind: 'error' }>, words: Words): Ev
     // What is wrong with the whole of it.
     (path.length === 0 && !words.flake ? { file, line: 1 } : undefined);
   return { type: 'error', path, message, ...(location ? { location } : {}) };
-}
-
-/** Nix's own words do not say how much there was, nor who decides that. */
-function withMemoryLimit(text: string, { limits }: Words): string {
-  const limit = `an evaluator process may use ${limits.memoryMegabytes} MB: evaluation.memory`;
-  return text.replace(/^(\s*error: out of memory)$/m, `$1 (${limit})`);
 }
 
 /** Some versions of Nix tell where the files of a store are, some what they are called. */

@@ -14,6 +14,14 @@ test('what lies beside the checkout is written as seen from it, and nothing of w
 });
 
 describe('where the error is', () => {
+  test('at the ends of a text, however long and full of what looks like places it is', () => {
+    const { message, location } = clean(
+      `error:\n       … while\n\n       error:${' at /tmp/checkout/'.repeat(2_000_000)}\n       at /tmp/checkout/ci.nix:1:2:`,
+    );
+    expect(location).toEqual({ file: 'ci.nix', line: 1, column: 2 });
+    expect(message).toMatch(/^error: at /);
+  });
+
   test('Nix 2.8: the place after the error, not the frames behind it', () => {
     const text = `error: attribute 'foo' missing
 

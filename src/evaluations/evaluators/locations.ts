@@ -26,13 +26,24 @@ export interface Cleaning {
 
 /** Cleans one error text. */
 export function cleanError(text: string, { checkout, maxBytes, advise }: Cleaning): CleanedError {
-  const plain = stripAnsi(text).replaceAll('\r\n', '\n').split('\n');
+  const plain = stripAnsi(withoutMiddle(text, Math.max(maxBytes, leastKept)))
+    .replaceAll('\r\n', '\n')
+    .split('\n');
   const lines = withoutOurFrames(causeFirst(plain));
   const location = findLocation(lines, checkout);
   const shown = relativePaths(alignCarets(lines).join('\n').trimEnd(), checkout);
   const help = advise?.(shown);
   const message = cutMessage(help === undefined ? shown : withHelp(shown, help), maxBytes);
   return location === undefined ? { message } : { message, location };
+}
+
+/** Characters of the beginning and of the end of a text, each, in which a place is looked for. */
+const leastKept = 64 * 1024;
+
+/** What is shown of an error of megabytes, and where it is, is at one of its ends. */
+function withoutMiddle(text: string, kept: number): string {
+  if (text.length <= 2 * kept) return text;
+  return `${text.slice(0, kept)}\n… (some lines were left out)\n${text.slice(-kept)}`;
 }
 
 /** Below what is wrong: above the way there, which may be long. */
