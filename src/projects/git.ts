@@ -49,8 +49,8 @@ export function runGit(args: readonly string[], run: GitRun): Promise<RunResult>
 }
 
 /**
- * Runs git to its end and hands over what it prints, record by record (`-z`), each character a byte. Ends
- * git when `take` wants no more.
+ * Runs git to its end and hands over what it prints, record by record (`-z`), each character a byte; of one
+ * longer than `longestRecord`, what has come. Ends git when `take` wants no more.
  */
 export async function readGit(
   args: readonly string[],
@@ -74,6 +74,11 @@ export async function readGit(
     if (endedBy !== 'itself') return;
     const records = (rest + chunk.toString('latin1')).split('\0');
     rest = records.pop() ?? '';
+    // A name in git may have a hundred megabytes, and each chunk of it would be searched with all before.
+    if (rest.length > longestRecord) {
+      records.push(rest);
+      rest = '';
+    }
     if (!records.every(take)) end('output-limit');
   });
   let stderr = '';
@@ -93,6 +98,9 @@ export async function readGit(
     clearTimeout(timer);
   }
 }
+
+/** Bytes: a path of the longest kind that a file system takes, and some numbers. */
+const longestRecord = 8192;
 
 /** Characters of git's complaints that are kept. */
 const mostWords = 64 * 1024;

@@ -54,6 +54,18 @@ describe('a commit is not checked out when', () => {
   });
 });
 
+test('a name without end is not read to its end', async () => {
+  const blob = await origin.git(['hash-object', '-w', '--stdin'], 'x');
+  const tree = await origin.git(
+    ['hash-object', '-t', 'tree', '-w', '--stdin', '--literally'],
+    Buffer.concat([Buffer.from(`100644 ${'d'.repeat(60_000_000)}\0`), Buffer.from(blob, 'hex')]),
+  );
+  expect(await checkOut(await commitOf(tree))).toMatchObject({
+    kind: 'failed',
+    reason: expect.stringContaining('longer than a file system takes'),
+  });
+});
+
 test('what Git LFS keeps elsewhere is named; other files of the same pattern are not', async () => {
   const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${'0'.repeat(64)}\nsize 5\n`;
   const sha = await origin.commit({

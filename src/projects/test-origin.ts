@@ -41,7 +41,7 @@ export interface TestOrigin {
   /** The repository's working tree. */
   readonly path: string;
   /** Runs git in it; `input` is what git reads. */
-  git(args: readonly string[], input?: string): Promise<string>;
+  git(args: readonly string[], input?: string | Buffer): Promise<string>;
   /** Writes files, commits everything and returns the commit's hash. */
   commit(files: Readonly<Record<string, string>>, message?: string): Promise<string>;
   freshDataDir(): Promise<string>;
@@ -59,7 +59,7 @@ export async function createTestOrigin(): Promise<TestOrigin> {
   const servers: Server[] = [];
   await mkdir(path);
 
-  async function git(args: readonly string[], input = ''): Promise<string> {
+  async function git(args: readonly string[], input: string | Buffer = ''): Promise<string> {
     const result = await runProcess('git', args, { cwd: path, env: gitEnvironment, input });
     if (result.exitCode !== 0) throw new Error(result.stderr);
     return result.stdout.trim();
