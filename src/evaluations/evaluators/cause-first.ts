@@ -7,7 +7,8 @@
 
 /** How newer versions begin when there are frames. */
 const alone = /^error:\s*$/;
-const theError = /^\s*error: +\S/;
+/** Its words may begin on the next line. */
+const theError = /^\s*error:(?: +\S|\s*$)/;
 const frameStart = /^\s*…/;
 
 /** The lines of one text of Nix without colours. Those in the right order already stay as they are. */
