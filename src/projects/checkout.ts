@@ -31,6 +31,8 @@ export interface CheckoutsOptions {
   readonly fetchTimeoutMs?: number;
   /** Bytes that the files of a checkout may have together. Default 16 GiB. */
   readonly limitBytes?: number;
+  /** Files and folders of a checkout. Default a million: the largest known repositories have half of that. */
+  readonly limitEntries?: number;
 }
 
 export interface CheckoutRequest {
@@ -63,11 +65,16 @@ export interface Checkouts {
   clean(): Promise<void>;
 }
 
-const defaultLimitBytes = 16 * 1024 ** 3;
+/** For each file and folder git's index takes 200 bytes. */
+const defaultLimits = { bytes: 16 * 1024 ** 3, entries: 1_000_000 } as const;
 
 /** Checkouts below one data directory. */
 export function createCheckouts(options: CheckoutsOptions): Checkouts {
-  const { environment, limitBytes = defaultLimitBytes } = options;
+  const { environment } = options;
+  const limits = {
+    bytes: options.limitBytes ?? defaultLimits.bytes,
+    entries: options.limitEntries ?? defaultLimits.entries,
+  };
   const root = join(options.dataDir, 'checkouts');
   const mirrors = createMirrors({ fetchTimeoutMs: 10 * 60_000, ...options });
   const onCommit = createAttempts(mirrors, options.log);
@@ -81,7 +88,7 @@ export function createCheckouts(options: CheckoutsOptions): Checkouts {
     const written = await onCommit(wanted(request, options), async (mirror) => {
       directory ??= await newDirectory(root);
       const indexFile = join(directory, 'index');
-      return writeOut(mirror, { ...of(request), folder: join(directory, 'source'), indexFile, limitBytes });
+      return writeOut(mirror, { ...of(request), folder: join(directory, 'source'), indexFile, limits });
     });
     const completed =
       written.kind === 'ready' && directory !== undefined && request.submodules
@@ -111,7 +118,7 @@ export function createCheckouts(options: CheckoutsOptions): Checkouts {
         access: request.submodules?.access,
         root: join(directory, 'source'),
         submodules,
-        limitBytes: limitBytes - written.bytes,
+        limits: written.left,
         write: { indexFile: join(directory, 'index'), environment, signal: request.signal },
       });
       return more.kind === 'ready'

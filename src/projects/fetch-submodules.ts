@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { OnCommit } from './attempts.ts';
 import { folderFor, type NamedSubmodule, sourceOf } from './submodules.ts';
 import type { GitAccess, GitSource, NotHad, Project, ReadAccess } from './types.ts';
-import { type WriteRequest, type Written, writeOut } from './write-out.ts';
+import { type TreeLimits, type WriteRequest, type Written, writeOut } from './write-out.ts';
 
 export interface SubmodulesRequest {
   readonly project: Project;
@@ -12,8 +12,8 @@ export interface SubmodulesRequest {
   /** The checkout that is to be completed. */
   readonly root: string;
   readonly submodules: readonly NamedSubmodule[];
-  /** What is left of the limit for all files. */
-  readonly limitBytes: number;
+  /** What is left for all of them. */
+  readonly limits: TreeLimits;
   readonly write: Pick<WriteRequest, 'indexFile' | 'environment' | 'signal'>;
 }
 
@@ -38,16 +38,16 @@ export async function fetchSubmodules(
     named.map((submodule) => ({ submodule, path: join(folder, submodule.path), of, depth }));
   const waiting = below(request.submodules, '', request.own.url, 1);
   const pointerFiles: string[] = [];
-  let { limitBytes } = request;
+  let { limits } = request;
   let count = 0;
   for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
     count += 1;
     if (count > most.submodules || next.depth > most.depth) {
       return failed(next, `no more than ${most.submodules} are fetched, ${most.depth} deep`);
     }
-    const had = await fetchOne(onCommit, request, next, limitBytes);
+    const had = await fetchOne(onCommit, request, next, limits);
     if (had.kind !== 'ready') return had;
-    limitBytes -= had.written.bytes;
+    limits = had.written.left;
     const { path, depth } = next;
     pointerFiles.push(...had.written.pointerFiles.map((name) => join(path, name)));
     waiting.push(...below(had.written.submodules, path, had.url, depth + 1));
@@ -59,7 +59,7 @@ async function fetchOne(
   onCommit: OnCommit,
   request: SubmodulesRequest,
   wanted: Waiting,
-  limitBytes: number,
+  limits: TreeLimits,
 ): Promise<{ readonly kind: 'ready'; readonly written: Written; readonly url: string } | NotHad> {
   const { project, own, access, root, write } = request;
   const { submodule, path, of } = wanted;
@@ -78,13 +78,15 @@ async function fetchOne(
     open: async (): Promise<GitAccess> => ({ kind: 'ready', source, close: async () => {} }),
   };
   const written = await onCommit(from, (it) =>
-    writeOut(it, { ...write, sha: submodule.sha, folder, limitBytes }),
+    writeOut(it, { ...write, sha: submodule.sha, folder, limits }),
   );
   if (written.kind === 'ready') return { kind: 'ready', written, url: source.url };
   if (written.kind === 'later') return written;
-  return failed(wanted, `${written.reason} A private repository has to be among the 'pins' in the settings`);
+  const hidden = written.reason.startsWith(`${from.repository} cannot be read`);
+  const help = hidden ? " A private repository has to be among the 'pins' in the settings." : '';
+  return failed(wanted, `${written.reason}${help}`);
 }
 
 function failed({ path }: Waiting, why: string): NotHad {
-  return { kind: 'failed', reason: `The submodule '${path}' cannot be fetched: ${why}.` };
+  return { kind: 'failed', reason: `The submodule '${path}' cannot be fetched: ${why.replace(/\.$/, '')}.` };
 }

@@ -74,6 +74,33 @@ describe('submodules', () => {
     expect(absent?.submodules).toEqual([]);
   });
 
+  test('count with the repository that has them: together they have one limit of files', async () => {
+    const many = await repository(
+      'many',
+      Object.fromEntries(Array.from({ length: 9 }, (_, n) => [`f${n}`, ''])),
+    );
+    const sha = await repository('few', { 'ci.nix': '{ }' }, [
+      ['one', '../many', many],
+      ['two', '../many', many],
+    ]);
+    const source = { ...own(), url: `${base}/acme/few.git` };
+    const request = { project, sha, gitRef: 'refs/heads/main', submodules: { access: undefined } };
+    const within = async (limitEntries: number) => {
+      const dataDir = await origin.freshDataDir();
+      const result = await origin.checkoutsOf(dataDir, source, { limitEntries }).checkout(request);
+      if (result.kind === 'ready') await result.checkout.release();
+      return result;
+    };
+    // Four of its own: a file, `.gitmodules` and two folders.
+    expect(await within(22)).toMatchObject({ kind: 'ready' });
+    expect(await within(21)).toMatchObject({
+      kind: 'failed',
+      reason: expect.stringMatching(
+        /'two' cannot be fetched: .*more than 8 files and folders, which is the limit\.$/,
+      ),
+    });
+  });
+
   test('are empty folders otherwise, and named', async () => {
     const sha = await repository('plain', { 'ci.nix': '{ }' }, [['sub', '../engine', '1'.repeat(40)]]);
     const { absent } = await origin

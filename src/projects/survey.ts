@@ -18,18 +18,20 @@ export interface Survey {
   readonly submodules: readonly Submodule[];
   /** Paths of the files that say how git writes others out. */
   readonly attributeFiles: readonly string[];
+  /** Files and folders. */
+  readonly entries: number;
   readonly bytes: number;
 }
 
 export interface SurveyLimits {
+  /** Files and folders. */
+  readonly entries: number;
   /** Of all files together. */
   readonly bytes: number;
   /** Of the absolute path below which the files are written. */
   readonly rootBytes: number;
 }
 
-/** Files and folders. The largest known repositories have some 500,000; git's index takes 200 bytes for each. */
-const mostEntries = 1_000_000;
 /** Limits of Linux' file systems, in bytes. */
 const longest = { name: 255, path: 4095 } as const;
 /** What else is remembered of one commit. */
@@ -68,13 +70,14 @@ export async function surveyCommit(
   const result = await readGit(args, run, take);
   if (refused !== undefined) return { refused };
   if (result.exitCode !== 0) return { failed: result };
-  return { submodules, attributeFiles, bytes };
+  return { submodules, attributeFiles, entries, bytes };
 }
 
 const entryPattern = /^\d+ (\w+) ([0-9a-f]+) +(-|\d+)\t(.*)$/s;
 
 function problemWith(path: string, entries: number, bytes: number, limits: SurveyLimits): string | undefined {
-  if (entries > mostEntries) return `it has more than ${mostEntries} files and folders, which is the limit`;
+  if (entries > limits.entries)
+    return `it has more than ${limits.entries} files and folders, which is the limit`;
   if (bytes > limits.bytes) {
     return `its files have more than ${limits.bytes} bytes, which is the limit (evaluation.checkout_limit)`;
   }

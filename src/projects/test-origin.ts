@@ -4,7 +4,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { runProcess, silentLogger } from '../basics/index.ts';
-import { type CheckoutRequest, type Checkouts, createCheckouts } from './checkout.ts';
+import { type CheckoutRequest, type Checkouts, type CheckoutsOptions, createCheckouts } from './checkout.ts';
 import type { Checkout, GitSource, Project } from './types.ts';
 
 export const environment = { PATH: process.env.PATH ?? '' };
@@ -45,7 +45,11 @@ export interface TestOrigin {
   /** Writes files, commits everything and returns the commit's hash. */
   commit(files: Readonly<Record<string, string>>, message?: string): Promise<string>;
   freshDataDir(): Promise<string>;
-  checkoutsOf(dataDir: string, source?: GitSource, more?: { readonly limitBytes?: number }): TestCheckouts;
+  checkoutsOf(
+    dataDir: string,
+    source?: GitSource,
+    more?: Pick<CheckoutsOptions, 'limitBytes' | 'limitEntries'>,
+  ): TestCheckouts;
   /** Starts a server and returns its address; it is closed after the test. */
   listen(handler: RequestListener): Promise<string>;
   afterTest(): Promise<void>;
@@ -79,7 +83,7 @@ export async function createTestOrigin(): Promise<TestOrigin> {
   function checkoutsOf(
     dataDir: string,
     source: GitSource = { url: `file://${path}`, credentials: undefined },
-    more: { readonly limitBytes?: number } = {},
+    more: Pick<CheckoutsOptions, 'limitBytes' | 'limitEntries'> = {},
   ): TestCheckouts {
     const opened = { count: 0, closed: 0 };
     const close = async () => {

@@ -5,11 +5,14 @@ import type { Attempt, Failed } from './attempts.ts';
 import { failureOf, type GitFailure, runGit } from './git.ts';
 import type { Mirror } from './mirror.ts';
 import { type NamedSubmodule, nameSubmodules } from './submodules.ts';
-import { surveyCommit } from './survey.ts';
+import { type SurveyLimits, surveyCommit } from './survey.ts';
 import type { Commit } from './types.ts';
 
 /** Milliseconds for writing out a tree. */
 const writeTimeoutMs = 5 * 60_000;
+
+/** Of a checkout, or what is left of it for a part. */
+export type TreeLimits = Pick<SurveyLimits, 'bytes' | 'entries'>;
 
 export interface WriteRequest {
   readonly sha: string;
@@ -17,8 +20,7 @@ export interface WriteRequest {
   readonly folder: string;
   /** A file that git may use meanwhile. */
   readonly indexFile: string;
-  /** Bytes that all files may have together. */
-  readonly limitBytes: number;
+  readonly limits: TreeLimits;
   readonly environment: Readonly<Record<string, string>>;
   readonly signal: AbortSignal | undefined;
 }
@@ -28,13 +30,14 @@ export interface Written {
   readonly commit: Commit;
   readonly submodules: readonly NamedSubmodule[];
   readonly pointerFiles: readonly string[];
-  readonly bytes: number;
+  /** What is left of the limits. */
+  readonly left: TreeLimits;
 }
 
 /** Writes the files out, and nothing at all where there are too many or too large ones. */
 export async function writeOut(mirror: Mirror, request: WriteRequest): Promise<Attempt<Written>> {
   const { sha, folder, indexFile } = request;
-  const limits = { bytes: request.limitBytes, rootBytes: Buffer.byteLength(folder) };
+  const limits = { ...request.limits, rootBytes: Buffer.byteLength(folder) };
   const run = localRun(mirror.path, request);
   const [survey, about] = await Promise.all([
     surveyCommit(mirror.path, sha, run, limits),
@@ -59,7 +62,8 @@ export async function writeOut(mirror: Mirror, request: WriteRequest): Promise<A
   const pointerFiles = mayHave ? await pointersAmong(folder, await keptElsewhere()) : [];
   await rm(indexFile, { force: true });
   if (written.exitCode !== 0) return localFailure(failureOf(written, writeTimeoutMs));
-  return { kind: 'ready', commit: about.commit, submodules, pointerFiles, bytes: survey.bytes };
+  const left = { bytes: limits.bytes - survey.bytes, entries: limits.entries - survey.entries };
+  return { kind: 'ready', commit: about.commit, submodules, pointerFiles, left };
 }
 
 /** What a commit is, without its files. */
