@@ -1,6 +1,7 @@
 /** The page of one build and its stream. */
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { keptSince } from '../builds/index.ts';
 import { buildLink } from './links.ts';
 import { streamChanges } from './live/change-stream.ts';
 import { createConcern } from './live/concern.ts';
@@ -32,19 +33,20 @@ export function registerBuildPage(app: FastifyInstance, context: PageContext): v
   app.get('/builds/:id(^\\d{1,18}$)', async (request, reply) => {
     const build = await needBuild(request);
     const query = logQuery.parse(request.query);
-    const [attempts, inputs, builders, wanted, evidence] = await Promise.all([
+    const [attempts, inputs, builders, wanted, evidence, keptAt] = await Promise.all([
       listAttempts(reader, build.id),
       build.state === 'blocked' ? listUnfinishedInputs(reader, build.id) : [],
       build.state === 'queued' ? listBuilders(reader, { after: 0, limit: buildersAtMost }) : [],
       listWantedBy(reader, build.id, wantedShown + 1),
       readEvidence(reader, firstErrors, { build, revisionId: undefined }),
+      keptSince(reader.db, build.id),
     ]);
     // One that is not among them was typed wrong: the newest is better than no log.
     const attempt = attempts.find(({ id }) => id === query.attempt) ?? attempts[0];
     const events = `${buildLink(build.id)}/events`;
     const log = attempt ? await viewLog(context, attempt, query.line, events) : undefined;
     const frame = { assets, ...(build.finished_at === null ? { events } : {}) };
-    const found = { build, attempts, inputs, builders, evidence, log };
+    const found = { build, attempts, inputs, builders, evidence, log, keptAt };
     const shown = { wanted: wanted.slice(0, wantedShown), more: wanted.length > wantedShown };
     return sendPage(reply, buildPage({ frame, ...found, ...shown, forge, now: new Date() }));
   });

@@ -5,6 +5,7 @@ import { type SeededDashboard, seedDashboard } from '../../test/support/seed-das
 import { seedMachines } from '../../test/support/seed-machines.ts';
 import { addAttempt } from '../../test/support/seed-rows.ts';
 import { webUnderTest } from '../../test/support/web-under-test.ts';
+import { keepBuild } from '../builds/index.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
 import { countJobs } from './read/job-counts.ts';
 import { listWantedBy, listWantingRevisions } from './read/wanted-by.ts';
@@ -206,6 +207,17 @@ test('a build is listed with the visible attributes it is for, however many othe
   const reader = { db: knex, showPrivate: false };
   expect((await listWantedBy(reader, build.id, 5)).map(({ path }) => path)).toEqual([['for-all']]);
   expect(await listWantingRevisions(reader, build.id)).toEqual(new Set([seen.revision]));
+});
+
+test('results that somebody keeps are said to be kept', async () => {
+  const { id } = await database.knex('builds').where({ state: 'succeeded' }).orderBy('id').first('id');
+  expect(await read(`/builds/${id}`)).not.toContain('Kept');
+  await database
+    .knex('builds')
+    .where({ id })
+    .update({ outputs: { out: '/nix/store/result' } });
+  await database.knex.transaction((trx) => keepBuild(trx, id, 'a test'));
+  expect(await read(`/builds/${id}`)).toContain('Keptjust now, until it is let go');
 });
 
 test('the log of an attempt that is not there is the newest one', async () => {

@@ -11,7 +11,7 @@ import { Attempts, Fact, Waiting } from './build-parts.tsx';
 import { Cause, causeInSentence, ownMessage } from './cause.tsx';
 import { Crumbs, type Frame, Layout, renderPage } from './layout.tsx';
 import { Log, type LogView } from './log-view.tsx';
-import { AttributeName, Copy, Duration, Mark, Word } from './parts.tsx';
+import { Ago, AttributeName, Copy, Duration, Mark, Word } from './parts.tsx';
 
 export interface BuildPage {
   readonly frame: Frame;
@@ -24,6 +24,8 @@ export interface BuildPage {
   /** More attributes want it than are listed. */
   readonly more: boolean;
   readonly log: LogView | undefined;
+  /** Since when somebody keeps its results. */
+  readonly keptAt: Date | undefined;
   readonly forge: ForgeLinks;
   readonly now: Date;
 }
@@ -95,7 +97,7 @@ const NoLog: FC<{ build: BuildRow }> = ({ build }) => (
 );
 
 const About: FC<{ page: BuildPage }> = ({ page }) => {
-  const { build, attempts, wanted, now } = page;
+  const { build, attempts, wanted, keptAt, now } = page;
   return (
     <>
       <dl>
@@ -104,6 +106,11 @@ const About: FC<{ page: BuildPage }> = ({ page }) => {
           <Copy text={build.drv_path} shown={shortStorePath(build.drv_path)} />
         </Fact>
         <Fact term="System">{[build.system, ...build.required_features].join(', ')}</Fact>
+        {keptAt ? (
+          <Fact term="Kept">
+            <Ago date={keptAt} now={now} />, until it is let go
+          </Fact>
+        ) : null}
       </dl>
       {attempts.length > 0 ? <Attempts of={{ attempts, shown: page.log?.attempt.id, now }} /> : null}
       {wanted.length > 0 ? (
