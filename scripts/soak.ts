@@ -58,7 +58,7 @@ for (let round = 1; round <= rounds; round += 1) {
   const repo = `soak-${Math.ceil(round / 5)}/acme`;
   if (round % 5 === 1) await double.createRepository({ name: repo });
   const { sha } = await double.push({ repo, files: { 'ci.nix': ciNix(chains(count)) } });
-  const seen = new Map<number, string>();
+  const seen = new Map<string, string>();
   const killed: string[] = [];
   for (let kill = 0; kill < 3; kill += 1) {
     await pause(Math.random() * betweenKillsMs);
@@ -108,6 +108,6 @@ async function killOne(away: boolean): Promise<string> {
   return `database for ${awayMs / 1000} s`;
 }
 
-function results(): Promise<ReadonlyMap<number, string>> {
+function results(): Promise<ReadonlyMap<string, string>> {
   return untilDatabaseAnswers(log, undefined, () => resultsOf(database.knex));
 }

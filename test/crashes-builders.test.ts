@@ -35,7 +35,7 @@ describe.skipIf(sshdMissing)('two servers and four machines on one database', ()
   test('each is killed once: every build ends once, right, and never changes again', async () => {
     await double.createRepository({ name: 'deadly/acme' });
     const { sha } = await double.push({ repo: 'deadly/acme', files: { 'ci.nix': ciNix(chains(count)) } });
-    const seen = new Map<number, string>();
+    const seen = new Map<string, string>();
     for (const [index, victim] of victims.entries()) {
       // Each in the middle of it: further than the one before, and long before the end.
       await expect

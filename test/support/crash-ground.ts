@@ -167,17 +167,20 @@ export async function findFaults(db: Knex): Promise<readonly string[]> {
   return found;
 }
 
-const endRows = z.array(z.object({ job: z.number(), state: z.string() }));
+const endRows = z.array(z.object({ job: z.string(), state: z.string() }));
 
 /**
- * The result of each job that has one. An evaluation that is done again after its server died finds some
- * of it built, and what has failed known: other builds stand for the same results then.
+ * The result of each attribute that has one. An evaluation that is done again after its server died finds
+ * some of it built, and what has failed known: other jobs and builds stand for the same results then.
  */
-export async function resultsOf(db: Knex): Promise<ReadonlyMap<number, string>> {
+export async function resultsOf(db: Knex): Promise<ReadonlyMap<string, string>> {
   const rows: unknown = await db('jobs as j')
     .leftJoin('builds as b', 'b.id', 'j.build_id')
     .whereRaw('b.finished_at IS NOT NULL OR (j.build_id IS NULL AND j.cached)')
-    .select('j.id as job', db.raw("coalesce(b.state, 'succeeded') AS state"));
+    .select(
+      db.raw("j.evaluation_id || ' ' || to_jsonb(j.path) AS job"),
+      db.raw("coalesce(b.state, 'succeeded') AS state"),
+    );
   return new Map(endRows.parse(rows).map(({ job, state }) => [job, state]));
 }
 
