@@ -165,7 +165,9 @@ async function evaluateCheckout(work: Evaluating, checkout: Checkout, signal: Ab
     // What could not be fetched may be shared tomorrow.
     const had = !pins || pins.notices.length === 0;
     const purity = had && lasting && file !== undefined ? await purityOf(checkout.path, file) : 'open';
-    const reuse = purity === 'open' ? undefined : ({ key, until: validity[purity] } as const);
+    // What was shared may be taken back, submodules of which no file tells among it.
+    const until = purity === 'closed' && !pins?.access ? 'infinity' : '1 day';
+    const reuse = purity === 'open' ? undefined : ({ key, until } as const);
     return { kind: 'stored', reuse };
   } finally {
     // Its files are about to be removed.
@@ -186,8 +188,6 @@ function readAccess(pins: OpenedPins | undefined): ReadAccess | undefined {
   const { repositories, username, token } = pins.access;
   return { repositories, credentials: { username, password: token } };
 }
-
-const validity = { closed: 'infinity', pinned: '1 day' } as const;
 
 function withoutCommit(result: NotHad, evaluation: ClaimedEvaluation): Outcome {
   if (result.kind === 'later' && !evaluation.waitedTooLong) return result;

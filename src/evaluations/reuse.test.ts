@@ -105,6 +105,22 @@ describe.each(nixesUnderTest)('with $name', (under) => {
     }
   });
 
+  test('a result stands for others for ever; for a day where private repositories could be fetched', async () => {
+    const access = { webUrl: 'https://github.com', username: 'x-access-token', token: 'sesame' };
+    const shared = { ...access, repositories: ['acme/secret'] };
+    const lasting = async () => {
+      const { id } = await coordinator.push(await origin.commit(ciNix('{ a = d "a"; }')));
+      const question = database.knex.raw(`reusable_until = 'infinity' AS "forever"`);
+      return await database.knex('evaluations').select(question).where({ id }).first();
+    };
+    expect(await lasting()).toEqual({ forever: true });
+    await coordinator.close();
+    coordinator = await startTestCoordinator(database, origin, testNix, {
+      openPins: async () => ({ kind: 'ready', access: shared, notices: [], close: async () => {} }),
+    });
+    expect(await lasting()).toEqual({ forever: false });
+  });
+
   test('other files, another branch that the code asks for and another project are evaluated', async () => {
     const files = ciNix('{ src ? null }: { a = d "on-${src.branch}"; }');
     const first = await origin.commit(files);
