@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createPendingDerivations, parseDerivation, textStorePath } from './index.ts';
+import { createPendingDerivations, describeText, parseDerivation, textStorePath } from './index.ts';
 import { nixesUnderTest, openTestNix, type TestNix } from './test-nix.ts';
-import { createTextWriter } from './text-writer.ts';
+import { createTextWriter, textsRefused } from './text-writer.ts';
 
 /** Three hundred derivations of all kinds: chains, sources, texts, fixed outputs, several outputs, any byte. */
 const expression = `
@@ -84,6 +84,25 @@ describe.each(nixesUnderTest)('with $name', (under) => {
       expect(await readFile(path.replace(storeDir, realStoreDir))).toEqual(content);
     }
     await empty.run('nix-store', ['--verify-path', ...texts.map(({ path }) => path)]);
+    await writer.close();
+  });
+
+  test('of many texts only what the store refuses is not written, and what refers to that', async () => {
+    const { access, programs, environment, storeDir } = empty.nix;
+    const writer = createTextWriter({ access, nixDaemon: programs['nix-daemon'], env: environment });
+    const text = (name: string, references: readonly string[]) => {
+      const content = Buffer.from(name);
+      return { path: describeText(storeDir, name, content, references).path, content, references };
+    };
+    const [first, last] = [text('first', []), text('last', [])];
+    const refused = text('refused', [`${storeDir}/${'0'.repeat(32)}-nowhere`]);
+    const all = [first, refused, text('refers-to-it', [refused.path]), last];
+    const written = async () => [...(await empty.store.queryValidPaths(all.map(({ path }) => path)))].sort();
+    for (const round of ['new', 'valid already']) {
+      await expect(writer.addTexts(all), round).rejects.toMatchObject({ code: textsRefused });
+      expect(await written(), round).toEqual([first.path, last.path].sort());
+    }
+    await writer.addTexts([last, first]);
     await writer.close();
   });
 });
