@@ -83,7 +83,8 @@ function longestRun(text: string): number {
 }
 
 /**
- * Joins blocks as long as they fit; `rest` says in words what was left out, and has its room kept.
+ * Joins blocks as long as they fit; `rest` says in words what is missing where so many were left out, or none,
+ * and has its room kept.
  * A block is kept whole or left out: tables break between rows, never within.
  */
 export function joinWithin(
@@ -93,8 +94,7 @@ export function joinWithin(
   separator = '\n',
   maxBytes: number = limits.outputBytes,
 ): string {
-  const all = [head, ...blocks].join(separator);
-  // Words about a rest need room only when there is one.
+  const all = [head, ...blocks].join(separator) + rest(0);
   if (utf8Length(all) <= maxBytes) return all;
   const room = maxBytes - utf8Length(rest(blocks.length));
   let size = utf8Length(head);

@@ -138,6 +138,27 @@ describe('an evaluation of thousands of attributes', () => {
     expect(outbox.last('ringmaster')?.summary).toContain('- 13 attributes: `a1` did not build');
   });
 
+  test('says how many errors are told nowhere, in attributes', async () => {
+    const revision = await outbox.newRevision([], { job_count: 0, error_count: 2_400 });
+    await database.knex.raw(
+      `INSERT INTO jobs (evaluation_id, path, error)
+       SELECT CAST(:evaluation AS bigint), ARRAY['m' || n], 'error: cause ' || n % 400 FROM generate_series(1, 2400) n`,
+      { evaluation: revision.evaluation },
+    );
+    await revision.plan();
+    await outbox.send();
+    const text = outbox.last('ringmaster / evaluation')?.text ?? '';
+    const told = text
+      .split('❌')
+      .slice(1)
+      .map((block) => {
+        const names = block.match(/`m\d+`/g)?.length ?? 0;
+        return names + Number(/ and (\d+) more\n/.exec(block)?.[1] ?? 0);
+      });
+    const rest = Number(/\[(\d+) more\]/.exec(text)?.[1]);
+    expect(told.reduce((sum, count) => sum + count, rest)).toBe(2_400);
+  });
+
   test('ends the checks that were begun, whatever their names are', async () => {
     const db = database.knex;
     const names = [['good7'], ['with.dot'], ['evaluation'], ['x'.repeat(300)]];

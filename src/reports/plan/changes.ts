@@ -6,7 +6,6 @@ import {
   type EvaluationChanges,
 } from '../../evaluations/index.ts';
 import type { ReportFacts } from '../facts.ts';
-import { utf8Length } from '../limits.ts';
 import { revisionUrl } from '../links.ts';
 import { inlineCode, joinWithin, tableCell } from '../markdown.ts';
 import { displayPath } from '../names.ts';
@@ -35,7 +34,5 @@ export function changesTable(changes: EvaluationChanges | undefined, page: strin
   const unkept = countChanged(changes.counts) - rows.length;
   const head = '**What changed**\n\n| | Attribute | First difference |\n|---|---|---|';
   const more = (left: number) => (left + unkept === 0 ? '' : `\n\n[${left + unkept} more](${page})`);
-  const known = joinWithin(head, rows, more, '\n', tableBytes - utf8Length(more(0)));
-  // Where all that is kept fits, what is not kept has not been told yet.
-  return known.endsWith('|') ? known + more(0) : known;
+  return joinWithin(head, rows, more, '\n', tableBytes);
 }

@@ -148,10 +148,12 @@ function evaluationText(
     }),
     ...evaluation.notices.map((notice) => `ℹ️ ${inlineCode(notice.message)}`),
   ];
-  const told = failures.reduce((sum, failure) => sum + failure.attributes, 0);
-  const more = (left: number) => (left === 0 ? '' : `\n\n[${left} more](${page})`);
-  const rest = Math.max(0, errors - told);
-  return joinWithin('', blocks, (left) => more(left + rest), '\n\n').trimStart();
+  const more = (left: number) => {
+    const told = failures.slice(0, blocks.length - left).reduce((sum, { attributes: all }) => sum + all, 0);
+    const missing = Math.max(0, errors - told) + Math.min(left, evaluation.notices.length);
+    return missing === 0 ? '' : `\n\n[${missing} more](${page})`;
+  };
+  return joinWithin('', blocks, more, '\n\n').trimStart();
 }
 
 /** Names of those that failed for one and the same; more say nothing. */

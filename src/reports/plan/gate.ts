@@ -192,13 +192,11 @@ function gateTable(
   });
   const unread = countJobs(facts) - rows.length;
   const more = (left: number) => (left === 0 ? '' : `\n\n[${left} more](${page})`);
-  const table = joinWithin(
+  return joinWithin(
     '| | Attribute | State | Time |\n|---|---|---|---|',
     rows,
     (left) => more(left + unread),
     '\n',
-    maxBytes - utf8Length(more(unread)),
+    maxBytes,
   );
-  // Where all rows fit, nothing has been said of those that are none.
-  return table.endsWith('|') ? table + more(unread) : table;
 }
