@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -111,6 +112,57 @@ describe.each(testServers)('migrations on $name', (server) => {
     await expect(migrated).rejects.toMatchObject({ name: 'AbortError' });
     await reader.rollback();
     expect(await migrate(empty, log, { directory })).toEqual(['0006_sixth']);
+  });
+
+  it('tries again after a deadlock with work that goes on', async () => {
+    await writeFile(
+      join(directory, '0007_seventh.sql'),
+      `set local deadlock_timeout = '10ms'; set local lock_timeout = 0; alter table first add column seventh int;
+       select pg_advisory_xact_lock(7); alter table more add column seventh int;`,
+    );
+    const [worker, gate] = await Promise.all([empty.knex.transaction(), empty.knex.transaction()]);
+    await gate.raw('select pg_advisory_xact_lock(7)');
+    // The migration is to be the one that PostgreSQL sends away.
+    await worker.raw("set local deadlock_timeout = '1h'");
+    await worker.raw('select * from more');
+    const migrated = migrate(empty, log, { directory, lockTimeoutMs: 50 });
+    const waiting = () =>
+      empty.knex('pg_stat_activity').where({ datname: name, wait_event_type: 'Lock' }).pluck('pid');
+    await expect.poll(waiting).toHaveLength(1);
+    const reading = worker.raw('select * from first').then(() => {});
+    await expect.poll(waiting).toHaveLength(2);
+    await gate.commit();
+    await reading;
+    await worker.commit();
+    expect(await migrated).toEqual(['0007_seventh']);
+  });
+
+  it('does not go on without its lock when the connection is lost between two migrations', async () => {
+    await writeFile(join(directory, '0008_eighth.sql'), 'create table eighth (id int);');
+    // Whoever reads it waits for whoever writes it.
+    execFileSync('mkfifo', [join(directory, '0009_ninth.sql')]);
+    const lost = new Promise<unknown>((resolve) => {
+      const migrated = migrate(empty, log, {
+        directory,
+        onApplied: () => {
+          const kill = `select pg_terminate_backend(pid, 50000) from pg_stat_activity
+                        where application_name = 'ringmaster migrate' and datname = current_database()`;
+          empty.knex
+            .raw(kill)
+            .then(() => writeFile(join(directory, '0009_ninth.sql'), 'create table ninth (id int);'));
+        },
+      });
+      migrated.then(resolve, resolve);
+    });
+    expect(await lost).toMatchObject({
+      code: 'migration-failed',
+      message: expect.stringContaining(
+        '0009_ninth of the database could not be applied: the connection was lost',
+      ),
+      hint: expect.stringContaining('Start again'),
+    });
+    await rm(join(directory, '0009_ninth.sql'));
+    expect((await migrationStatus(empty, directory)).applied).toContain('0008_eighth');
   });
 
   it.runIf(server.source === 'embedded')(

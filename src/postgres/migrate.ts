@@ -50,7 +50,7 @@ export async function migrate(
   options: MigrateOptions = {},
 ): Promise<readonly string[]> {
   const settings = connectionSettings(database.url, 'ringmaster migrate');
-  const own = new pg.Pool({ ...settings, max: 1, idleTimeoutMillis: 0 });
+  const own = new pg.Pool({ ...settings, max: 1, idleTimeoutMillis: 0, verify: onlyOnce() });
   const lost = (error: Error) => log.debug({ err: error }, 'the connection of the migrations was lost');
   own.on('error', lost);
   own.on('connect', (client) => client.on('error', lost));
@@ -64,6 +64,15 @@ export async function migrate(
   } finally {
     await own.end();
   }
+}
+
+/** A second connection would have neither the lock nor the settings of the one that was lost. */
+function onlyOnce(): NonNullable<pg.PoolConfig['verify']> {
+  let connected = false;
+  return (_client, done) => {
+    done(connected ? Object.assign(new Error('the connection was lost'), { code: '08006' }) : undefined);
+    connected = true;
+  };
 }
 
 async function apply(session: Session): Promise<readonly string[]> {
@@ -129,7 +138,7 @@ async function patiently<T>(session: Session, work: () => Promise<T>): Promise<T
         return await work();
       } catch (error) {
         signal?.throwIfAborted();
-        if (!isLockTimeout(error)) throw error;
+        if (!isHeldUp(error)) throw error;
       }
       // As long as others were held up, they now have for themselves.
       const pauseMs = session.lockTimeoutMs ?? defaultLockTimeoutMs;
@@ -141,8 +150,9 @@ async function patiently<T>(session: Session, work: () => Promise<T>): Promise<T
   }
 }
 
-function isLockTimeout(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === '55P03';
+/** A lock timeout; or a deadlock, which PostgreSQL ends by sending one of those in it away. */
+function isHeldUp(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === '55P03' || error.code === '40P01');
 }
 
 function newerDatabase(unknown: readonly string[]): OperatorError {
