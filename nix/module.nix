@@ -75,6 +75,11 @@ in
         assertion = lib.all (name: lib.elem name secrets) (lib.attrNames cfg.credentials);
         message = "services.ringmaster.credentials: there are ${lib.concatStringsSep ", " secrets}.";
       }
+      {
+        # The build that looks the configuration through could not read it.
+        assertion = !(cfg.settings ? github.private_key_path);
+        message = ''services.ringmaster.settings.github.private_key_path: name the file in credentials."github.private_key".'';
+      }
     ];
 
     services.ringmaster.settings.data_dir = lib.mkDefault "/var/lib/ringmaster";
@@ -117,6 +122,7 @@ in
         TimeoutStopSec = 90;
         NoNewPrivileges = true;
         ProtectSystem = "strict";
+        ReadWritePaths = [ cfg.settings.data_dir ];
         ProtectHome = true;
         PrivateTmp = true;
         # What hides parts of /proc is left out, and so is RestrictNamespaces: the jail of evaluations

@@ -17,6 +17,8 @@ const evaluated = z.object({
     serviceConfig: z.record(z.string(), z.unknown()),
   }),
   wrong: z.array(z.string()),
+  unreadable: z.array(z.string()),
+  elsewhere: z.record(z.string(), z.unknown()),
 });
 let found: z.infer<typeof evaluated>;
 
@@ -65,4 +67,11 @@ test('the module runs a server with its configuration looked through, and secret
 test('every setting that is secret can be given to the module as a credential, and nothing else', () => {
   const secrets = settings.filter(({ notes }) => notes.secret).map(({ key }) => key);
   expect(found.wrong).toEqual([`services.ringmaster.credentials: there are ${secrets.join(', ')}.`]);
+});
+
+test('the module refuses a file that the look through the configuration cannot read, and lets the data be elsewhere', () => {
+  expect(found.unreadable).toEqual([
+    'services.ringmaster.settings.github.private_key_path: name the file in credentials."github.private_key".',
+  ]);
+  expect(found.elsewhere).toMatchObject({ ProtectSystem: 'strict', ReadWritePaths: ['/srv/ci'] });
 });

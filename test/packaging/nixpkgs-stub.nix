@@ -114,4 +114,6 @@ in
     environment = { APP_ID = "12345"; };
   };
   wrong = (evaluate { enable = true; credentials = { "github.private_keys" = "/run/secrets/app.pem"; }; }).failed;
+  unreadable = (evaluate { enable = true; settings = { github.private_key_path = "/run/secrets/app.pem"; }; }).failed;
+  elsewhere = (evaluate { enable = true; settings = { data_dir = "/srv/ci"; }; }).serviceConfig;
 }
