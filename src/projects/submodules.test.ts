@@ -148,6 +148,7 @@ describe('submodules', () => {
       source: { url: `${base}/acme/engine.git`, credentials: undefined },
     });
     expect(of('../rockets')).toEqual({ source: own(), mirror: '7' });
+    expect(of('../../ada_acme/x')).toMatchObject({ source: { url: `${base}/ada_acme/x.git` } });
   });
 
   test('are written only into the empty folders that git made for them', async () => {

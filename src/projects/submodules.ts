@@ -94,7 +94,8 @@ function repositoryAt(address: string, base: string): string | undefined {
   if (!url || !['https:', 'http:', 'ssh:', 'git:'].includes(url.protocol)) return undefined;
   // Other protocols have other ports.
   const same = /^http/.test(url.protocol) ? url.host === server.host : url.hostname === server.hostname;
-  const path = /^\/([A-Za-z0-9-]{1,100})\/((?!\.{1,2}$)[\w.-]{1,100})\/?$/.exec(url.pathname);
+  // Names of users that a company manages have a `_`.
+  const path = /^\/([\w-]{1,100})\/((?!\.{1,2}$)[\w.-]{1,100})\/?$/.exec(url.pathname);
   if (!same || !path) return undefined;
   const name = path[2]?.replace(/\.git$/, '');
   return name ? `${path[1]}/${name}` : undefined;
