@@ -90,7 +90,9 @@ async function announceBranch(
   for (const { name, events } of targets) {
     if (!events.includes(event)) continue;
     const payload = { target: name, id: crypto.randomUUID(), notification };
-    await addTask(trx, sendNotificationTask, payload, { maxAttempts: attempts });
+    // One that does not answer is asked once at a time, and after all else that waits to be done.
+    const turn = { queueName: `${sendNotificationTask}:${name}`, priority: 1 };
+    await addTask(trx, sendNotificationTask, payload, { maxAttempts: attempts, ...turn });
   }
 }
 

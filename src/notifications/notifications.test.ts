@@ -8,8 +8,9 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { NotificationTarget } from '../basics/config/index.ts';
 import { silentLogger } from '../basics/index.ts';
+import { addTask, newTaskWorkerId, startTaskRunner } from '../postgres/index.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
-import { announce, createNotificationSender } from './index.ts';
+import { announce, createNotificationSender, sendNotificationTask } from './index.ts';
 import { chatText } from './message.ts';
 import { notificationShape } from './send.ts';
 
@@ -26,6 +27,9 @@ let folder: string;
 let received: Received[];
 let status: number;
 let minutes: number;
+let asked: number;
+/** Nothing is answered before it is over. */
+let held: Promise<void>;
 
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -37,7 +41,9 @@ beforeAll(async () => {
     .insert({ ...project, default_branch: 'main', private: false })
     .returning('id');
   server = createServer((request, response) => {
-    void text(request).then((body) => {
+    asked += 1;
+    void text(request).then(async (body) => {
+      await held;
       received.push({ headers: request.headers, body });
       response.writeHead(status, status === 302 ? { location: `${address}/elsewhere` } : {}).end('taken');
     });
@@ -50,6 +56,8 @@ beforeEach(async () => {
   received = [];
   status = 200;
   minutes = 0;
+  asked = 0;
+  held = Promise.resolve();
   await database.knex.raw('TRUNCATE revisions, evaluations, jobs, builds, branch_verdicts CASCADE');
   await database.knex.raw('DELETE FROM graphile_worker._private_jobs');
 });
@@ -173,6 +181,35 @@ test('a webhook is signed, and says by its id that it comes again', async () => 
   expect(second.headers['x-ringmaster-event']).toBe('broken');
   expect(second.headers['x-ringmaster-delivery']).toBe(first.headers['x-ringmaster-delivery']);
   expect(JSON.parse(second.body)).toMatchObject({ id: task?.id, event: 'broken', project: 'Acme/app' });
+});
+
+test('a target that does not answer keeps nothing else waiting', async () => {
+  let answer = () => {};
+  held = new Promise((resolve) => {
+    answer = resolve;
+  });
+  const targets = [target({ url: address, branches: ['*'] })];
+  for (const branch of ['a', 'b', 'c']) await ends(targets, branch, { one: false });
+  let done = (_waiting: number) => {};
+  const other = new Promise<number>((resolve) => {
+    done = resolve;
+  });
+  const runner = startTaskRunner({
+    database,
+    workerId: newTaskWorkerId(),
+    concurrency: 2,
+    handlers: {
+      [sendNotificationTask]: createNotificationSender(targets, silentLogger()),
+      other: async () => done(asked),
+    },
+    log: silentLogger(),
+  });
+  await expect.poll(() => asked).toBe(1);
+  await addTask(database.knex, 'other', {});
+  expect(await other).toBe(1);
+  answer();
+  await expect.poll(() => received.length).toBe(3);
+  await runner.stop();
 });
 
 test('trouble names the target and never its address', async () => {
