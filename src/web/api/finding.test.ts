@@ -94,6 +94,16 @@ test('the latest result is the newest one that is there, and not a failure after
   expect((await read('/projects/acme/vault/latest?attribute=x')).statusCode).toBe(404);
 });
 
+test('an attribute of which only the dependencies are built has no result', async () => {
+  const { knex } = database;
+  const green = await knex('revisions').where({ sha: seeded.shas.green }).first('id');
+  const evaluation = await knex('evaluations').where({ revision_id: green.id }).first('id');
+  const job = { evaluation_id: evaluation.id, outputs: { out: '/nix/store/none' }, cached: true };
+  await knex('jobs').insert({ ...job, path: ['shell'], mark: 'dependencies-only' });
+  expect(await items('/projects/acme/hello/attribute-history?attribute=shell')).toHaveLength(1);
+  expect((await read('/projects/acme/hello/latest?attribute=shell')).statusCode).toBe(404);
+});
+
 test('a commit is evaluated again, once at a time, and not without permission', async () => {
   const { id } = await database.knex('revisions').where({ sha: seeded.shas.red }).first();
   const rerun = (of: number, payload: object, headers = authorization()) =>

@@ -39,7 +39,8 @@ export async function listAttributeHistory(
        WHERE r.project_id = :projectId AND s.kind = 'branch' AND s.name = :branch AND (:before = 0 OR e.id < :before)
        ORDER BY e.id DESC LIMIT ${searchedEvaluations}) newest
      JOIN jobs j ON j.evaluation_id = newest.id AND j.path = CAST(:path AS text[]) ${jobJoins}
-     WHERE ${visibleJobs} AND (NOT :good OR j.cached OR b.state = 'succeeded') ORDER BY e.id DESC LIMIT :limit`,
+     WHERE ${visibleJobs} AND (NOT :good OR j.mark <> 'dependencies-only' AND (j.cached OR b.state = 'succeeded'))
+     ORDER BY e.id DESC LIMIT :limit`,
     { projectId, branch, path, before: before ?? 0, good, limit },
   );
 }
