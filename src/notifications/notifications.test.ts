@@ -229,6 +229,8 @@ test('trouble names the target and never its address', async () => {
   status = 302;
   await expect(send(moved)).rejects.toThrow('the notification target moved answered 302');
   expect(received).toHaveLength(1);
+  await writeFile(urlFile, `http://ann:secret-part@127.0.0.1:${port}/`);
+  await expect(send(team)).rejects.toThrow(/^the notification target team has a user or a password in its/);
   await rm(urlFile);
   await expect(send(team)).rejects.toThrow(/team has a url_file that cannot be read/);
   // One that is not configured any more is dropped.

@@ -48,6 +48,9 @@ export async function sendNotification(
   signal?: AbortSignal,
 ): Promise<void> {
   const url = target.url ?? (await fromFile(target, 'url_file'));
+  const { username, password } = new URL(url);
+  if (username !== '' || password !== '')
+    throw trouble(target, 'has a user or a password in its address, which are not sent');
   const secret = target.secret_file === undefined ? undefined : await fromFile(target, 'secret_file');
   const { body, headers } = writeMessage(target.kind, { ...message, secret });
   const patience = AbortSignal.timeout(patienceMs);
@@ -71,7 +74,7 @@ async function fromFile(target: NotificationTarget, key: 'url_file' | 'secret_fi
   });
   const value = text.trim();
   if (value === '') throw trouble(target, `has a ${key} that is empty`);
-  if (key === 'url_file' && !/^https?:\/\/[^\s/]/.test(value))
+  if (key === 'url_file' && !(/^https?:\/\//.test(value) && URL.canParse(value)))
     throw trouble(target, 'has a url_file without an address');
   return value;
 }
