@@ -54,6 +54,24 @@ describe('a commit is not checked out when', () => {
   });
 });
 
+test('a path that git never writes is refused, and costs the other commits of the mirror nothing', async () => {
+  const good = await origin.commit({ a: 'good' });
+  const blob = await origin.git(['hash-object', '-w', '--stdin'], 'x');
+  const tree = await origin.git(
+    ['hash-object', '-t', 'tree', '-w', '--stdin', '--literally'],
+    Buffer.concat([Buffer.from('100644 ..\0'), Buffer.from(blob, 'hex')]),
+  );
+  const sha = await commitOf(tree);
+  const checkouts = origin.checkoutsOf(await origin.freshDataDir());
+  await checkouts.ready({ sha: good });
+  expect(await checkouts.checkout({ project, sha, gitRef: 'refs/heads/strange' })).toMatchObject({
+    kind: 'failed',
+    reason: expect.stringContaining("invalid path '..'"),
+  });
+  await checkouts.ready({ sha: good });
+  expect(checkouts.opened.count).toBe(2);
+});
+
 test('a name without end is not read to its end', async () => {
   const blob = await origin.git(['hash-object', '-w', '--stdin'], 'x');
   const tree = await origin.git(

@@ -61,7 +61,7 @@ export async function writeOut(mirror: Mirror, request: WriteRequest): Promise<A
   const mayHave = written.exitCode === 0 && (await nameFilters(folder, survey.attributeFiles));
   const pointerFiles = mayHave ? await pointersAmong(folder, await keptElsewhere()) : [];
   await rm(indexFile, { force: true });
-  if (written.exitCode !== 0) return localFailure(failureOf(written, writeTimeoutMs));
+  if (written.exitCode !== 0) return unwritten(sha, failureOf(written, writeTimeoutMs));
   const left = { bytes: limits.bytes - survey.bytes, entries: limits.entries - survey.entries };
   return { kind: 'ready', commit: about.commit, submodules, pointerFiles, left };
 }
@@ -85,6 +85,12 @@ export async function readCommit(
 /** The failure of a git that talked to nobody. */
 export function localFailure({ kind, reason }: GitFailure): Failed {
   return kind === 'later' ? { kind, reason } : { kind: 'unknown', during: 'writing', reason };
+}
+
+/** A path that git never writes, such as `..`, is the commit's fault, and no other mirror writes it. */
+function unwritten(sha: string, failure: GitFailure): Failed {
+  if (failure.kind !== 'unknown' || !failure.reason.includes("invalid path '")) return localFailure(failure);
+  return { kind: 'failed', reason: `git cannot check out the commit ${sha}: ${failure.reason}` };
 }
 
 function localRun(cwd: string, { signal, environment }: Pick<WriteRequest, 'environment' | 'signal'>) {
