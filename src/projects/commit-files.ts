@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { RunResult } from '../basics/index.ts';
-import { failureOf, type GitFailure, type GitRun, runGit } from './git.ts';
+import { type GitFailure, type GitRun, localFailureOf, runGit } from './git.ts';
 
 /** Where a string stands in a text file. */
 export interface FoundString {
@@ -67,7 +67,7 @@ export function openCommitFiles(
     if (result.endedBy === 'output-limit') return 'too-much';
     // 1 is what `grep` says when there is nothing.
     const answered = result.exitCode === 0 || (args[0] === 'grep' && result.exitCode === 1);
-    if (!answered) throw new GitUnanswered(failureOf(result, timeoutMs));
+    if (!answered) throw new GitUnanswered(localFailureOf(result, timeoutMs));
     return result;
   }
 

@@ -177,13 +177,17 @@ export interface GitFailure {
   readonly reason: string;
 }
 
-const patterns: readonly (readonly [GitFailure['kind'], RegExp])[] = [
+type Pattern = readonly [GitFailure['kind'], RegExp];
+
+const ofDisk: Pattern = [
+  'later',
+  /No space left on device|Disk quota exceeded|Input\/output error|Read-only file system|Too many open files|Cannot allocate memory|out of memory/i,
+];
+
+const patterns: readonly Pattern[] = [
   ['refused', /mismatched algorithms/i],
   ['no-commit', /not our ref|couldn't find remote ref|unadvertised object|no such remote ref/i],
-  [
-    'later',
-    /No space left on device|Disk quota exceeded|Input\/output error|Read-only file system|Too many open files|Cannot allocate memory|out of memory/i,
-  ],
+  ofDisk,
   ['later', /returned error: (5\d\d|408|429)/i],
   [
     'refused',
@@ -196,14 +200,22 @@ const patterns: readonly (readonly [GitFailure['kind'], RegExp])[] = [
   ],
 ];
 
+/**
+ * What a run that talked to nobody and did not end well says about the cause: names of files among it,
+ * which may sound like trouble of a network.
+ */
+export function localFailureOf(result: RunResult, timeoutMs: number): GitFailure {
+  return failureOf(result, timeoutMs, [ofDisk]);
+}
+
 /** What a git run that did not end well says about the cause. */
-export function failureOf(result: RunResult, timeoutMs: number): GitFailure {
+export function failureOf(result: RunResult, timeoutMs: number, known = patterns): GitFailure {
   if (result.endedBy === 'timeout') {
     return { kind: 'later', reason: `git did not end within ${Math.round(timeoutMs / 1000)} s` };
   }
   if (result.endedBy === 'cancel') return { kind: 'later', reason: 'the checkout was cancelled' };
   const reason = lastWords(result.stderr);
-  const found = patterns.find(([, pattern]) => pattern.test(result.stderr));
+  const found = known.find(([, pattern]) => pattern.test(result.stderr));
   if (found) return { kind: found[0], reason };
   if (result.signal) return { kind: 'later', reason: `git was ended by ${result.signal}` };
   return { kind: 'unknown', reason };

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, lstat, mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { startProcess } from '../basics/index.ts';
@@ -55,6 +55,16 @@ describe('after a kill -9', () => {
     }
     const { path } = await origin.checkoutsOf(dataDir).ready({ sha });
     expect(await readFile(join(path, 'a'), 'utf8')).toBe('9');
+  });
+
+  test('also when what is damaged is called like trouble of a network', async () => {
+    const dataDir = await origin.freshDataDir();
+    const sha = await origin.commit({ certificate: 'lost' });
+    await origin.checkoutsOf(dataDir).ready({ sha });
+    const id = await origin.git(['rev-parse', `${sha}:certificate`]);
+    await rm(join(dataDir, 'mirrors/7.git/objects', id.slice(0, 2), id.slice(2)));
+    const { path } = await origin.checkoutsOf(dataDir).ready({ sha });
+    expect(await readFile(join(path, 'certificate'), 'utf8')).toBe('lost');
   });
 
   test('the lock of a dead process does not stop the next one', async () => {

@@ -2,7 +2,7 @@
 import { lstat, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Attempt, Failed } from './attempts.ts';
-import { failureOf, type GitFailure, runGit } from './git.ts';
+import { type GitFailure, localFailureOf, runGit } from './git.ts';
 import type { Mirror } from './mirror.ts';
 import { type NamedSubmodule, nameSubmodules } from './submodules.ts';
 import { type SurveyLimits, surveyCommit } from './survey.ts';
@@ -43,7 +43,7 @@ export async function writeOut(mirror: Mirror, request: WriteRequest): Promise<A
     surveyCommit(mirror.path, sha, run, limits),
     readCommit(mirror, request),
   ]);
-  if ('failed' in survey) return localFailure(failureOf(survey.failed, writeTimeoutMs));
+  if ('failed' in survey) return localFailure(localFailureOf(survey.failed, writeTimeoutMs));
   if ('refused' in survey) {
     return { kind: 'failed', reason: `The commit ${sha} is not checked out: ${survey.refused}.` };
   }
@@ -61,7 +61,7 @@ export async function writeOut(mirror: Mirror, request: WriteRequest): Promise<A
   const mayHave = written.exitCode === 0 && (await nameFilters(folder, survey.attributeFiles));
   const pointerFiles = mayHave ? await pointersAmong(folder, await keptElsewhere()) : [];
   await rm(indexFile, { force: true });
-  if (written.exitCode !== 0) return unwritten(sha, failureOf(written, writeTimeoutMs));
+  if (written.exitCode !== 0) return unwritten(sha, localFailureOf(written, writeTimeoutMs));
   const left = { bytes: limits.bytes - survey.bytes, entries: limits.entries - survey.entries };
   return { kind: 'ready', commit: about.commit, submodules, pointerFiles, left };
 }
@@ -77,7 +77,7 @@ export async function readCommit(
     [`--git-dir=${mirror.path}`, 'log', '--max-count=1', '--no-color', format, request.sha],
     localRun(mirror.path, request),
   );
-  if (shown.exitCode !== 0) return localFailure(failureOf(shown, writeTimeoutMs));
+  if (shown.exitCode !== 0) return localFailure(localFailureOf(shown, writeTimeoutMs));
   const [tree = '', title = '', author = ''] = shown.stdout.split('\0');
   return { kind: 'ready', commit: { tree, title: oneLine(title), author: oneLine(author) } };
 }
