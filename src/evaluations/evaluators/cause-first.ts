@@ -10,6 +10,8 @@ const alone = /^error:\s*$/;
 /** Its words may begin on the next line. */
 const theError = /^\s*error:(?: +\S|\s*$)/;
 const frameStart = /^\s*…/;
+/** A frame, or the place. */
+const behindWords = /^\s*(?:…|at )/;
 
 /** The lines of one text of Nix without colours. Those in the right order already stay as they are. */
 export function causeFirst(lines: readonly string[]): readonly string[] {
@@ -18,10 +20,17 @@ export function causeFirst(lines: readonly string[]): readonly string[] {
   if (at === -1) return lines;
   const frames = framesIn(lines.slice(1, at)).reverse();
   return [
-    (lines[at] ?? '').trim(),
-    ...withoutBlankEnd(lines.slice(at + 1)),
+    ...wordsAtOnce([(lines[at] ?? '').trim(), ...withoutBlankEnd(lines.slice(at + 1))]),
     ...frames.flatMap((frame) => ['', ...frame]),
   ];
+}
+
+/** What begins with a new line, as NixOS' list of failed assertions does, stands below `error:`, where few look. */
+function wordsAtOnce([error = '', words = '', ...others]: readonly string[]): readonly string[] {
+  if (!alone.test(error) || isBlank(words) || behindWords.test(words)) {
+    return others.length === 0 && words === '' ? [error] : [error, words, ...others];
+  }
+  return [`${error} ${words.trim()}`, ...others];
 }
 
 /**
