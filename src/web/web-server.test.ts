@@ -4,6 +4,8 @@ import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type SeededDashboard, seedDashboard } from '../../test/support/seed-dashboard.ts';
 import { webUnderTest } from '../../test/support/web-under-test.ts';
+import { silentLogger } from '../basics/index.ts';
+import { openDatabase } from '../postgres/index.ts';
 import { createTestDatabase, type TestDatabase } from '../postgres/test-database.ts';
 
 let database: TestDatabase;
@@ -290,5 +292,30 @@ describe('a database that is away', () => {
     expect(shown.body + told.body).not.toMatch(/nowhere|ENOENT/);
     await db.destroy();
     await server.close();
+  });
+
+  it('is what one looks like that lets this server in no more', async () => {
+    const { pool } = database;
+    const role = `outcast_${crypto.randomUUID().replaceAll('-', '')}`;
+    await pool.query(`CREATE ROLE ${role} LOGIN SUPERUSER`);
+    const theirs = await openDatabase(
+      database.url.replace(/^(postgres(?:ql)?:\/\/)[^@/]*@?/, `$1${role}@`),
+      silentLogger(),
+    );
+    const server = await webUnderTest(database, { db: theirs.knex });
+    const show = () => server.inject({ url: '/acme/hello', headers: { accept: 'text/html' } });
+    expect((await show()).statusCode).toBe(200);
+    await pool.query(`ALTER ROLE ${role} NOLOGIN`);
+    await pool.query('SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE usename = $1', [
+      role,
+    ]);
+    // The first may still have the connection that was ended.
+    for (const shown of [await show(), await show()]) {
+      expect(shown.statusCode).toBe(503);
+      expect(shown.body).not.toContain(role);
+    }
+    await theirs.close();
+    await server.close();
+    await pool.query(`DROP ROLE ${role}`);
   });
 });
