@@ -21,6 +21,7 @@ import type { Planning } from './planning.ts';
 import { type ClaimedEvaluation, clearJobs, insertJobs, type NewJob, stillOurs } from './queue.ts';
 import { type Refusals, withoutRefused } from './refusals.ts';
 import { isLastingError } from './reuse-errors.ts';
+import { storableJson } from './storable-json.ts';
 import type { OnRevisionChanged } from './submit.ts';
 
 export interface StoreOptions {
@@ -103,7 +104,7 @@ export async function storeEvents(
   }
   await db('evaluations')
     .where({ id })
-    .update({ notices: JSON.stringify(progress.notices) });
+    .update({ notices: storableJson(progress.notices) });
   return { file: progress.file, lasting: progress.lasting && progress.refusals.size === 0 };
 }
 

@@ -133,3 +133,17 @@ test('a derivation written by hand that the store does not take is refused alone
   ]);
   await coordinator.close();
 });
+
+test('what an evaluation says is kept, also where it is cut in the middle of a character', async () => {
+  const coordinator = await startTestCoordinator(database, origin, testNix);
+  const name = `${'x'.repeat(199)}🦭`;
+  await origin.commit({ 'ci.nix': '{ }' });
+  await origin.git(['update-index', '--add', '--cacheinfo', `160000,${'1'.repeat(40)},${name}`]);
+  await origin.git(['commit', '--quiet', '--message', 'With a submodule']);
+  const sha = await origin.git(['rev-parse', 'HEAD']);
+  await origin.git(['rm', '--quiet', '--cached', name]);
+  const { notices, error_count } = await coordinator.push(sha);
+  expect(error_count).toBe(0);
+  expect(JSON.stringify(notices)).toMatch(/folders are empty: 'x{199}\ufffd'/);
+  await coordinator.close();
+});

@@ -2,6 +2,7 @@
 import type { Knex } from 'knex';
 import { z } from 'zod';
 import { addTask, isPassingError } from '../../postgres/index.ts';
+import { storableJson } from '../storable-json.ts';
 import type { OnRevisionChanged } from '../submit.ts';
 import { type Base, findBase } from './base.ts';
 import { createCauseFinder, type ReadForCause } from './cause.ts';
@@ -86,18 +87,11 @@ async function store(
       sha: base.sha,
       branch: base.branch,
       counts: JSON.stringify(found.counts),
-      attributes: storable(found.attributes),
+      attributes: storableJson(found.attributes),
     },
   );
   const { rows } = z.object({ rows: z.array(z.object({ revision_id: z.number() })) }).parse(result);
   for (const row of rows) await onRevisionChanged(trx, row.revision_id, 'soon');
-}
-
-/** PostgreSQL's jsonb holds no NUL and no half of a surrogate pair; names from derivations may. */
-function storable(value: unknown): string {
-  return JSON.stringify(value, (_, part: unknown) =>
-    typeof part === 'string' ? part.replaceAll('\0', '\u{fffd}').replaceAll(/\p{Cs}/gu, '\u{fffd}') : part,
-  );
 }
 
 const jobRow = z.object({ path: z.array(z.string()), drv_path: z.string().nullable() });
