@@ -20,7 +20,7 @@
  *   DOUBLE_KILL_AT=r._a       the worker is killed at that path
  *   DOUBLE_CRASH_AT=r._a      the worker exits with status 1 at that path
  *   DOUBLE_SEGV_AT=r._a       its stack overflows
- *   DOUBLE_UNSEEN_AT=r._a     the same, and nobody has noticed yet that it is dead
+ *   DOUBLE_UNSEEN_AT=r._a     the same, and nobody has noticed yet that it is dead; with both, later on
  *   DOUBLE_WORDS_AT=r._a      it says why before it dies, and nobody has noticed yet that it is dead
  *   DOUBLE_FATAL_AT=r._a      an error there ends the run after its line, as a stack overflow since 2.34
  *   DOUBLE_ALLOC_AT=r._a      it cannot allocate
@@ -281,13 +281,16 @@ function die(path, how) {
   fail(`error: while ${doing}, evaluation worker ${how}\n`);
 }
 
+const isAgain = ({ nix }) => nix.some((word) => word.startsWith('__ringmaster-exceptions='));
+
 /** What an expression does not look at cannot kill anything: paths in the file of the wrapper. */
 function leftOutBy({ nix }) {
   const file = nix.map((word) => word.match(/^__ringmaster-exceptions=(.*)/)?.[1]).find(Boolean);
   return file ? JSON.parse(readFileSync(file, 'utf8')).skip : [];
 }
 
-function beforeAsking(path) {
+/** `again`: it is not the first run. */
+function beforeAsking(path, again) {
   const spelled = path.join('.');
   if (fault('KILL_AT') === spelled) die(path, 'got killed by SIGKILL, maybe memory limit reached?');
   if (fault('CRASH_AT') === spelled) die(path, 'exited with exit code 1, (possible infinite recursion)');
@@ -295,9 +298,11 @@ function beforeAsking(path) {
     fail(
       'error: BUG: while waiting, evaluation worker pipe got closed but evaluation worker still running?\n',
     );
-  if (fault('SEGV_AT') === spelled) die(path, 'got killed by SIGSEGV, (possible infinite recursion)');
+  const unseen = fault('UNSEEN_AT') === spelled;
+  if (fault('SEGV_AT') === spelled && !(unseen && again))
+    die(path, 'got killed by SIGSEGV, (possible infinite recursion)');
   const words = fault('WORDS_AT') === spelled;
-  if (words || fault('UNSEEN_AT') === spelled)
+  if (words || unseen)
     fail(
       (words ? 'error: because of this\n[json.exception.type_error.316] invalid UTF-8 byte\n' : '') +
         `error: BUG: while reading result for attrPath '${spelled}', worker pipe got closed but evaluation worker still running?\n`,
@@ -352,7 +357,7 @@ async function main() {
     todo.sort(compare);
     const stopAt = todo.findIndex((path) => faults.has(path.join('.')));
     if (stopAt === 0) {
-      const next = beforeAsking(todo[0]);
+      const next = beforeAsking(todo[0], isAgain(wanted));
       if (next === 'hang') return setInterval(() => {}, 1 << 30);
       if (next === 'answered') {
         todo = todo.slice(1);

@@ -25,8 +25,13 @@ export function findErrorText(lines: readonly string[]): string | undefined {
 
 /** Why git failed, which Nix does not know: it lets git speak for itself, and then names an exit code. */
 function wordsOfGit(lines: readonly string[]): readonly string[] {
-  const said = new Set(lines.filter((line) => saidByGit.test(line)));
+  const said = new Set(lines.filter(isSaidByGit));
   return [...said].slice(0, gitLines).map((line) => `       ${line}`);
+}
+
+/** Whether git says so, and not Nix. */
+export function isSaidByGit(line: string): boolean {
+  return saidByGit.test(line);
 }
 
 const saidByGit = /^(?:fatal|remote|ssh|ERROR|git@\S+): |^Host key verification failed/;

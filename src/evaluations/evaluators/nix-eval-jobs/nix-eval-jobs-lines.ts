@@ -64,7 +64,15 @@ function describeCrash(line: string): string {
   if (/killed by SIGSEGV|signal 11\b/.test(line)) return 'stack overflow (possible infinite recursion)';
   // It looked before the kernel had told it of the death, as it mostly does when memory is written to disk.
   if (/worker pipe got closed|waitpid/.test(line)) {
-    return 'the evaluation worker died: of a stack overflow (possible infinite recursion), or killed for want of memory';
+    return unclear;
   }
   return line.slice(line.search(/evaluation worker/));
+}
+
+const unclear =
+  'the evaluation worker died: of a stack overflow (possible infinite recursion), or killed for want of memory';
+
+/** Of what two deaths at one path said. Whether the kernel has told of a death in time is chance. */
+export function moreTelling(first: string | undefined, second: string): string {
+  return first !== undefined && second === unclear ? first : second;
 }

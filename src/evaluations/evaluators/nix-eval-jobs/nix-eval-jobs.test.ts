@@ -100,6 +100,11 @@ describe('a dead worker costs one attribute', () => {
     ['killed in the middle of a line', { HALF_AT: 'r._b' }, /killed by SIGKILL/],
     ['ended after words of its own', { WORDS_AT: 'r._b' }, /^error: because of this$/],
     ['at the end of its stack', { SEGV_AT: 'r._b' }, /^error: stack overflow/],
+    [
+      'the same, and the second time nobody has noticed',
+      { SEGV_AT: 'r._b', UNSEEN_AT: 'r._b' },
+      /^error: stack overflow \(poss[^,]*$/,
+    ],
     ['dead, and nobody has noticed', { UNSEEN_AT: 'r._b' }, /stack overflow.* or killed for want of memory/],
     ['at an end of its stack, where newer ones end', { FATAL_AT: 'r._b' }, /^error: stack overflow/],
     ['short of memory', { ALLOC_AT: 'r._b' }, /^error: out of memory \(.*evaluation\.memory\)/],
@@ -138,10 +143,41 @@ test('jobs arrive while it still works', async () => {
   expect(first).toEqual(['a']);
 });
 
-test('traces are notices', async () => {
-  const traced = await writeCheckout(folder.path, '{ a = builtins.trace "careful" (d "a"); }');
-  const events = await evaluateAll(await evaluatorWith({}), traced);
-  expect(noticesOf(events)).toContain('trace: careful');
+describe('traces are notices', () => {
+  test.each([
+    ['', {}],
+    [' of the built-in evaluator, when that has to do all the work', { STUMBLE: '/nonexistent/never' }],
+  ])('%s', async (_, faults: Record<string, string>) => {
+    const traced = await writeCheckout(folder.path, '{ a = builtins.trace "careful" (d "a"); }');
+    expect(noticesOf(await evaluateAll(await evaluatorWith(faults), traced))).toEqual(['trace: careful']);
+  });
+
+  test('once, though each worker comes past what attributes share', async () => {
+    const traced = await writeCheckout(
+      folder.path,
+      'let shared = builtins.trace "careful" 1; in\n' +
+        '{ a = builtins.seq shared (d "a"); b = throw "b"; c = builtins.seq shared (d "c"); }',
+    );
+    expect(noticesOf(await evaluateAll(await evaluatorWith({}), traced))).toEqual(['trace: careful']);
+  });
+});
+
+test('a fetch that fails says what git had to say, and not what it said of another', async () => {
+  const fetching = await writeCheckout(
+    folder.path,
+    '{ a = fetchGit "https://localhost:1/first"; b = throw "b"; c = fetchGit "https://localhost:1/second"; }'.replaceAll(
+      'fetchGit',
+      'builtins.fetchGit',
+    ),
+  );
+  const [first, other, second] = errorsOf(await evaluateAll(await evaluatorWith({}), fetching))
+    .toSorted((a, b) => (a.path.join() < b.path.join() ? -1 : 1))
+    .map(({ message }) => message);
+  expect(first).toMatch(/^ +fatal: .*localhost:1\/first/m);
+  expect(first).not.toMatch(/fatal: .*second/);
+  expect(other).not.toMatch(/fatal/);
+  expect(second).toMatch(/^ +fatal: .*localhost:1\/second/m);
+  expect(second).not.toMatch(/fatal: .*first/);
 });
 
 describe('a nix-eval-jobs that cannot hold code in', () => {

@@ -26,7 +26,8 @@ import { commitUsed } from '../traversal-rules.ts';
 import type { AttributeFinding, Finding, Walk, WalkRequest } from '../walk.ts';
 import { startWatchdog } from '../watchdog.ts';
 import { watchErrors } from './culprit-words.ts';
-import { type JobsDeath, parseJobsDeath, parseJobsLine } from './nix-eval-jobs-lines.ts';
+import { collectGitWords, mayBeOfGit } from './git-words.ts';
+import { type JobsDeath, moreTelling, parseJobsDeath, parseJobsLine } from './nix-eval-jobs-lines.ts';
 import type { JobsProgram } from './nix-eval-jobs-program.ts';
 import {
   type Exceptions,
@@ -60,6 +61,10 @@ interface Progress {
   readonly answered: Set<string>;
   /** Paths of the wrapped tree where looking for limits may be what fails. */
   readonly bare: Set<string>;
+  /** What the first deaths at paths of the wrapped tree said. */
+  readonly deaths: Map<string, string>;
+  /** Traces and warnings: what attributes share is said by each worker, and once more in each run. */
+  readonly told: Set<string>;
 }
 
 type RunEnd =
@@ -72,7 +77,12 @@ type RunEnd =
 /** The walk over nix-eval-jobs. */
 export function createJobsWalk(options: JobsOptions): Walk {
   return async function* walk(request) {
-    const progress: Progress = { answered: new Set(), bare: new Set() };
+    const progress: Progress = {
+      answered: new Set(),
+      bare: new Set(),
+      deaths: new Map(),
+      told: new Set(),
+    };
     let crashes = 0;
     for (let run = 1; ; run += 1) {
       const before = progress.answered.size;
@@ -83,9 +93,12 @@ export function createJobsWalk(options: JobsOptions): Walk {
       const culprit = end.kind === 'crash' && end.wrappedPath ? unwrapPath(end.wrappedPath) : undefined;
       if (end.kind === 'crash' && end.wrappedPath && culprit && crashes < maxCrashes) {
         crashes += 1;
-        if (isNew(progress.bare, end.wrappedPath.join('.'))) continue;
-        if (isNew(progress.answered, end.wrappedPath.join('.'))) {
-          yield { kind: 'error', path: culprit, text: end.text.replace(/^(?!error:)/, 'error: ') };
+        const key = end.wrappedPath.join('.');
+        const text = moreTelling(progress.deaths.get(key), end.text);
+        progress.deaths.set(key, text);
+        if (isNew(progress.bare, key)) continue;
+        if (isNew(progress.answered, key)) {
+          yield { kind: 'error', path: culprit, text: text.replace(/^(?!error:)/, 'error: ') };
         }
         if (culprit.length === 0) return;
         continue;
@@ -99,7 +112,7 @@ export function createJobsWalk(options: JobsOptions): Walk {
       break;
     }
     options.log.warn('nix-eval-jobs does not get on; the built-in evaluator does the rest');
-    yield* unreported(options.fallback(request), reportedPaths(progress.answered));
+    yield* unreported(options.fallback(request), progress);
   };
 }
 
@@ -147,14 +160,20 @@ async function* runOnce(
   const lastWords = collectLastWords(limits.messageBytes);
   const errors = watchErrors();
   const notices = collectNotices(limits.messageBytes);
+  const gitWords = collectGitWords();
+  const ofGit: Extract<Finding, { kind: 'error' }>[] = [];
   const traces: string[] = [];
   const ofCommit = `trace: ${request.nonce}${commitUsed}`;
   const heard = readStderr(evaluator.child.stderr, (plain) => {
     const ours = plain === ofCommit;
     const notice = ours ? notices.end() : notices.add(plain);
-    if (notice !== undefined && traces.length < maxTraces) traces.push(notice);
+    if (notice !== undefined && traces.length < maxTraces && isNewNotice(progress, notice))
+      traces.push(notice);
     if (ours) request.onCommitUsed?.();
-    else lastWords.add(plain);
+    else {
+      lastWords.add(plain);
+      gitWords.add(plain);
+    }
   });
   try {
     for await (const line of readLines(evaluator.child.stdout, maxLineBytes)) {
@@ -172,12 +191,17 @@ async function* runOnce(
       const key = wrappedPath.join('.');
       if (finding.kind === 'error') errors.answered(finding.text);
       if (broken && isNew(progress.bare, key)) again = true;
-      else if (isNew(progress.answered, key)) yield finding;
+      else if (isNew(progress.answered, key)) {
+        const later = finding.kind === 'error' && ofGit.length < maxOfGit && mayBeOfGit(finding.text);
+        if (later) ofGit.push(finding);
+        else yield finding;
+      }
       watchdog.resume();
     }
     await heard;
+    for (const finding of ofGit) yield { ...finding, text: gitWords.explain(finding.text) };
     const last = notices.end();
-    if (last !== undefined) traces.push(last);
+    if (last !== undefined && isNewNotice(progress, last)) traces.push(last);
     for (const text of traces.splice(0)) yield { kind: 'notice', text };
     const end = await evaluator.ended;
     if (end.startError) throw end.startError;
@@ -193,6 +217,9 @@ async function* runOnce(
     await heard.catch(() => {});
   }
 }
+
+/** Errors kept to the end of a run, for what git has to say to them. */
+const maxOfGit = 100;
 
 /** Traces kept between two answers. */
 const maxTraces = 200;
@@ -226,6 +253,13 @@ function readAnswer(text: string): Answer | undefined {
   return { wrappedPath: line.attrPath, finding };
 }
 
+/** Notices remembered; more than an evaluation may have. */
+const maxTold = 1000;
+
+function isNewNotice({ told }: Progress, text: string): boolean {
+  return told.size >= maxTold || isNew(told, text);
+}
+
 function isNew(set: Set<string>, key: string): boolean {
   if (set.has(key)) return false;
   set.add(key);
@@ -238,14 +272,12 @@ function reportedPaths(answered: ReadonlySet<string>): ReadonlySet<string> {
 }
 
 /** What a second walk finds beyond the first; what lies below a reported path was lost with it. */
-async function* unreported(
-  findings: AsyncIterable<Finding>,
-  reported: ReadonlySet<string>,
-): AsyncGenerator<Finding> {
+async function* unreported(findings: AsyncIterable<Finding>, progress: Progress): AsyncGenerator<Finding> {
+  const reported = reportedPaths(progress.answered);
   for await (const finding of findings) {
-    // Traces of what is evaluated again would be said twice.
-    if (finding.kind === 'notice') continue;
-    if (!hasReportedPrefix(finding.path, reported)) yield finding;
+    if (finding.kind === 'notice') {
+      if (isNewNotice(progress, finding.text)) yield finding;
+    } else if (!hasReportedPrefix(finding.path, reported)) yield finding;
   }
 }
 
