@@ -194,7 +194,7 @@ test('errors at one place that begin alike are told apart, and are one whatever 
     Array.from({ length: 6 }, (_, n) => ({
       evaluation_id: revision.evaluation,
       path: [`host${n}`],
-      error: `${causes[n % 2]}\n\n       … while evaluating the attribute 'host${n}'`,
+      error: `${causes[n % 2]}${n < 2 ? '' : `\n\n       … while evaluating the attribute 'host${n}'`}`,
       error_file: 'lib.nix',
       error_line: 7,
     })),

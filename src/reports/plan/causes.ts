@@ -27,8 +27,8 @@ function causeInWords({ error, build, culprit }: SharedCause): string {
 
 /** Equal for those that did not evaluate for one and the same, as `judgedJobs` has it. */
 export function errorKey({ message, location }: NonNullable<JobFacts['error']>): string {
-  const [words = ''] = message.split('\n       …', 1);
-  return JSON.stringify([words.trim() === 'error:' ? message : words, location?.file, location?.line]);
+  const words = (message.split('\n       …', 1)[0] ?? '').trim();
+  return JSON.stringify([words === 'error:' ? message : words, location?.file, location?.line]);
 }
 
 /** The same, of those that failed only because of another build; undefined for all that failed by themselves. */
