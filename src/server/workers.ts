@@ -114,7 +114,8 @@ function startEvaluating(options: WorkersOptions, getNix: () => Promise<WorkingN
       log.warn({ err: error }, 'old checkouts could not be removed');
     });
   const cleaned = clean();
-  setInterval(clean, 24 * 3600 * 1000).unref();
+  const daily = setInterval(clean, 24 * 3600 * 1000).unref();
+  options.shutdown.add('cleaning', async () => clearInterval(daily));
   const requestOf = async (evaluation: ClaimedEvaluation, signal: AbortSignal) => {
     const project = await findProject(database.knex, evaluation.projectId);
     const gitRef = evaluation.sources[0]?.gitRef ?? evaluation.sha;
