@@ -1,7 +1,8 @@
 import { mkdir, readdir, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { createTestOrigin, project, type TestOrigin } from './test-origin.ts';
+import { readGit } from './git.ts';
+import { createTestOrigin, environment, project, type TestOrigin } from './test-origin.ts';
 
 let origin: TestOrigin;
 beforeAll(async () => {
@@ -76,9 +77,16 @@ test('a name without end is not read to its end', async () => {
   const blob = await origin.git(['hash-object', '-w', '--stdin'], 'x');
   const tree = await origin.git(
     ['hash-object', '-t', 'tree', '-w', '--stdin', '--literally'],
-    Buffer.concat([Buffer.from(`100644 ${'d'.repeat(60_000_000)}\0`), Buffer.from(blob, 'hex')]),
+    Buffer.concat([Buffer.from(`100644 ${'d'.repeat(1_000_000)}\0`), Buffer.from(blob, 'hex')]),
   );
-  expect(await checkOut(await commitOf(tree))).toMatchObject({
+  const sha = await commitOf(tree);
+  const lengths: number[] = [];
+  await readGit(['ls-tree', '-z', sha], { cwd: origin.path, environment, timeoutMs: 60_000 }, (record) => {
+    lengths.push(record.length);
+    return false;
+  });
+  expect(lengths).toEqual([expect.toSatisfy((length: number) => length < 200_000)]);
+  expect(await checkOut(sha)).toMatchObject({
     kind: 'failed',
     reason: expect.stringContaining('longer than a file system takes'),
   });
