@@ -98,6 +98,10 @@ test('the head of a branch or a commit is evaluated again, once at a time', asyn
   await knex('evaluations').update({ state: 'succeeded', finished_at: new Date() });
   const good = await ringmaster('project', 'rerun', 'acme/hello', '--failed');
   expect(good.stdout).toContain('nothing of it failed');
+  await knex('projects').where({ id: project_id }).update({ enabled: false });
+  const resting = await ringmaster('project', 'rerun', 'acme/hello');
+  expect(resting).toMatchObject({ status: 1, stdout: expect.stringContaining('its project is at rest') });
+  expect(await knex('evaluations').where({ revision_id: id })).toHaveLength(1);
   await knex('revisions').insert({ project_id, sha: `abcd${'0'.repeat(36)}`, trust: 'trusted' });
   for (const [commit, words] of [
     ['abcd', 'Several commits'],

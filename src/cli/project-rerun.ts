@@ -56,6 +56,8 @@ function inWords(rerun: Rerun): string {
       return `evaluation ${rerun.evaluationId} is under way`;
     case 'needs-approval':
       return 'waits for approval, which only people with write permission give, on GitHub';
+    case 'at-rest':
+      return 'its project is at rest: see ringmaster project list';
     case 'nothing-failed':
       return 'nothing of it failed';
     case 'unknown':

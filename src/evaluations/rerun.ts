@@ -10,6 +10,8 @@ export type Rerun =
   | { readonly kind: 'started'; readonly evaluationId: number; readonly attributes: number }
   | { readonly kind: 'under-way'; readonly evaluationId: number }
   | { readonly kind: 'needs-approval' }
+  /** Its project was paused by an operator, or the App does not see it any more. */
+  | { readonly kind: 'at-rest' }
   | { readonly kind: 'nothing-failed' }
   | { readonly kind: 'unknown' };
 
@@ -22,7 +24,7 @@ export interface RerunRequest {
   readonly onRevisionChanged: OnRevisionChanged;
 }
 
-const revisionRow = z.object({ trust: z.enum(['trusted', 'needs-approval']) });
+const revisionRow = z.object({ trust: z.enum(['trusted', 'needs-approval']), enabled: z.boolean() });
 const evaluationRow = z.object({ id: z.number(), finished_at: z.date().nullable() });
 const failedRow = z.object({
   path: z.array(z.string()),
@@ -36,9 +38,16 @@ const failedRow = z.object({
  */
 export async function rerunRevision(trx: Knex.Transaction, request: RerunRequest): Promise<Rerun> {
   const { revisionId } = request;
-  const found: unknown = await trx('revisions').select('trust').where({ id: revisionId }).forUpdate().first();
+  const found: unknown = await trx('revisions')
+    .join('projects', 'projects.id', 'revisions.project_id')
+    .select('revisions.trust', 'projects.enabled')
+    .where({ 'revisions.id': revisionId })
+    .forUpdate('revisions')
+    .first();
   if (found === undefined) return { kind: 'unknown' };
-  if (revisionRow.parse(found).trust !== 'trusted') return { kind: 'needs-approval' };
+  const { trust, enabled } = revisionRow.parse(found);
+  if (!enabled) return { kind: 'at-rest' };
+  if (trust !== 'trusted') return { kind: 'needs-approval' };
   const newest: unknown = await trx('evaluations')
     .select('id', 'finished_at')
     .where({ revision_id: revisionId })

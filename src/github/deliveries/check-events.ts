@@ -135,6 +135,8 @@ export function rerunInWords(outcome: Rerun): string {
       return `Evaluation ${outcome.evaluationId} is still under way.`;
     case 'needs-approval':
       return 'The commit waits for an approval.';
+    case 'at-rest':
+      return 'An operator of this server has paused the repository.';
     case 'nothing-failed':
       return 'Nothing of it has failed.';
     case 'unknown':

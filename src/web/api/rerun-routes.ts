@@ -76,5 +76,6 @@ const refusals = {
   'under-way': 'An evaluation of this commit is under way.',
   'needs-approval':
     'This commit waits for approval, which only people with write permission give, on GitHub.',
+  'at-rest': 'The project is paused, or the App does not see its repository any more.',
   'nothing-failed': 'Nothing of this commit failed.',
 } as const;
