@@ -45,6 +45,8 @@ export interface WalkWishes {
   readonly trusted: boolean;
   /** Where the derivations go that are made. */
   readonly derivations: PendingDerivations;
+  /** Called when a derivation of these is asked for that is not built. */
+  readonly onLookedAt?: (() => void) | undefined;
   readonly trail: Trail;
   readonly audit: Audit | undefined;
   readonly limits: EvaluationLimits;
@@ -73,16 +75,20 @@ export function createOpenWalk(options: OpenWalkOptions): OpenWalk {
   // nix-eval-jobs up to 2.34 asks for the derivation of each job right after it was made, and reads the
   // file; newer ones take a store behind a socket at its word. They do not tell their versions.
   let readsFiles = false;
-  const learn = () => {
-    readsFiles = true;
-  };
   return async (wishes) => {
     const reason = options.noJail ?? 'there is no jail';
     if (buildJail === undefined && !wishes.trusted) return { kind: 'refused', reason: refusal(reason) };
     const ahead = takesJobs(wishes)
-      ? writeAhead(wishes.derivations, { atLeast: 1, onAsked: readsFiles ? undefined : learn })
+      ? writeAhead(wishes.derivations, { atLeast: 1, atOnce: readsFiles })
       : undefined;
-    const gate = await options.openGate({ ...wishes, derivations: ahead?.derivations ?? wishes.derivations });
+    const onLookedAt = () => {
+      readsFiles = true;
+      ahead?.begin();
+    };
+    const gate = await options.openGate({
+      ...wishes,
+      ...(ahead && { derivations: ahead.derivations, onLookedAt }),
+    });
     const close = async () => {
       await gate.close();
       await ahead?.end();

@@ -26,7 +26,7 @@ function slowStore() {
 
 test('they are written a hundred at a time', async () => {
   const { batches, derivations, answer } = slowStore();
-  const ahead = writeAhead(derivations, { atLeast: 100 });
+  const ahead = writeAhead(derivations, { atLeast: 100, atOnce: true });
   for (const path of paths) ahead.derivations.add(path, Buffer.from('Derive'), []);
   await answer();
   await answer();
@@ -36,7 +36,7 @@ test('they are written a hundred at a time', async () => {
 
 test('the few that are left are written when somebody asks, and what failed is tried again then', async () => {
   const { batches, derivations, answer } = slowStore();
-  const ahead = writeAhead(derivations, { atLeast: 100 });
+  const ahead = writeAhead(derivations, { atLeast: 100, atOnce: true });
   for (const path of paths.slice(0, 120)) ahead.derivations.add(path, Buffer.from('Derive'), []);
   await answer(new Error('the store is away'));
   await ahead.end();
@@ -50,7 +50,7 @@ test('the few that are left are written when somebody asks, and what failed is t
 
 test('after its end it begins nothing more', async () => {
   const { batches, derivations, answer } = slowStore();
-  const ahead = writeAhead(derivations, { atLeast: 100 });
+  const ahead = writeAhead(derivations, { atLeast: 100, atOnce: true });
   for (const path of paths) ahead.derivations.add(path, Buffer.from('Derive'), []);
   const ended = ahead.end();
   await answer();
@@ -61,40 +61,14 @@ test('after its end it begins nothing more', async () => {
 
 test('where nobody may ask, nothing is written before somebody does, and then what has come and what comes', async () => {
   const { batches, derivations, answer } = slowStore();
-  let asks = 0;
-  const ahead = writeAhead(derivations, {
-    atLeast: 1,
-    onAsked: () => {
-      asks += 1;
-    },
-  });
+  const ahead = writeAhead(derivations, { atLeast: 1, atOnce: false });
   const [first = '', ...others] = paths;
   ahead.derivations.add(first, Buffer.from('Derive'), []);
-  expect([batches, asks]).toEqual([[], 0]);
-  const asked = ahead.derivations.write([first]);
+  expect(batches).toEqual([]);
+  ahead.begin();
   for (const path of others.slice(0, 30)) ahead.derivations.add(path, Buffer.from('Derive'), []);
   await answer();
-  await asked;
   await answer();
   await ahead.end();
-  expect([batches, asks]).toEqual([[1, 30], 1]);
-});
-
-test('a failure is told to who asks for what failed, and to nobody whose derivations were beside it', async () => {
-  const { batches, derivations, answer } = slowStore();
-  const ahead = writeAhead(derivations, { atLeast: 1 });
-  const [first = '', refused = '', good = ''] = paths;
-  for (const path of [first, refused, good]) ahead.derivations.add(path, Buffer.from('Derive'), []);
-  await answer();
-  await expect.poll(() => batches).toEqual([1, 2]);
-  const asked = ahead.derivations.write([good]);
-  await answer(new Error('one of the two is refused'));
-  await answer();
-  await asked;
-  const askedForIt = ahead.derivations.write([refused]);
-  await Promise.all([
-    expect(askedForIt).rejects.toThrow('it is refused'),
-    answer(new Error('it is refused')),
-  ]);
-  expect(batches).toEqual([1, 2, 1, 1]);
+  expect(batches).toEqual([1, 30]);
 });

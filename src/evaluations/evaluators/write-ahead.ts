@@ -8,6 +8,8 @@ import type { PendingDerivations } from '../../nix/index.ts';
 export interface WritingAhead {
   /** The same derivations; what is added is written soon. What could not be written is told to who asks for it. */
   readonly derivations: PendingDerivations;
+  /** Writes what has come, and from now on what comes. */
+  begin(): void;
   /** Begins no more, and waits for what has begun. */
   end(): Promise<void>;
 }
@@ -15,11 +17,8 @@ export interface WritingAhead {
 export interface WhenToWrite {
   /** Derivations that have to have come together before they are written. */
   readonly atLeast: number;
-  /**
-   * Where it is not known whether anybody is going to ask: called when somebody does, and nothing is
-   * written before that.
-   */
-  readonly onAsked?: (() => void) | undefined;
+  /** False: nothing is written before {@link WritingAhead.begin}. */
+  readonly atOnce: boolean;
 }
 
 /** Derivations that are written at a time: whoever asks for one of them waits for all. */
@@ -28,7 +27,7 @@ const atMost = 100;
 export function writeAhead(derivations: PendingDerivations, when: WhenToWrite): WritingAhead {
   const waiting: string[] = [];
   let writing: Promise<void> | undefined;
-  let wanted = when.onAsked === undefined;
+  let wanted = when.atOnce;
   let ended = false;
 
   async function writeWaiting(): Promise<void> {
@@ -39,7 +38,7 @@ export function writeAhead(derivations: PendingDerivations, when: WhenToWrite): 
     writing = undefined;
   }
 
-  function begin(): void {
+  function writeMore(): void {
     if (wanted && !ended && waiting.length >= when.atLeast) writing ??= writeWaiting();
   }
 
@@ -54,23 +53,21 @@ export function writeAhead(derivations: PendingDerivations, when: WhenToWrite): 
     has: derivations.has,
     read: derivations.read,
     references: derivations.references,
+    write: derivations.write,
     keep: derivations.keep,
     close: derivations.close,
     add: (drvPath, content, references) => {
       if (!derivations.has(drvPath)) waiting.push(drvPath);
       derivations.add(drvPath, content, references);
-      begin();
-    },
-    write: (drvPaths) => {
-      if (!wanted) when.onAsked?.();
-      wanted = true;
-      const asked = derivations.write(drvPaths);
-      begin();
-      return asked;
+      writeMore();
     },
   };
   return {
     derivations: ahead,
+    begin: () => {
+      wanted = true;
+      writeMore();
+    },
     end: async () => {
       ended = true;
       await writing;

@@ -11,7 +11,7 @@ export interface DerivationsOfEvaluation {
 
 export function writeWhileEvaluating(writer: TextWriter): DerivationsOfEvaluation {
   const derivations = createPendingDerivations(writer);
-  const ahead = writeAhead(derivations, { atLeast: 100 });
+  const ahead = writeAhead(derivations, { atLeast: 100, atOnce: true });
   return {
     derivations: ahead.derivations,
     finish: async () => {

@@ -36,6 +36,8 @@ export interface GateServiceOptions {
   readonly storeDir: string;
   readonly upstream: Upstream;
   readonly derivations: PendingDerivations;
+  /** Called when somebody wants to know of one of these, and is likely to read it then. */
+  readonly onLookedAt?: (() => void) | undefined;
   readonly trail: Trail;
   readonly imports: Imports;
   /** Untrusted code builds nothing and has nothing substituted while it is evaluated. */
@@ -73,8 +75,11 @@ export function createGateService(options: GateServiceOptions): StoreService {
         },
       }),
     isValidPath: async (path) => {
-      await settled([path]);
-      if (derivations.has(path)) return true;
+      if (derivations.has(path)) {
+        options.onLookedAt?.();
+        await settled([path]);
+        return true;
+      }
       return (await upstream.ask(isValidPath(path))) && (await sees(path));
     },
     pathInfo: async (path) => {

@@ -26,6 +26,7 @@ export interface StoreGateOptions extends Pick<ImportsOptions, 'limits' | 'waiti
   /** Connects to the store. */
   readonly openTransport: OpenTransport;
   readonly derivations: PendingDerivations;
+  readonly onLookedAt?: (() => void) | undefined;
   readonly trail: Trail;
   readonly audit?: Audit | undefined;
   readonly trusted: boolean;
