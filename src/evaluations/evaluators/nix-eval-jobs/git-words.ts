@@ -38,21 +38,25 @@ export function collectGitWords(): GitWords {
       }
     },
     explain(text) {
-      const own = heard.findIndex(({ cause }, index) => !explained.has(index) && text.includes(cause));
-      if (own === -1) return text;
+      const own = heard.findIndex(({ cause }, index) => !explained.has(index) && isCauseOf(cause, text));
       explained.add(own);
       const named = text.replace(excerpts, '');
       // Another worker may have printed its error first, and so have parted them from this one.
-      const words = heard.flatMap(({ words: said }, index) =>
-        said.filter((line) => {
-          const address = addressIn.exec(line)?.[1];
-          return address === undefined ? index === own : named.includes(address);
-        }),
-      );
-      return findErrorText([...words, ...text.split('\n')]) ?? text;
+      const addressed = heard
+        .flatMap(({ words }) => words)
+        .filter((line) => named.includes(addressIn.exec(line)?.[1] ?? line));
+      const words = heard[own]?.words.filter((line) => !addressIn.test(line)) ?? [];
+      // Lines without an address could be of another worker's fetch.
+      return findErrorText([...(addressed.length > 0 ? addressed : words), ...text.split('\n')]) ?? text;
     },
   };
 }
 
+/** What another process said meanwhile may stand behind it, since the end of its line is written apart. */
+function isCauseOf(cause: string, text: string): boolean {
+  return (text.match(causesOfGit) ?? []).some((line) => cause.startsWith(line.trim()));
+}
+
+const causesOfGit = /^ *error: .*\bgit\b.*$/gim;
 const addressIn = /'([a-z+]+:\/\/[^']*?)\/*'/;
 const excerpts = /^ *\d+\|.*$/gm;

@@ -35,6 +35,28 @@ export function parseJobsLine(line: string): JobsLine {
   return { attrPath, name, drvPath, meta: { mark, limits: jobLimits.parse(meta.limits) } };
 }
 
+/** Characters read of an error whose line is too long; what a person is shown is far less. */
+const readOfLong = 1024 * 1024;
+
+/** The error in a line of which only the beginning is there; undefined for any other. */
+export function parseCutLine(line: string): JobsLine | undefined {
+  const head = errorHead.exec(line.slice(0, 100_000));
+  if (head === null) return undefined;
+  const words = line.slice(head[0].length, head[0].length + readOfLong);
+  // The last character may be half an escape, `\\u12`.
+  for (let less = 0; less < 6; less += 1) {
+    try {
+      const error: unknown = JSON.parse(`"${words.slice(0, words.length - less)}"`);
+      const attrPath: unknown = JSON.parse(head[1] ?? '');
+      if (typeof error === 'string' && isStrings(attrPath)) return { attrPath, error };
+    } catch {}
+  }
+  return undefined;
+}
+
+/** Keys are in the order of the alphabet. */
+const errorHead = /^\{"attr":"(?:[^"\\]|\\.)*","attrPath":(\[(?:"(?:[^"\\]|\\.)*",?)*\]),"error":"/;
+
 const crash = /evaluation worker (?:exited|got killed|.*pipe got closed)|worker pipe got closed/;
 /** The second one since 2.35. */
 const crashPath = /(?:attrPath|evaluating) '([^']*)'/;

@@ -19,7 +19,7 @@ import { type Containment, evaluatorCommandLine } from '../command-line.ts';
 import { stripAnsi } from '../error-text.ts';
 import { startEvaluator } from '../evaluator-process.ts';
 import { collectLastWords } from '../last-words.ts';
-import { readLines } from '../lines.ts';
+import { type Line, readLines } from '../lines.ts';
 import { collectNotices } from '../notices.ts';
 import { restrictionArguments } from '../restrictions.ts';
 import { commitUsed } from '../traversal-rules.ts';
@@ -27,7 +27,13 @@ import type { AttributeFinding, Finding, Walk, WalkRequest } from '../walk.ts';
 import { startWatchdog } from '../watchdog.ts';
 import { watchErrors } from './culprit-words.ts';
 import { collectGitWords, mayBeOfGit } from './git-words.ts';
-import { type JobsDeath, moreTelling, parseJobsDeath, parseJobsLine } from './nix-eval-jobs-lines.ts';
+import {
+  type JobsDeath,
+  moreTelling,
+  parseCutLine,
+  parseJobsDeath,
+  parseJobsLine,
+} from './nix-eval-jobs-lines.ts';
 import type { JobsProgram } from './nix-eval-jobs-program.ts';
 import {
   type Exceptions,
@@ -177,7 +183,7 @@ async function* runOnce(
   });
   try {
     for await (const line of readLines(evaluator.child.stdout, maxLineBytes)) {
-      const answer = readAnswer(line.text);
+      const answer = readAnswer(line);
       // The last line of a killed process may be half a line; the path is asked for again.
       if (answer === undefined) {
         unreadable = line.text.slice(0, 200);
@@ -237,13 +243,14 @@ interface Answer {
 }
 
 /** The finding in a line; undefined for a line that is not whole, or not of the wrapped tree. */
-function readAnswer(text: string): Answer | undefined {
-  let line: ReturnType<typeof parseJobsLine>;
+function readAnswer({ text, cut }: Line): Answer | undefined {
+  let line: ReturnType<typeof parseCutLine>;
   try {
-    line = parseJobsLine(text);
+    line = cut ? parseCutLine(text) : parseJobsLine(text);
   } catch {
     return undefined;
   }
+  if (line === undefined) return undefined;
   const path = unwrapPath(line.attrPath);
   if (path === undefined) return undefined;
   const finding: AttributeFinding =
