@@ -9,6 +9,9 @@
  *    │  it died at once and silently, the first time ──> run again (creating a store is a race)
  *    └─ anything else: silence, an unnamed crash, too many deaths
  *         ──> the built-in walker does what is left; it finds every culprit
+ *
+ * Silence is not only an attribute without end: up to 2.33, a worker that dies beside others may leave the
+ * program waiting for it for ever, since they hold the ends of its pipes.
  */
 
 import { writeFile } from 'node:fs/promises';
