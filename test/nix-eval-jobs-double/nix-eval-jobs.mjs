@@ -24,7 +24,8 @@
  *   DOUBLE_WORDS_AT=r._a      it says why before it dies, and nobody has noticed yet that it is dead
  *   DOUBLE_FATAL_AT=r._a      an error there ends the run after its line, as a stack overflow since 2.34
  *   DOUBLE_ALLOC_AT=r._a      it cannot allocate
- *   DOUBLE_NEWEST=1           it dies in the words of the versions after 2.34
+ *   DOUBLE_NEWEST=1           as the versions after 2.34: it dies in their words, and takes a store behind
+ *                             a socket at its word instead of reading derivations
  *   DOUBLE_NAMELESS_AT=r._a   the same, without naming the path
  *   DOUBLE_HALF_AT=r._a       half a line is printed, then it is killed
  *   DOUBLE_HANG_AT=r._a       it says nothing more
@@ -141,7 +142,12 @@ const workerRules = `
       else builtins.seq (outputsOf v) ({
         name = text v.name;
         drvPath = text v.drvPath;
-      } // (if withMeta then { meta = if v ? meta then builtins.mapAttrs (_: x: builtins.deepSeq x x) v.meta else null; } else { }))
+      } // (if withoutReading then {
+        outputs = if v ? outputs
+          then builtins.listToAttrs (map (o: { name = o; value = text v.\${o}.outPath; }) v.outputs)
+          else { out = text v.outPath; };
+        system = v.system or "";
+      } else { }) // (if withMeta then { meta = if v ? meta then builtins.mapAttrs (_: x: builtins.deepSeq x x) v.meta else null; } else { }))
     else
       let
         recurse =
@@ -159,6 +165,7 @@ function questions(wanted, paths, once) {
   const root = wanted.expression ? `(${wanted.source}\n)` : `(import ${nixString(resolve(wanted.source))})`;
   return `let
   withMeta = ${wanted.meta};
+  withoutReading = ${withoutReading};
   forceRecurse = ${wanted.forceRecurse};
 ${workerRules}
   root = call ${root};
@@ -218,6 +225,9 @@ function askInOrder(wanted, paths, once, { onJob, onLevel }) {
     });
   });
 }
+
+/** What newer ones do not read, they have from the evaluation. */
+const withoutReading = fault('NEWEST') !== '' && (process.env.NIX_REMOTE ?? '').startsWith('unix:');
 
 /** The real one asks the store whether a derivation is valid before it reads the file. */
 async function askForValidity(drvPaths) {
@@ -349,6 +359,7 @@ async function main() {
     const some = jobs;
     jobs = [];
     printed = printed.then(async () => {
+      if (withoutReading) return printAll(some);
       await askForValidity(some.map(([, { drvPath }]) => drvPath));
       await printAll(some.map(([path, reply]) => [path, { ...reply, ...derivationFacts(reply.drvPath) }]));
     });

@@ -1,10 +1,13 @@
 /** The evaluator over nix-eval-jobs when nix-eval-jobs misbehaves. It is the double in test/. */
+import { randomUUID } from 'node:crypto';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLogger } from '../../../basics/index.ts';
+import { createPendingDerivations, createTextWriter } from '../../../nix/index.ts';
 import { nixesUnderTest, openTestNix, type TestNix } from '../../../nix/test-nix.ts';
+import type { EvaluationEvent } from '../../events.ts';
 import { createEvaluator, type Evaluator } from '../create-evaluator.ts';
 import {
   errorsOf,
@@ -130,6 +133,44 @@ describe('a dead worker costs one attribute', () => {
     expect(sorted(jobsOf(events).map(({ path }) => path))).toEqual(['a', 'b', 's/c']);
     expect(sorted(errorsOf(events).map(({ path }) => path))).toEqual(['s/e', 's/x.y']);
   });
+});
+
+test.each([
+  ['each is written for those that read it', {}, true],
+  ['none for those that take the store at its word', { NEWEST: '1' }, false],
+])('of the derivations of jobs, %s', async (_, version: Record<string, string>, wanted) => {
+  const written: string[] = [];
+  const writer = createTextWriter({
+    access: testNix.nix.access,
+    nixDaemon: testNix.nix.programs['nix-daemon'],
+    env: testNix.nix.environment,
+  });
+  const derivations = createPendingDerivations({
+    addTexts: async (texts) => {
+      written.push(...texts.map(({ path }) => path));
+      await writer.addTexts(texts);
+    },
+  });
+  try {
+    const fresh = await writeCheckout(
+      folder.path,
+      `walk { a = d "a-${randomUUID()}"; b = d "b-${randomUUID()}"; }`,
+    );
+    const events: EvaluationEvent[] = [];
+    const evaluator = await evaluatorWith(version, 'nix-eval-jobs');
+    for await (const event of evaluator.evaluate({ ...requestFor(fresh), derivations })) events.push(event);
+    const jobs = jobsOf(events);
+    expect(jobs.map(({ path, system }) => [...path, system])).toEqual([
+      ['a', 'x86_64-linux'],
+      ['b', 'x86_64-linux'],
+    ]);
+    const drvPaths = jobs.map(({ drvPath }) => drvPath).sort();
+    expect([...derivations.paths()].sort()).toEqual(drvPaths);
+    expect(written.sort()).toEqual(wanted ? drvPaths : []);
+  } finally {
+    derivations.close();
+    await writer.close();
+  }
 });
 
 test('jobs arrive while it still works', async () => {
