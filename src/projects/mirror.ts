@@ -163,7 +163,7 @@ function openMirror(path: string, options: MirrorsOptions): Mirror {
   }
 
   async function fetch(wanted: WantedCommit): Promise<GitFailure | undefined> {
-    if ((await countRefs(git)) >= maxCommits || (await isBloated(path))) await recreate();
+    if ((await countRefs(git)) >= maxCommits || (await isBloated(path, git))) await recreate();
     const failure = await fetchOnce(wanted, wanted.sha, 1);
     if (failure?.kind !== 'no-commit') return failure;
     const onRef = await fetchOnce(wanted, wanted.gitRef, fallbackDepth);
@@ -187,17 +187,23 @@ async function countRefs(git: (args: readonly string[]) => ReturnType<typeof run
   return refs.exitCode === 0 ? refs.stdout.split('\n').length - 1 : 0;
 }
 
-async function isBloated(path: string): Promise<boolean> {
-  let total = 0;
-  let largest = 0;
-  const objects = join(path, 'objects');
-  for (const entry of await readdir(objects, { recursive: true }).catch(() => [])) {
-    const found = await stat(join(objects, entry)).catch(() => undefined);
-    if (!found?.isFile()) continue;
-    total += found.size;
-    largest = Math.max(largest, found.size);
-  }
-  return total > most.timesLargest * largest + most.spareBytes;
+/** Git counts the single objects, of which a mirror may have tens of thousands. */
+async function isBloated(
+  path: string,
+  git: (args: readonly string[]) => ReturnType<typeof runGit>,
+): Promise<boolean> {
+  const counted = await git(['count-objects', '-v']);
+  const kibibytes = [...counted.stdout.matchAll(/^size(?:-pack|-garbage)?: (\d+)$/gm)].map(([, size]) =>
+    Number(size),
+  );
+  const total = kibibytes.reduce((sum, size) => sum + size, 0) * 1024;
+  if (total <= most.spareBytes) return false;
+  const packs = join(path, 'objects', 'pack');
+  const sizes = (await readdir(packs).catch(() => [])).map(async (name) => {
+    const found = await stat(join(packs, name)).catch(() => undefined);
+    return found?.size ?? 0;
+  });
+  return total > most.timesLargest * Math.max(0, ...(await Promise.all(sizes))) + most.spareBytes;
 }
 
 async function isRepository(path: string): Promise<boolean> {
